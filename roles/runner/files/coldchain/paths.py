@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where everything lies on a host, and whether it is safe to use."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from coldchain.errors import CannotWrite, Unavailable
+
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The directories and files of one installation (docs/reference/paths.md)."""
+
+    settings: Path
+    lib: Path
+    log: Path
+    containers: Path
+    home: Path | None = None
+
+    @classmethod
+    def system(cls) -> Paths:
+        return cls(
+            settings=Path("/etc/coldchain/runner.conf"),
+            lib=Path("/var/lib/coldchain"),
+            log=Path("/var/log/coldchain"),
+            containers=Path("/var/backups/coldchain"),
+        )
+
+    @classmethod
+    def under(cls, home: Path) -> Paths:
+        home = home.absolute()
+        return cls(
+            settings=home / "etc" / "runner.conf",
+            lib=home / "lib",
+            log=home / "log",
+            containers=home / "backups",
+            home=home,
+        )
+
+    @property
+    def jobs(self) -> Path:
+        return self.lib / "jobs.json"
+
+    @property
+    def events(self) -> Path:
+        return self.lib / "events.json"
+
+    @property
+    def state(self) -> Path:
+        return self.lib / "state.json"
+
+    @property
+    def runs(self) -> Path:
+        """Working directories of runs in progress, one a run."""
+        return self.lib / "runs"
+
+    @property
+    def locks(self) -> Path:
+        return self.lib / "locks"
+
+    @property
+    def runner_lock(self) -> Path:
+        return self.lib / "runner.lock"
+
+    @property
+    def wake(self) -> Path:
+        return self.lib / "wake"
+
+    def job_log(self, job_id: str) -> Path:
+        return self.log / job_id
+
+    def history(self, job_id: str) -> Path:
+        return self.job_log(job_id) / "history.jsonl"
+
+    def run_log(self, job_id: str, run_id: str) -> Path:
+        return self.job_log(job_id) / f"{run_id}.log"
+
+    def create(self) -> None:
+        """Make the private directories (0700); CannotWrite names the one that failed."""
+        for directory in (self.lib, self.log, self.runs, self.locks):
+            try:
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise CannotWrite(
+                    f"{directory}: cannot be created: {error.strerror}",
+                    "run as the user that owns it, or choose another place with --home DIR",
+                ) from None
+        self.check()
+
+    def check(self) -> None:
+        """Refuse directories that somebody else could write: documents are code run as root."""
+        for path in (self.home, self.lib, self.log, self.settings.parent, self.settings):
+            if path is None:
+                continue
+            try:
+                status = path.lstat()
+            except FileNotFoundError:
+                continue
+            except PermissionError:
+                raise _not_ours(path, "cannot be read by this user") from None
+            if stat.S_ISLNK(status.st_mode):
+                raise _not_ours(path, "is a symbolic link")
+            if status.st_uid not in (os.geteuid(), 0):
+                raise _not_ours(path, f"belongs to user id {status.st_uid}")
+            if status.st_mode & OTHERS_WRITE:
+                raise Unavailable(
+                    f"{path}: can be written by others (mode {stat.S_IMODE(status.st_mode):04o});"
+                    " job documents are code, so this is refused",
+                    f"chmod go-w {path}",
+                )
+
+
+def _not_ours(path: Path, why: str) -> Unavailable:
+    return Unavailable(
+        f"{path}: {why}",
+        "run as the user that owns the installation (root for the system one), or give --home DIR",
+    )
