@@ -1,0 +1,114 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finished runs and skipped slots: append-only JSON lines, one file a job, bounded."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from coldchain.errors import CannotWrite
+from coldchain.store.records import Run
+from coldchain.store.storage import sync_directory, write_atomically
+
+_BLOCK = 65536
+
+
+def append(path: Path, entries: list[dict[str, Any]]) -> None:
+    """Add *entries* durably; a line cut short by an earlier crash is closed first."""
+    raw = b"".join(
+        json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n" for entry in entries
+    )
+    try:
+        new = not path.exists()
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(
+            path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
+        try:
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                raw = b"\n" + raw
+            written = os.write(descriptor, raw)
+            if written != len(raw):
+                os.ftruncate(descriptor, size)
+                raise OSError(28, os.strerror(28))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if new:
+            sync_directory(path.parent)
+    except OSError as error:
+        raise CannotWrite(
+            f"{path}: the record of a run cannot be written: {error.strerror}",
+            "make room or mount it read-write; the runner tries again",
+        ) from None
+
+
+def newest_first(path: Path) -> Iterator[dict[str, Any]]:
+    """Entries from the end of the file; unreadable lines are passed over."""
+    try:
+        stream = path.open("rb")
+    except FileNotFoundError:
+        return
+    with stream:
+        position = stream.seek(0, os.SEEK_END)
+        tail = b""
+        while position > 0:
+            step = min(_BLOCK, position)
+            position -= step
+            stream.seek(position)
+            lines = (stream.read(step) + tail).split(b"\n")
+            tail = lines[0]
+            for line in reversed(lines[1:]):
+                yield from _entry(line)
+        yield from _entry(tail)
+
+
+def _entry(line: bytes) -> Iterator[dict[str, Any]]:
+    if line.strip():
+        with contextlib.suppress(ValueError):
+            entry = json.loads(line)
+            if isinstance(entry, dict):
+                yield entry
+
+
+def runs(path: Path, limit: int) -> list[Run]:
+    """The newest *limit* finished runs, newest first."""
+    found: list[Run] = []
+    for entry in newest_first(path):
+        if "run_id" in entry:
+            found.append(entry)
+            if len(found) >= limit:
+                break
+    return found
+
+
+def skipped(path: Path, limit: int) -> list[dict[str, Any]]:
+    """The newest *limit* entries of skipped slots, newest first."""
+    found: list[dict[str, Any]] = []
+    for entry in newest_first(path):
+        if "run_id" not in entry:
+            found.append(entry)
+            if len(found) >= limit:
+                break
+    return found
+
+
+def prune(path: Path, *, keep: int, oldest: str, margin: int = 0) -> list[str]:
+    """Drop all but the newest *keep* entries and those that ended before *oldest* (ISO UTC).
+
+    Nothing happens until *margin* entries too many have gathered, so that a run costs an append
+    and not a rewrite.  Returns the run ids that went, for their logs.
+    """
+    entries = list(newest_first(path))
+    fresh = [entry for entry in entries[:keep] if entry.get("time_ended", oldest) >= oldest]
+    if len(entries) - len(fresh) <= margin:
+        return []
+    lines = [json.dumps(entry, separators=(",", ":")).encode("ascii") for entry in fresh[::-1]]
+    write_atomically(path, b"".join(line + b"\n" for line in lines))
+    return [str(entry["run_id"]) for entry in entries[len(fresh) :] if "run_id" in entry]

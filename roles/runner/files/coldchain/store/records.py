@@ -1,0 +1,123 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the store hands out: frozen records instead of dictionaries."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from coldchain import lifecycle
+
+Document = dict[str, Any]
+Run = dict[str, Any]
+"""A RUN as docs/reference/command.md describes it."""
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A declaration.
+
+    document: canonical form; revision: counts its changes; created, changed, anchor: POSIX seconds
+    of the declaration, of its last change and of the last change of its schedule (which anchors
+    intervals); imported: run facts that came with a job that ran elsewhere before.
+    """
+
+    job_id: str
+    document: Document
+    revision: int
+    created: float
+    changed: float
+    anchor: float
+    imported: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def schedule(self) -> dict[str, Any]:
+        value: dict[str, Any] = self.document.get("job_schedule", {})
+        return value
+
+    @property
+    def stopped(self) -> bool:
+        """Declared with status "stop": kept, not scheduled."""
+        return self.schedule.get("status") == lifecycle.STOP
+
+    def as_row(self) -> dict[str, Any]:
+        row = dataclasses.asdict(self)
+        del row["job_id"]
+        return row
+
+    @classmethod
+    def from_row(cls, job_id: str, row: dict[str, Any]) -> JobRecord:
+        return cls(job_id=job_id, **row)
+
+
+@dataclass(frozen=True)
+class Change:
+    """document None removes the job."""
+
+    job_id: str
+    document: Document | None
+    imported: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Event:
+    """A request of a person or a playbook, until the runner has acted on it."""
+
+    id: str
+    job_id: str
+    event: str
+    time: float
+    by: str
+
+
+@dataclass(frozen=True)
+class State:
+    """What the runner knows of a job.
+
+    time_started, time_ended: POSIX seconds of the last run; next_run: ISO instant in UTC;
+    reason: why the job is in this state, for people; considered: POSIX seconds up to which every
+    slot of the schedule is accounted for; armed: digest of the armed schedule; queue: slots
+    that wait for their run; skipped: slots in a row that were passed over, not yet in the history.
+    """
+
+    status: str = lifecycle.SCHEDULED
+    event: str = ""
+    result: str = ""
+    time_started: float | None = None
+    time_ended: float | None = None
+    next_run: str | None = None
+    run_id: str | None = None
+    last_run: Run | None = None
+    reason: str = ""
+    considered: float | None = None
+    revision: int = 0
+    armed: str = ""
+    queue: list[dict[str, Any]] = field(default_factory=list)
+    skipped: dict[str, Any] | None = None
+
+    @classmethod
+    def initial(cls, record: JobRecord) -> State:
+        """The state of a declared job that the runner has not seen yet."""
+        facts = record.imported
+        return cls(
+            status=lifecycle.STOP if record.stopped else lifecycle.SCHEDULED,
+            result=facts.get("result", ""),
+            time_started=facts.get("time_started"),
+            time_ended=facts.get("time_ended"),
+            reason="declared with status stop" if record.stopped else "not yet seen by the runner",
+        )
+
+    def as_row(self) -> dict[str, Any]:
+        """Only what differs from the defaults: most rows are short.  Shallow on purpose."""
+        row = {}
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            if value not in (None, "", []) and value != 0:
+                row[item.name] = value
+        return row
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> State:
+        return cls(**row)

@@ -1,0 +1,373 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A TinyDB storage that loses nothing: atomic, durable, shared between processes.
+
+TinyDB's own JSONStorage writes in place, without a lock: a kill or a full disk in the middle costs
+the whole database, and two writers corrupt it within a few inserts (docs/decisions/001-store.md).
+Here a commit is a new file (write, fsync, rename, fsync of the directory), made under a lock that
+covers the whole read-modify-write; readers need no lock because a file never changes once it has
+its name.  The generation before the last commit stays beside it as ``NAME.previous``.
+
+The file is JSON that a person can read:
+    {"_format": {"1": {"kind": "jobs", "version": 1, "crc32": "0a1b2c3d"}}, "jobs": {...}}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import os
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tinydb.storages import Storage
+
+from coldchain.errors import CannotWrite, DataError, TryAgain, Unavailable
+
+FORMAT_TABLE = "_format"
+VERSION = 1
+LOCK_TIMEOUT = 30.0
+_POLL = 0.005
+
+Tables = dict[str, dict[str, Any]]
+log = logging.getLogger(__name__)
+
+
+class Damaged(ValueError):
+    """The bytes are not what a commit of ours wrote."""
+
+
+class AtomicJSONStorage(Storage):
+    """One database file of the given *kind*; see the module's docstring.
+
+    Rows are values: a changed row is a new dict.  That is what lets a commit serialise only the
+    rows that changed since the last one.
+    """
+
+    def __init__(self, path: str | Path, kind: str) -> None:
+        self.path = Path(path)
+        self.kind = kind
+        self._file: int | None = None  # open while its parse is cached: its inode cannot be reused
+        self._identity: tuple[int, int] | None = None
+        self._tables: Tables | None = None
+        self._loaded = False
+        self._rows: dict[int, tuple[Any, bytes]] = {}
+        self._depth = 0
+        self._dirty = False
+        self._lock: int | None = None
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def changed(self) -> bool:
+        """Has the file been replaced since it was parsed?  One stat."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return self._identity is not None
+        return (status.st_dev, status.st_ino) != self._identity
+
+    def read(self) -> Tables | None:
+        if not self._depth:  # inside a transaction it was refreshed at its start
+            self._refresh()
+        return self._tables
+
+    def _refresh(self) -> None:
+        if not self._loaded or self.changed():
+            self._load()
+
+    def _load(self) -> None:
+        self._forget()  # never two parses in memory
+        try:
+            descriptor = _open_ours(self.path)
+        except FileNotFoundError:
+            if self._previous().exists():
+                self._use_previous(f"{self.path}: is missing")
+            self._loaded = True
+            return
+        try:
+            tables = self._parse(descriptor, self.path)
+        except Damaged as damage:
+            os.close(descriptor)
+            self._use_previous(f"{self.path}: {damage}")
+            return
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._remember(descriptor, tables)
+
+    def _parse(self, descriptor: int, path: Path) -> Tables:
+        with open(descriptor, "rb", closefd=False) as stream:
+            raw = stream.read()
+        try:
+            tables = json.loads(raw)
+        except ValueError:
+            raise Damaged("is damaged (not the JSON that was written)") from None
+        try:
+            mark = tables[FORMAT_TABLE]["1"]
+            kind, version = str(mark["kind"]), int(mark["version"])
+        except (ValueError, KeyError, TypeError):
+            raise DataError(
+                f"{path}: is not a database of coldchain",
+                f"move it away; the runner keeps its {self.kind} there",
+            ) from None
+        if kind != self.kind:
+            raise DataError(f"{path}: holds {kind!r}, expected {self.kind!r}", "put the files back")
+        if version > VERSION:
+            raise DataError(
+                f"{path}: has format {version}, this release reads up to {VERSION}",
+                "install the newer release again; nothing was changed",
+            )
+        _, found, body = raw.partition(b"}}," if len(tables) > 1 else b"}}")
+        if not found or mark.get("crc32") != f"{zlib.crc32(body):08x}":
+            raise Damaged("is damaged (its checksum does not match)")
+        del tables[FORMAT_TABLE]
+        result: Tables = tables
+        return result
+
+    def _use_previous(self, why: str) -> None:
+        """The last good generation; a writer also puts the damaged file aside."""
+        previous = self._previous()
+        try:
+            descriptor = _open_ours(previous)
+        except FileNotFoundError:
+            raise DataError(
+                f"{why}, and there is no earlier generation {previous}",
+                f"restore {self.path} from a backup, or move it away to start with no {self.kind}",
+            ) from None
+        try:
+            tables = self._parse(descriptor, previous)
+        except Damaged as damage:
+            os.close(descriptor)
+            raise DataError(
+                f"{why}, and {previous}: {damage}",
+                f"restore {self.path} from a backup, or move both away",
+            ) from None
+        aside = ""
+        if self._lock is not None:
+            aside = f"; the damaged file is now {self._put_aside()}"
+        log.error("%s; using the generation before it, %s%s", why, previous, aside)
+        self._remember(descriptor, tables)
+        if self._lock is not None:
+            self._dirty = True  # the next commit makes it the current generation again
+        else:
+            # Compare against the file in its present state, so that a repaired one is noticed.
+            self._identity = None
+            with contextlib.suppress(FileNotFoundError):
+                status = self.path.stat()
+                self._identity = (status.st_dev, status.st_ino)
+
+    def _put_aside(self) -> Path:
+        aside = self.path.with_name(f"{self.path.name}.damaged-{int(time.time())}")
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(self.path, aside)
+        return aside
+
+    def _previous(self) -> Path:
+        return self.path.with_name(self.path.name + ".previous")
+
+    def _remember(self, descriptor: int, tables: Tables) -> None:
+        status = os.fstat(descriptor)
+        self._file, self._identity = descriptor, (status.st_dev, status.st_ino)
+        self._tables, self._loaded = tables, True
+
+    def _forget(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+        self._file = self._identity = self._tables = None
+        self._rows = {}
+        self._loaded = self._dirty = False
+
+    # -- writing -----------------------------------------------------------------------------
+
+    def write(self, data: Tables) -> None:
+        if not self._depth:
+            raise RuntimeError("a write outside of transaction()")
+        self._tables, self._dirty = data, True
+
+    @contextmanager
+    def transaction(self, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+        """Lock, read, let the caller change, commit once.  Any error leaves file and memory as
+        they were.  TryAgain when another process holds the lock for *timeout* seconds."""
+        if self._depth:
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+            return
+        self._lock = self._acquire(timeout)
+        try:
+            self._refresh()
+            self._depth = 1
+            try:
+                yield
+                if self._dirty:
+                    self._commit()
+            except BaseException:
+                self._forget()  # TinyDB changes the cached dicts before it calls write()
+                raise
+            finally:
+                self._depth = 0
+        finally:
+            os.close(self._lock)  # releases the lock
+            self._lock = None
+
+    def _acquire(self, timeout: float) -> int:
+        path = self.path.with_name(self.path.name + ".lock")
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise _cannot_write(path, error) from None
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return lock
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    os.close(lock)
+                    raise TryAgain(
+                        f"{path}: held by another process for {timeout:.0f} s", "try again"
+                    ) from None
+                time.sleep(_POLL)
+
+    def _commit(self) -> None:
+        raw = self._serialise(self._tables or {})
+        temporary = self.path.with_name(self.path.name + ".tmp")  # one name: the lock is held
+        descriptor = None
+        try:
+            descriptor = os.open(
+                temporary,
+                os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW,
+                0o600,
+            )
+            _write_all(descriptor, raw)
+            os.fsync(descriptor)
+            self._keep_generation()
+            os.rename(temporary, self.path)
+            sync_directory(self.path.parent)
+        except OSError as error:
+            if descriptor is not None:
+                os.close(descriptor)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise _cannot_write(self.path, error) from None
+        if self._file is not None:
+            os.close(self._file)
+        self._dirty = False
+        self._remember(descriptor, self._tables or {})
+
+    def _keep_generation(self) -> None:
+        link = self.path.with_name(self.path.name + ".link")
+        with contextlib.suppress(FileNotFoundError):
+            link.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            os.link(self.path, link)
+            os.rename(link, self._previous())
+
+    def _serialise(self, tables: Tables) -> bytes:
+        """Rows that are the same objects as at the last commit are not encoded again."""
+        rows: dict[int, tuple[Any, bytes]] = {}
+        parts: list[bytes] = []
+        for name, table in tables.items():
+            encoded: list[bytes] = []
+            for key, row in table.items():
+                known = self._rows.get(id(row))
+                if known is None or known[0] is not row:
+                    known = (row, _encode(row))
+                rows[id(row)] = known
+                encoded.append(_encode(key) + b":" + known[1])
+            parts.append(_encode(name) + b":{" + b",\n".join(encoded) + b"}")
+        self._rows = rows
+        body = b",\n".join(parts) + b"}\n"
+        mark = _encode({"kind": self.kind, "version": VERSION, "crc32": f"{zlib.crc32(body):08x}"})
+        start = b'{"' + FORMAT_TABLE.encode() + b'":{"1":' + mark + b"}"
+        return start + (b"," if parts else b"") + body
+
+    def close(self) -> None:
+        self._forget()
+
+
+def _encode(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8", "surrogatepass"
+    )
+
+
+def _open_ours(path: Path) -> int:
+    """Open for reading; refuse a symbolic link and a file that others own or can write."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Unavailable(f"{path}: is a symbolic link", "put the real file there") from None
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise Unavailable(
+                f"{path}: cannot be read by this user",
+                "run as the user that owns the installation, or give --home DIR",
+            ) from None
+        raise
+    status = os.fstat(descriptor)
+    if status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022:
+        os.close(descriptor)
+        raise Unavailable(
+            f"{path}: belongs to user id {status.st_uid} with mode {status.st_mode & 0o7777:04o};"
+            " somebody else could have written it",
+            f"check its content, then: chown {os.geteuid()} {path}; chmod 600 {path}",
+        )
+    return descriptor
+
+
+def _write_all(descriptor: int, raw: bytes) -> None:
+    view = memoryview(raw)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames in *path* durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, raw: bytes) -> None:
+    """Replace *path* as a whole (0600) and durably; CannotWrite names it."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
+        try:
+            _write_all(descriptor, raw)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, path)
+        sync_directory(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise _cannot_write(path, error) from None
+
+
+def _cannot_write(path: Path, error: OSError) -> CannotWrite:
+    hints: dict[int | None, str] = {
+        errno.ENOSPC: "make room on that file system",
+        errno.EDQUOT: "raise the quota or make room",
+        errno.EROFS: "mount it read-write",
+        errno.EACCES: "run as the user that owns the installation, or give --home DIR",
+    }
+    return CannotWrite(
+        f"{path}: cannot be written: {error.strerror}; nothing was changed",
+        hints.get(error.errno, "see the system log for the reason"),
+    )

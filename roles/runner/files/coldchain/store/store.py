@@ -1,0 +1,237 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The database of one host: declarations, requests, state, history.
+
+One writer per fact: declarations (jobs.json) and requests (events.json) are written by the command,
+state (state.json) and history by the process that holds the runner's lock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from tinydb import TinyDB
+
+from coldchain.errors import Unavailable
+from coldchain.paths import Paths
+from coldchain.store import history
+from coldchain.store.records import Change, Event, JobRecord, Run, State
+from coldchain.store.storage import AtomicJSONStorage
+from coldchain.store.table import KeyTable, Row
+
+
+class _Database(TinyDB):
+    table_class = KeyTable  # type: ignore[assignment]
+
+
+class Store:
+    """Everything that is kept.  Reading never writes, not even a lock file."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+        self._jobs = _Database(path=paths.jobs, kind="jobs", storage=AtomicJSONStorage)
+        self._events = _Database(path=paths.events, kind="events", storage=AtomicJSONStorage)
+        self._state = _Database(path=paths.state, kind="state", storage=AtomicJSONStorage)
+
+    @classmethod
+    def open(cls, paths: Paths, *, create: bool) -> Store:
+        """Unavailable when nothing is installed at *paths* (and *create* is false)."""
+        if create:
+            paths.create()
+        else:
+            paths.check()
+            if not paths.lib.is_dir():
+                raise Unavailable(
+                    f"{paths.lib}: there is no coldchain runner here",
+                    "apply the role coldchain.freezer.runner, or give --home DIR",
+                )
+        return cls(paths)
+
+    def close(self) -> None:
+        for database in (self._jobs, self._events, self._state):
+            database.close()
+
+    # -- declarations ------------------------------------------------------------------------
+
+    def jobs(self) -> dict[str, JobRecord]:
+        return _records(_table(self._jobs, "jobs").rows())
+
+    def job(self, job_id: str) -> JobRecord | None:
+        row = _table(self._jobs, "jobs").rows().get(job_id)
+        return None if row is None else JobRecord.from_row(job_id, row)
+
+    def jobs_changed(self) -> bool:
+        """Were declarations committed since they were last read here?"""
+        return _storage(self._jobs).changed()
+
+    def declare(self, decide: Callable[[dict[str, JobRecord]], Sequence[Change]]) -> list[Change]:
+        """Lock, let *decide* compare with what is declared, commit its changes at once.
+
+        Nothing is written when it returns none, and nothing when it raises.
+        """
+        with _storage(self._jobs).transaction():
+            table = _table(self._jobs, "jobs")
+            present = _records(table.rows())
+            changes = list(decide(present))
+            now = time.time()
+            put, gone = {}, []
+            for change in changes:
+                before = present.get(change.job_id)
+                if change.document is None:
+                    gone.append(change.job_id)
+                else:
+                    put[change.job_id] = _successor(before, change, now).as_row()
+            if put:
+                table.put(put)
+            if gone:
+                table.discard(gone)
+        if changes:
+            self.wake()
+        return changes
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Commit *changes* as they are."""
+        if changes:
+            self.declare(lambda _: changes)
+
+    # -- requests ----------------------------------------------------------------------------
+
+    def add_event(self, job_id: str, event: str, by: str) -> Event:
+        """Leave a request for the runner, durably."""
+        request = Event(uuid.uuid4().hex, job_id, event, time.time(), by)
+        row = dataclasses.asdict(request)
+        del row["id"]
+        with _storage(self._events).transaction():
+            _table(self._events, "events").put({request.id: row})
+        self.wake()
+        return request
+
+    def pending_events(self) -> list[Event]:
+        """Requests that are not done yet, oldest first."""
+        rows = _table(self._events, "events").rows()
+        done = _table(self._state, "done_events").rows()
+        events = [Event(id=key, **row) for key, row in rows.items() if key not in done]
+        return sorted(events, key=lambda event: event.time)
+
+    def events_changed(self) -> bool:
+        return _storage(self._events).changed()
+
+    def forget_events(self, ids: Iterable[str]) -> None:
+        """Drop requests whose effect is committed."""
+        with _storage(self._events).transaction():
+            _table(self._events, "events").discard(ids)
+
+    # -- state (the runner's) ----------------------------------------------------------------
+
+    def states(self) -> dict[str, State]:
+        rows = _table(self._state, "state").rows()
+        return {job_id: State.from_row(row) for job_id, row in rows.items()}
+
+    def state(self, job_id: str) -> State | None:
+        row = _table(self._state, "state").rows().get(job_id)
+        return None if row is None else State.from_row(row)
+
+    def event_done(self, event_id: str) -> bool:
+        """Has the runner acted on the request?"""
+        return (
+            event_id in _table(self._state, "done_events").rows()
+            or event_id not in _table(self._events, "events").rows()
+        )
+
+    def commit_states(
+        self, states: Mapping[str, State | None], done_events: Sequence[str] | None = None
+    ) -> None:
+        """One commit for all that changed in a tick; None removes a job's state.
+
+        done_events, when given, replaces the set of requests known to be done.
+        """
+        with _storage(self._state).transaction():
+            table = _table(self._state, "state")
+            put = {key: state.as_row() for key, state in states.items() if state is not None}
+            gone = [key for key, state in states.items() if state is None]
+            if put:
+                table.put(put)
+            if gone:
+                table.discard(gone)
+            if done_events is not None:
+                done = _table(self._state, "done_events")
+                done.discard(set(done.rows()) - set(done_events))
+                done.put({key: {} for key in done_events})
+
+    # -- history -----------------------------------------------------------------------------
+
+    def history(self, job_id: str, limit: int) -> list[Run]:
+        """The newest *limit* finished runs, newest first."""
+        return history.runs(self.paths.history(job_id), limit)
+
+    def skipped(self, job_id: str, limit: int) -> list[dict[str, Any]]:
+        """The newest *limit* groups of skipped slots, newest first."""
+        return history.skipped(self.paths.history(job_id), limit)
+
+    # -- the runner process ------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Tell the runner to look now; that none is there is no error."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
+            try:
+                sender.sendto(b"w", os.fspath(self.paths.wake))
+            except OSError:
+                return
+
+    def runner_alive(self) -> bool:
+        """Is a runner holding its lock?"""
+        try:
+            lock = os.open(self.paths.runner_lock, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+
+def _table(database: _Database, name: str) -> KeyTable:
+    table = database.table(name)
+    assert isinstance(table, KeyTable)
+    return table
+
+
+def _storage(database: _Database) -> AtomicJSONStorage:
+    storage = database.storage
+    assert isinstance(storage, AtomicJSONStorage)
+    return storage
+
+
+def _records(rows: Mapping[str, Row]) -> dict[str, JobRecord]:
+    return {job_id: JobRecord.from_row(job_id, row) for job_id, row in rows.items()}
+
+
+def _successor(before: JobRecord | None, change: Change, now: float) -> JobRecord:
+    document = change.document
+    assert document is not None
+    if before is None:
+        return JobRecord(change.job_id, document, 1, now, now, now, dict(change.imported))
+    same = _schedule_only(before.document) == _schedule_only(document)
+    return dataclasses.replace(
+        before,
+        document=document,
+        revision=before.revision + 1,
+        changed=now,
+        anchor=before.anchor if same else now,
+    )
+
+
+def _schedule_only(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The schedule without the desired status: stopping and starting keeps an interval's pace."""
+    schedule = document.get("job_schedule", {})
+    return {key: value for key, value in schedule.items() if key != "status"}

@@ -1,0 +1,46 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A TinyDB table keyed by a string id, changed in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tinydb.storages import Storage
+from tinydb.table import Table
+
+Row = dict[str, Any]
+
+
+class KeyTable(Table):
+    """Rows by their own id (a job_id, an event's uuid): no id counter to share between processes,
+    no query cache that another process makes stale.
+
+    Every call of TinyDB passes over the whole table once, so changes come in batches.  Rows are
+    never changed in place (AtomicJSONStorage relies on it).
+    """
+
+    document_id_class = str  # type: ignore[assignment]
+
+    def __init__(self, storage: Storage, name: str, cache_size: int = 0) -> None:
+        super().__init__(storage, name, cache_size=cache_size)
+
+    def rows(self) -> Mapping[str, Row]:
+        """All rows by id, without copying: read only."""
+        tables = self._storage.read() or {}
+        return tables.get(self.name, {})
+
+    def put(self, rows: Mapping[str, Row]) -> None:
+        """Insert or replace."""
+        self._update_table(lambda table: table.update(rows))  # type: ignore[arg-type]
+
+    def discard(self, ids: Iterable[str]) -> None:
+        """Remove those that are there."""
+        gone = set(ids)
+
+        def updater(table: dict[Any, Any]) -> None:
+            for key in gone & table.keys():
+                del table[key]
+
+        self._update_table(updater)
