@@ -1,0 +1,24 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When jobs run: the Freezer document's schedules, evaluated without a clock of their own.
+
+Pure: every instant comes in as an argument, aware, and goes out in UTC.
+"""
+
+from __future__ import annotations
+
+from coldchain.schedule.build import build
+from coldchain.schedule.catchup import CatchUp, catch_up
+from coldchain.schedule.errors import ScheduleError
+from coldchain.schedule.model import Missed, Occurrence, Trigger, session_tag
+
+__all__ = [
+    "CatchUp",
+    "Missed",
+    "Occurrence",
+    "ScheduleError",
+    "Trigger",
+    "build",
+    "catch_up",
+    "session_tag",
+]

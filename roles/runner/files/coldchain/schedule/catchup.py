@@ -1,0 +1,110 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What to do about the slots that passed while nobody looked: the runner was down, or busy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from coldchain.schedule.model import Missed, Occurrence, Trigger, moment, seconds
+from coldchain.schedule.triggers import CATCH_UP_LIMIT, first_true
+
+
+@dataclass(frozen=True)
+class CatchUp:
+    """run: start now, in this order; later: start at their ``at`` (a blackout ends then);
+    skipped: do not run, with the reason, for the record."""
+
+    run: list[Occurrence]
+    later: list[Occurrence]
+    skipped: list[tuple[Occurrence, str]]
+
+
+def catch_up(
+    trigger: Trigger, *, after: datetime, now: datetime, policy: Missed, tolerance: int = 10
+) -> CatchUp:
+    """Decide on every occurrence with after < at <= now.
+
+    One that is at most *tolerance* seconds late is on time and runs whatever the policy says.  No
+    more than CATCH_UP_LIMIT occurrences are looked at one by one, the newest ones; the first of the
+    others stands for all of them in ``skipped``.
+    """
+    if trigger.kind == "continuous":
+        at = trigger.next(after)
+        if at is None or at.at > now:
+            return CatchUp([], [], [])
+        until = trigger.blackout_until(now)
+        if until is None:
+            return CatchUp([Occurrence(now, now)], [], [])
+        return CatchUp([], [], [])
+    due, unlisted = _newest(trigger, after, now)
+    skipped = trigger.blacked_out(after, now, CATCH_UP_LIMIT)
+    if unlisted is not None:
+        skipped.append(
+            (unlisted, f"missed, like all slots from here to {due[0].slot:%Y-%m-%d %H:%M:%S} UTC")
+        )
+    until = trigger.blackout_until(now)
+    begin = seconds(now if until is None else until)
+    runs: list[Occurrence] = []
+    for occurrence in due:
+        on_time = (now - occurrence.at).total_seconds() <= tolerance
+        if on_time or trigger.kind == "once":
+            runs.append(occurrence)
+        elif policy.run == "skip":
+            skipped.append((occurrence, "missed, and missed slots are not made up for"))
+        elif policy.deadline(seconds(occurrence.at)) < begin:
+            skipped.append((occurrence, _too_late(policy, occurrence, begin)))
+        else:
+            runs.append(occurrence)
+    if policy.run != "all" and len(runs) > 1:
+        skipped += [(occurrence, "missed; one later run covers it") for occurrence in runs[:-1]]
+        runs = runs[-1:]
+    if until is None:
+        return CatchUp(runs, [], _in_order(skipped))
+    return CatchUp(
+        [o for o in runs if (now - o.at).total_seconds() <= tolerance],
+        [
+            Occurrence(moment(begin + index), o.slot)
+            for index, o in enumerate(runs)
+            if (now - o.at).total_seconds() > tolerance
+        ],
+        _in_order(skipped),
+    )
+
+
+def _newest(
+    trigger: Trigger, after: datetime, now: datetime
+) -> tuple[list[Occurrence], Occurrence | None]:
+    """The occurrences in after < at <= now, the oldest only when they are not too many."""
+    due = _walk(trigger, after, now)
+    if len(due) <= CATCH_UP_LIMIT:
+        return due, None
+    oldest = due[0]
+    start = first_true(
+        lambda t: len(_walk(trigger, moment(t), now)) <= CATCH_UP_LIMIT,
+        seconds(after) + 1,
+        seconds(now),
+    )
+    return _walk(trigger, moment(start), now), oldest
+
+
+def _walk(trigger: Trigger, after: datetime, now: datetime) -> list[Occurrence]:
+    found: list[Occurrence] = []
+    while len(found) <= CATCH_UP_LIMIT:
+        occurrence = trigger.next(after)
+        if occurrence is None or occurrence.at > now:
+            break
+        found.append(occurrence)
+        after = occurrence.at
+    return found
+
+
+def _too_late(policy: Missed, occurrence: Occurrence, begin: int) -> str:
+    if begin - seconds(occurrence.at) > policy.max_age:
+        return f"missed by more than max_age ({policy.max_age} seconds)"
+    return "missed, and it is later than not_after"
+
+
+def _in_order(skipped: list[tuple[Occurrence, str]]) -> list[tuple[Occurrence, str]]:
+    return sorted(skipped, key=lambda entry: entry[0].slot)

@@ -1,0 +1,340 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The triggers: slots, splay and blackout put together into occurrences."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime, timedelta, tzinfo
+from typing import NamedTuple
+
+from coldchain.schedule.blackout import Blackout, Span
+from coldchain.schedule.model import Missed, Occurrence, moment, seconds
+from coldchain.schedule.readings import DAY
+from coldchain.schedule.slots import HORIZON, Slots
+from coldchain.schedule.zones import EPOCH
+
+# "all" runs at most that many missed slots: a job of every second does not run 86,400 times.
+CATCH_UP_LIMIT = 100
+# Blackouts passed in the search for one run: 11 years of days.  Beyond it a job counts as never.
+_BLACKOUTS = 4000
+_WALK = 4
+
+
+class Planned(NamedTuple):
+    """An occurrence in whole seconds since 1970 UTC."""
+
+    at: int
+    slot: int
+
+    def occurrence(self) -> Occurrence:
+        return Occurrence(moment(self.at), moment(self.slot))
+
+
+class SlotTrigger:
+    """A trigger with a series of slots: kind "interval" or "cron".
+
+    splay: the largest delay in seconds; key: what the delay is derived from, so that it is the
+    same after every restart; details: the describing text.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        slots: Slots,
+        *,
+        zone: tzinfo,
+        key: str,
+        splay: int,
+        blackout: Blackout | None,
+        missed: Missed,
+        details: str,
+    ) -> None:
+        self.kind = kind
+        self.zone = zone
+        self.missed = missed
+        self._slot = slots.slot
+        self._splay = splay
+        self._share = share(key)
+        self._blackout = blackout
+        self._plain = splay == 0 and blackout is None
+        self._details = details
+
+    def next(self, after: datetime) -> Occurrence | None:
+        if self._plain:
+            slot = self._slot(seconds(after) + 1)
+            if slot is None:
+                return None
+            at = EPOCH + timedelta(seconds=slot)
+            return Occurrence(at, at)
+        planned = self._due(seconds(after) + 1)
+        return None if planned is None else planned.occurrence()
+
+    def blackout_until(self, instant: datetime) -> datetime | None:
+        return _until(self._blackout, instant)
+
+    def describe(self) -> str:
+        return self._details
+
+    def blacked_out(
+        self, after: datetime, until: datetime, limit: int
+    ) -> list[tuple[Occurrence, str]]:
+        found: list[tuple[Occurrence, str]] = []
+        t, last = max(seconds(after) + 1, 0), min(seconds(until), HORIZON)
+        while self._blackout is not None and len(found) < limit:
+            span = self._blackout.first(t, last + 1)
+            if span is None:
+                break
+            deferred = {planned.slot for planned in self._deferred(span)}
+            planned = self._splayed(max(t, span.begin))
+            while planned is not None and planned.at < min(span.end, last + 1):
+                if planned.slot not in deferred and len(found) < limit:
+                    found.append((planned.occurrence(), self._reason(planned, span)))
+                if len(found) == limit:
+                    break
+                planned = self._splayed(planned.at + 1)
+            t = span.end
+            if t > last or planned is None:
+                break
+        return found
+
+    def _reason(self, planned: Planned, span: Span) -> str:
+        assert self._blackout is not None  # callers have found a span in it
+        where = self._blackout.reason(planned.at)
+        if self.missed.run == "skip":
+            return where
+        if self.missed.deadline(planned.at) < span.end:
+            return f"{where}, whose end is too late for a late run"
+        return f"{where}; a later run covers it"
+
+    def _due(self, t: int) -> Planned | None:
+        """The first occurrence at or after *t*."""
+        t = max(t, 0)
+        if t > HORIZON:
+            return None
+        if self._blackout is None:
+            return self._splayed(t)
+        # A run put off starts up to a splay (and one second for each before it) after its blackout.
+        start = t - self._splay - (CATCH_UP_LIMIT if self.missed.run == "all" else 0)
+        for _ in range(_BLACKOUTS):
+            if start < t:
+                span = self._blackout.first(start, t)
+            else:
+                planned = self._splayed(start)
+                if planned is None:
+                    return None
+                span = self._blackout.at(planned.at)
+                if span is None:
+                    return planned
+            if span is None:
+                start = t
+                continue
+            for put_off in self._deferred(span):
+                if put_off.at >= t:
+                    return put_off
+            start = span.end
+        return None
+
+    def _deferred(self, span: Span) -> list[Planned]:
+        """The occurrences within a blackout that run after its end instead."""
+        if self.missed.run == "skip":
+            return []
+        limit = CATCH_UP_LIMIT if self.missed.run == "all" else 1
+        # deadline() never falls, so those that are not too late are the last ones of the blackout.
+        oldest = first_true(
+            lambda at: self.missed.deadline(at) >= span.end, max(span.begin, 0), span.end
+        )
+        inside = self._newest(oldest, span.end, limit)
+        if not inside:
+            return []
+        following = self._splayed(span.end)
+        room = DAY * 366 if following is None else following.at - span.end
+        delay = int(self._share * min(self._splay + 1, room))
+        assert self._blackout is not None  # callers have found a span in it
+        if self._blackout.at(span.end + delay) is not None:
+            delay = 0
+        # A regular run at the very end of the blackout stands for the missed ones as well.
+        put_off = [
+            Planned(span.end + delay + index, planned.slot) for index, planned in enumerate(inside)
+        ]
+        return [planned for planned in put_off if planned.at < span.end + room]
+
+    def _newest(self, begin: int, end: int, limit: int) -> list[Planned]:
+        """The last *limit* occurrences in begin <= at < end, oldest first, blackout ignored."""
+        found: list[Planned] = []
+        while len(found) < limit:
+            planned = self._latest(begin, end)
+            if planned is None:
+                break
+            found.append(planned)
+            end = planned.at
+        return found[::-1]
+
+    def _latest(self, begin: int, end: int) -> Planned | None:
+        latest = self._splayed(begin)
+        if latest is None or latest.at >= end:
+            return None
+        high = end
+        while high - latest.at > 1:
+            middle = (latest.at + high) // 2
+            planned = self._splayed(middle)
+            if planned is None or planned.at >= end:
+                high = middle
+            else:
+                latest = planned
+        return latest
+
+    def _splayed(self, t: int) -> Planned | None:
+        """The first occurrence at or after *t*, blackout ignored."""
+        slot = self._slot(t - self._splay if self._splay else t)
+        for _ in range(_WALK):
+            if slot is None:
+                return None
+            if self._splay == 0:
+                return Planned(slot, slot)
+            planned, following = self._delayed(slot)
+            if planned.at >= t:
+                return planned
+            slot = following
+        # Many slots lie within one splay: the last one before t, or the first one from t on.
+        begin = first_true(lambda s: not self._has_slot(s, t), t - self._splay, t)
+        latest = self._slot(begin - 1)
+        if latest is not None and latest < t:
+            planned, _ = self._delayed(latest)
+            if planned.at >= t:
+                return planned
+        slot = self._slot(t)
+        return None if slot is None else self._delayed(slot)[0]
+
+    def _has_slot(self, begin: int, end: int) -> bool:
+        slot = self._slot(begin)
+        return slot is not None and slot < end
+
+    def _delayed(self, slot: int) -> tuple[Planned, int | None]:
+        following = self._slot(slot + 1)
+        room = self._splay + 1 if following is None else min(self._splay + 1, following - slot)
+        return Planned(slot + int(self._share * room), slot), following
+
+
+class PointTrigger:
+    """A trigger that fires once: kind "once" (no schedule) or "date"."""
+
+    def __init__(
+        self,
+        kind: str,
+        instant: datetime,
+        *,
+        zone: tzinfo,
+        key: str,
+        splay: int,
+        blackout: Blackout | None,
+        missed: Missed,
+        details: str,
+    ) -> None:
+        self.kind = kind
+        self.zone = zone
+        self.missed = missed
+        self._details = details
+        self._blackout = blackout
+        delay = timedelta(seconds=int(share(key) * (splay + 1)))
+        self._planned = Occurrence(instant + delay, instant)
+        self._occurrence: Occurrence | None = self._planned
+        until = self.blackout_until(self._planned.at)
+        if until is not None:
+            late = missed.run == "skip" or (
+                missed.deadline(seconds(self._planned.at)) < seconds(until)
+            )
+            at = until + delay if self.blackout_until(until + delay) is None else until
+            # "once" has no time of its own to miss: it runs as soon as it may.
+            self._occurrence = None if late and kind == "date" else Occurrence(at, instant)
+
+    def next(self, after: datetime) -> Occurrence | None:
+        seconds(after)  # refuses a naive one
+        occurrence = self._occurrence
+        return occurrence if occurrence is not None and occurrence.at > after else None
+
+    def blackout_until(self, instant: datetime) -> datetime | None:
+        return _until(self._blackout, instant)
+
+    def blacked_out(
+        self, after: datetime, until: datetime, limit: int
+    ) -> list[tuple[Occurrence, str]]:
+        planned = self._planned
+        if self._occurrence is not None or self._blackout is None:
+            return []
+        if not after < planned.at <= until:
+            return []
+        return [(planned, self._blackout.reason(seconds(planned.at)))][:limit]
+
+    def describe(self) -> str:
+        return self._details
+
+
+class ContinuousTrigger:
+    """Again as soon as a run has ended: the slot is the first whole second later than it.
+
+    start, end: first and last second that counts; no slot is ever missed.
+    """
+
+    kind = "continuous"
+
+    def __init__(
+        self,
+        start: int,
+        end: int | None,
+        *,
+        zone: tzinfo,
+        blackout: Blackout | None,
+        missed: Missed,
+        details: str,
+    ) -> None:
+        self.zone = zone
+        self.missed = missed
+        self._start = start
+        self._end = HORIZON if end is None else min(end, HORIZON)
+        self._blackout = blackout
+        self._details = details
+
+    def next(self, after: datetime) -> Occurrence | None:
+        t = max(seconds(after) + 1, self._start)
+        if self._blackout is not None:
+            span = self._blackout.at(t)
+            t = t if span is None else span.end
+        if t > self._end:
+            return None
+        at = moment(t)
+        return Occurrence(at, at)
+
+    def blackout_until(self, instant: datetime) -> datetime | None:
+        return _until(self._blackout, instant)
+
+    def blacked_out(
+        self, after: datetime, until: datetime, limit: int
+    ) -> list[tuple[Occurrence, str]]:
+        return []
+
+    def describe(self) -> str:
+        return self._details
+
+
+def share(key: str) -> float:
+    """The place of *key* in its splay, 0 <= share < 1; the same on every host and every day."""
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=6).digest()
+    return int.from_bytes(digest, "big") / (1 << 48)
+
+
+def first_true(test: Callable[[int], bool], low: int, high: int) -> int:
+    """The first integer in low <= n < high from which *test* holds; *high* when it never does."""
+    while low < high:
+        middle = (low + high) // 2
+        if test(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _until(blackout: Blackout | None, instant: datetime) -> datetime | None:
+    span = None if blackout is None else blackout.at(seconds(instant))
+    return None if span is None else moment(span.end)
