@@ -1,0 +1,64 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: may change in any release.
+
+"""What every module says about itself in the same words."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  home:
+    description:
+      - The directory of a single-directory installation, as the role's variable C(runner_home) made it.
+      - When it is not set, the system's installation is used.
+    type: path
+attributes:
+  action_group:
+    description: Use C(group/coldchain.freezer.coldchain) in C(module_defaults) to set defaults for this module.
+    support: full
+    membership:
+      - coldchain.freezer.coldchain
+  platform:
+    description: Target operating systems and families.
+    support: full
+    platforms: posix
+requirements:
+  - Python 3.9 or newer on the host.
+  - The coldchain runner on the host; the role P(coldchain.freezer.runner#role) installs it.
+"""
+
+    # A module that changes the host.
+    CHANGES = r"""
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return the changed status prediction without modifying the host.
+  diff_mode:
+    description: Returns what has changed (or would change, in C(check_mode)) when in diff mode.
+  idempotent:
+    description: When run twice in a row outside C(check_mode) with the same arguments, the second run reports no change.
+"""
+
+    # An info module.
+    READS = r"""
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return the changed status prediction without modifying the host.
+    support: full
+    details:
+      - This module reads and never changes anything.
+      - On a host that has no runner yet it answers in C(check_mode) with empty lists and a warning, and fails otherwise.
+  diff_mode:
+    description: Returns what has changed (or would change, in C(check_mode)) when in diff mode.
+    support: N/A
+    details:
+      - This module reads and never changes anything.
+  idempotent:
+    description: When run twice in a row outside C(check_mode) with the same arguments, the second run reports no change.
+    support: full
+    details:
+      - This module reads and never changes anything.
+"""

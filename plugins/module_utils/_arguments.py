@@ -1,0 +1,163 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: may change in any release.
+
+"""Argument specifications put together, and what a refused argument looks like.
+
+Ansible stops at the first option it refuses and does not say in which job of a list it stands. A problem in a document
+must look the same whether Ansible or the runner finds it: every one, with its index, job_id and path.
+"""
+
+from __future__ import annotations
+
+import difflib
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.coldchain.freezer.plugins.module_utils._argspec import JOB_OPTIONS
+
+Spec = t.Dict[str, t.Dict[str, t.Any]]
+
+RELATIONS = ("mutually_exclusive", "required_together", "required_one_of", "required_if", "required_by")
+
+PRESENT_NEEDS_ACTIONS = [("state", "present", ("job_actions",))]
+
+
+def home_options() -> Spec:
+    return {"home": {"type": "path"}}
+
+
+def job_options() -> Spec:
+    """The options of one job: the whole document, its identity and whether it shall exist."""
+    options: Spec = {"state": {"type": "str", "default": "present", "choices": ["present", "absent"]}}
+    options.update(JOB_OPTIONS)
+    options["job_id"] = {"type": "str", "required": True}
+    return options
+
+
+def jobs_options() -> Spec:
+    """A list of jobs, each with the options of one."""
+    job = {"type": "list", "elements": "dict", "required": True, "options": job_options(), "required_if": PRESENT_NEEDS_ACTIONS}
+    return {"jobs": job, "purge": {"type": "bool", "default": False}, "allow_empty": {"type": "bool", "default": False}}
+
+
+class Problem(t.NamedTuple):
+    """One thing that is wrong. path is dotted from the job ("job_schedule.schedule_minute"), "" for the job itself."""
+
+    index: int
+    job_id: str
+    path: str
+    message: str
+    hint: str = ""
+
+    def line(self, listed: bool) -> str:
+        """For people; ``listed``: the job stands in a list, so its position helps."""
+        place = ["jobs[{0}] (job_id '{1}')".format(self.index, self.job_id) if listed else "job '{0}'".format(self.job_id)]
+        if self.path:
+            place.append(self.path)
+        return "{0}: {1}{2}".format(": ".join(place), self.message, " ({0})".format(self.hint) if self.hint else "")
+
+
+def refuse(module: AnsibleModule, problems: t.Sequence[Problem], **results: t.Any) -> t.NoReturn:
+    """End the module with all problems in one message, and as data in ``errors``."""
+    listed = "jobs" in module.params
+    ordered = sorted(problems, key=lambda problem: problem.index)
+    lines = [problem.line(listed) for problem in ordered]
+    module.fail_json(
+        msg="\n".join(lines + ["Nothing was changed on this host."]),
+        errors=[problem._asdict() for problem in ordered],
+        **results,
+    )
+
+
+class JobModule(AnsibleModule):
+    """AnsibleModule whose refusals of job options name every problem and its place."""
+
+    def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
+        result = getattr(self, "validation_result", None)
+        if result is not None and result.errors.messages and "errors" not in kwargs:
+            problems = list(self._problems())
+            if problems:
+                refuse(self, problems)
+        super().fail_json(msg, **kwargs)
+
+    def _problems(self) -> t.Iterator[Problem]:
+        listed = self.params.get("jobs")
+        if "jobs" not in self.argument_spec:
+            jobs, spec, relations = [self.params], self.argument_spec, {"required_if": self.required_if}
+        elif isinstance(listed, list):
+            spec = self.argument_spec["jobs"]["options"]
+            jobs, relations = listed, self.argument_spec["jobs"]
+        else:
+            return
+        for index, job in enumerate(jobs):
+            if not isinstance(job, dict):
+                yield Problem(index, "?", "", "a job must be a mapping of options, not {0!r}".format(job))
+                continue
+            for path, message, hint in findings(spec, job, relations):
+                yield Problem(index, str(job.get("job_id") or "?"), path, message, hint)
+
+
+def findings(spec: Spec, values: t.Mapping[str, t.Any], relations: t.Mapping[str, t.Any] | None = None, at: str = "") -> t.Iterator[tuple[str, str, str]]:
+    """Everything that Ansible would refuse in ``values``, level by level: (path, message, hint)."""
+    names = dict(spec)
+    for name, option in spec.items():
+        names.update((alias, option) for alias in option.get("aliases", ()))
+    for name, value in values.items():
+        path = at + str(name)
+        option = names.get(name)
+        if option is None:
+            close = difflib.get_close_matches(str(name), list(names), 1)
+            yield path, "there is no such option", "did you mean {0}?".format(close[0]) if close else "known are {0}".format(", ".join(sorted(spec)))
+        elif value is None:
+            continue
+        elif "options" not in option:
+            for message in _refusals({name: dict(option, required=False, aliases=[])}, {name: value}):
+                yield path, message, ""
+        elif option["type"] == "list":
+            for index, element in enumerate(value if isinstance(value, list) else [value]):
+                yield from _nested(option, element, "{0}[{1}]".format(path, index))
+        else:
+            yield from _nested(option, value, path)
+    for name, option in spec.items():
+        given = [key for key in [name] + list(option.get("aliases", ())) if values.get(key) is not None]
+        if option.get("required") and not given:
+            yield at + name, "is required", ""
+    flat: Spec = {name: {"type": "raw"} for name in names}
+    known = {name: value for name, value in values.items() if name in names and value is not None}
+    wanted = {name: (relations or {}).get(name) for name in RELATIONS}
+    for message in _refusals(flat, known, **wanted):
+        yield at.rstrip("."), message, ""
+
+
+def _nested(option: t.Mapping[str, t.Any], value: t.Any, path: str) -> t.Iterator[tuple[str, str, str]]:
+    if isinstance(value, dict):
+        return findings(option["options"], value, option, path + ".")
+    return iter([(path, "must be a mapping of options, not {0!r}".format(value), "")])
+
+
+def _refusals(spec: Spec, values: t.Mapping[str, t.Any], **relations: t.Any) -> list[str]:
+    return ArgumentSpecValidator(spec, **relations).validate(dict(values)).error_messages
+
+
+def given(spec: Spec, values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What the user has set: Ansible fills every other option, at every depth, with None.
+
+    Aliases are left behind (Ansible keeps them beside the option they stand for). ``false`` for a text option means "not
+    set", as in a job document; Ansible has already made the text "False" of it.
+    """
+    chosen = {}
+    for name, option in spec.items():
+        value = values.get(name)
+        if value is None or (value == "False" and option.get("type", "str") in ("str", "path")):
+            continue
+        if "options" in option:
+            if option["type"] == "list":
+                value = [given(option["options"], element) for element in value]
+            else:
+                value = given(option["options"], value)
+        chosen[name] = value
+    return chosen

@@ -1,0 +1,135 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: may change in any release.
+
+"""The one door to the host's ``coldchain`` command.
+
+JSON goes in on stdin, JSON comes out on stdout; exit codes (sysexits.h) become messages that name the remedy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import typing as t
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+# The version of this collection, and of the runner that its role installs.
+VERSION = "0.1.0"
+
+SYSTEM_COMMAND = "/usr/local/bin/coldchain"
+
+# What an exit code means when the command could not say more itself.
+MEANINGS = {
+    1: "the job failed",
+    64: "the command line was not understood",
+    65: "the data was refused",
+    69: "something that is needed is not available",
+    70: "the runner has met a bug of its own",
+    73: "a file or directory cannot be written",
+    75: "not now; try again later",
+}
+
+
+class CliError(Exception):
+    """The command refused or failed.
+
+    code: its exit code (negative for a signal); errors: ``[{"index", "job_id", "path", "message", "hint"}]`` when the
+    data was at fault; message: for people, with the remedy in it.
+    """
+
+    def __init__(self, message: str, code: int = 70, errors: t.Sequence[dict[str, t.Any]] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.errors = list(errors)
+
+
+class RunnerMissing(CliError):
+    """There is no ``coldchain`` command on this host."""
+
+    def __init__(self, command: str, home: str | None) -> None:
+        with_home = " with runner_home: {0}".format(home) if home else ""
+        super().__init__(
+            "The coldchain runner is not installed on this host (no {0})."
+            " Apply the role coldchain.freezer.runner{1} first.".format(command, with_home),
+            69,
+        )
+
+
+class Coldchain:
+    """Calls the command of one installation: the system's, or that of a single directory (``home``)."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
+        self.home: str | None = module.params["home"]
+        self.command = os.path.join(self.home, "bin", "coldchain") if self.home else SYSTEM_COMMAND
+
+    def call(self, *arguments: str, data: object = None) -> dict[str, t.Any]:
+        """Run ``coldchain --json ARGUMENTS``; returns its answer, raises CliError (RunnerMissing when it is not there)."""
+        code, out, err = self._run("--json", *arguments, data=data)
+        answer = _parse(out)
+        if code == 0 and answer is not None:
+            return answer
+        refusal = answer.get("error") if answer else None
+        if isinstance(refusal, dict) and refusal.get("message"):
+            message, errors = _sentence(refusal["message"], refusal.get("hint")), refusal.get("errors") or ()
+        else:
+            message, errors = self._unexplained(arguments, code, out, err), ()
+        raise CliError(message + self._version_note(), code, errors)
+
+    def _run(self, *arguments: str, data: object = None) -> tuple[int, str, str]:
+        if not os.path.exists(self.command):
+            raise RunnerMissing(self.command, self.home)
+        try:
+            return self._module.run_command(
+                [self.command] + list(arguments),
+                data=None if data is None else json.dumps(data),
+                expand_user_and_vars=False,
+                handle_exceptions=False,
+                environ_update={"PYTHONIOENCODING": "utf-8"},
+            )
+        except OSError as error:
+            raise CliError(
+                "{0} cannot be run: {1}. Apply the role coldchain.freezer.runner to repair it.".format(self.command, error.strerror), 69
+            ) from None
+
+    def _unexplained(self, arguments: t.Sequence[str], code: int, out: str, err: str) -> str:
+        if code < 0:
+            meaning = "ended by signal {0}".format(-code)
+        elif code == 0:
+            meaning = "the answer is not JSON"
+        else:
+            meaning = MEANINGS.get(code, "failed")
+        tail = "\n".join((err.strip() or out.strip()).splitlines()[-5:])
+        return "{0} {1}: {2} (exit code {3}).{4}".format(self.command, arguments[0], meaning, code, "\n" + tail if tail else "")
+
+    def _version_note(self) -> str:
+        """After a failure only, so that a call that works costs one process: is the host's runner older than we are?"""
+        found = re.search(r"\d+(?:\.\d+)+", "".join(self._run("--version")[1:]))
+        if not found or _numbers(found.group()) >= _numbers(VERSION):
+            return ""
+        return (
+            "\nThe runner on this host is version {0}, this collection is {1}:"
+            " apply the role coldchain.freezer.runner to upgrade it.".format(found.group(), VERSION)
+        )
+
+
+def _parse(text: str) -> dict[str, t.Any] | None:
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _sentence(message: str, hint: str | None) -> str:
+    return "{0} ({1})".format(message, hint) if hint else message
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in version.split("."))

@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: may change in any release.
+
+"""Module job_event: ask the runner to do something with a job now, and tell what came of it."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.coldchain.freezer.plugins.module_utils._cli import CliError, Coldchain, RunnerMissing
+
+LAST_LINES = 20
+
+
+def run_event(module: AnsibleModule) -> t.NoReturn:
+    """Send the event of the module's parameters (in check mode: predict it), and end the module."""
+    client = Coldchain(module)
+    job_id, event = module.params["job_id"], module.params["event"]
+    try:
+        job = current(client, job_id)
+        if module.check_mode:
+            if job is None and event != "remove":
+                module.warn("job '{0}' is not declared on this host; outside check mode an earlier task must declare it.".format(job_id))
+            module.exit_json(changed=would_change(event, job), job_id=job_id, event=event, run=None, job=job)
+        if job is None and event == "remove":
+            module.exit_json(changed=False, job_id=job_id, event=event, run=None, job=None)
+        answer = client.call(*command(module.params))
+    except RunnerMissing as missing:
+        if not module.check_mode:
+            module.fail_json(msg=missing.message)
+        module.warn(missing.message)
+        module.exit_json(changed=would_change(event, None), job_id=job_id, event=event, run=None, job=None)
+    except CliError as error:
+        if error.code == 1:
+            fail_with_run(module, client, error)
+        module.fail_json(msg=error.message)
+    run = answer.get("run")
+    module.exit_json(changed=answer["changed"], job_id=job_id, event=event, run=run, job=answer.get("job"))
+
+
+def command(params: t.Mapping[str, t.Any]) -> list[str]:
+    arguments = ["event", params["job_id"], params["event"]]
+    if params["wait"]:
+        arguments += ["--wait", "--timeout", str(params["timeout"])]
+    return arguments
+
+
+def current(client: Coldchain, job_id: str) -> dict[str, t.Any] | None:
+    """The job as ``list`` shows it; None when it is not declared."""
+    jobs = client.call("list", job_id)["jobs"]
+    return jobs[0] if jobs else None
+
+
+def would_change(event: str, job: t.Mapping[str, t.Any] | None) -> bool:
+    """What the event would do to a job in this state."""
+    if job is None:
+        return event != "remove"
+    status = job["status"]
+    return {
+        "start": status not in ("running", "aborting"),
+        "stop": status not in ("stop", "removed"),
+        "abort": status == "running",
+        "remove": status != "removed",
+    }[event]
+
+
+def fail_with_run(module: AnsibleModule, client: Coldchain, error: CliError) -> t.NoReturn:
+    """The run has failed: its record and the end of its log belong into the task's result, before anybody has to look."""
+    job_id = module.params["job_id"]
+    run = (current(client, job_id) or {}).get("last_run") or {}
+    log = client.call("log", job_id, *([run["run_id"]] if run.get("run_id") else []))
+    lines = log["text"].splitlines()[-LAST_LINES:]
+    module.fail_json(
+        msg="\n".join([error.message, "The last lines of {0}:".format(log["path"])] + lines),
+        changed=True,
+        job_id=job_id,
+        event=module.params["event"],
+        run=run,
+        log=lines,
+    )

@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: may change in any release.
+
+"""A job document as the text that a diff shows.
+
+It reads as the YAML that the user wrote. PyYAML is not used: a host needs Python and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+
+# Words that YAML reads as text and nothing else; everything else is quoted.
+PLAIN = re.compile(r"^(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z_/][A-Za-z0-9_./@+-]*(?: [A-Za-z0-9_./@+-]+)*$", re.IGNORECASE)
+
+
+def document_text(document: t.Mapping[str, t.Any] | None, calendar: t.Sequence[str] = ()) -> str:
+    """The document, then its next runs; "" when there is none."""
+    if not document:
+        return ""
+    lines = list(_mapping(document))
+    if calendar:
+        lines.append("# next runs:")
+        lines.extend("#   {0}".format(line) for line in calendar)
+    return "\n".join(lines) + "\n"
+
+
+def _mapping(value: t.Mapping[str, t.Any], indent: str = "") -> t.Iterator[str]:
+    for name, inner in value.items():
+        yield from _entry("{0}{1}:".format(indent, _scalar(name)), inner, indent + "  ")
+
+
+def _entry(start: str, value: t.Any, indent: str) -> t.Iterator[str]:
+    if isinstance(value, dict) and value:
+        yield start
+        yield from _mapping(value, indent)
+    elif isinstance(value, (list, tuple)) and value:
+        yield start
+        for element in value:
+            yield from _element(element, indent)
+    else:
+        yield "{0} {1}".format(start, _scalar(value))
+
+
+def _element(value: t.Any, indent: str) -> t.Iterator[str]:
+    if not isinstance(value, dict) or not value:
+        return _entry(indent + "-", value, indent + "  ")
+    lines = list(_mapping(value, indent + "  "))
+    return iter([indent + "- " + lines[0].lstrip()] + lines[1:])
+
+
+def _scalar(value: t.Any) -> str:
+    if isinstance(value, str) and PLAIN.match(value):
+        return value
+    return json.dumps(value, ensure_ascii=False)

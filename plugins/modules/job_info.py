@@ -1,0 +1,139 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, coldchain.freezer contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: job_info
+short_description: What the jobs of a host are doing, have done and will do
+version_added: 0.1.0
+author:
+  - coldchain.freezer contributors (@coldchain-freezer)
+description:
+  - Returns the jobs of a host with their status, the result of the last run and the time of the next one, in one call.
+  - On request also their documents and the records of their runs.
+extends_documentation_fragment:
+  - coldchain.freezer._attributes
+  - coldchain.freezer._attributes.reads
+options:
+  job_id:
+    description:
+      - Return only these jobs. All jobs of the host when it is not set.
+      - A job that does not exist is named in RV(unknown) and is not a failure.
+    type: list
+    elements: str
+  status:
+    description:
+      - Return only jobs with this status.
+    type: str
+    choices: [scheduled, running, aborting, stop]
+  documents:
+    description:
+      - Return the job documents as well.
+    type: bool
+    default: false
+  history:
+    description:
+      - Return the records of the last so many runs of every job as well.
+    type: int
+    default: 0
+seealso:
+  - module: coldchain.freezer.job
+  - module: coldchain.freezer.backup_info
+"""
+
+EXAMPLES = r"""
+- name: Look at all jobs
+  coldchain.freezer.job_info:
+  register: backups
+
+- name: Stop the play when a job has not succeeded
+  ansible.builtin.assert:
+    that: backups.jobs | selectattr("result", "equalto", "fail") | list | length == 0
+
+- name: The last ten runs of one job, and its document
+  coldchain.freezer.job_info:
+    job_id: [db-nightly]
+    documents: true
+    history: 10
+"""
+
+RETURN = r"""
+jobs:
+  description: The jobs.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    job_id:
+      description: Name of the job.
+      type: str
+      sample: db-nightly
+    description:
+      description: What the job is for.
+      type: str
+      sample: The customer database
+    status:
+      description: One of V(scheduled), V(running), V(aborting) and V(stop).
+      type: str
+      sample: scheduled
+    event:
+      description: A request that the runner has not dealt with yet; empty when there is none.
+      type: str
+      sample: ""
+    result:
+      description: Result of the last run, one of V(success), V(fail) and V(aborted); empty when there was none.
+      type: str
+      sample: success
+    next_run:
+      description: When the job runs next, in UTC; V(null) when it does not.
+      type: str
+      sample: "2026-11-25T02:30:00+00:00"
+    last_run:
+      description: The record of the last run; V(null) when there was none.
+      type: dict
+      sample:
+        run_id: 20261124T023000Z-1
+        job_id: db-nightly
+        cause: schedule
+        result: success
+        time_started: "2026-11-24T02:30:00+00:00"
+        time_ended: "2026-11-24T02:30:04+00:00"
+    document:
+      description: The job document in canonical form.
+      returned: when O(documents=true)
+      type: dict
+    runs:
+      description: The records of the last runs, newest first.
+      returned: when O(history) is more than 0
+      type: list
+      elements: dict
+unknown:
+  description: Those of O(job_id) that are not declared on this host.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.coldchain.freezer.plugins.module_utils._arguments import home_options
+from ansible_collections.coldchain.freezer.plugins.module_utils._info import run_job_info
+
+
+def main() -> None:
+    spec = dict(
+        home_options(),
+        job_id={"type": "list", "elements": "str"},
+        status={"type": "str", "choices": ["scheduled", "running", "aborting", "stop"]},
+        documents={"type": "bool", "default": False},
+        history={"type": "int", "default": 0},
+    )
+    run_job_info(AnsibleModule(argument_spec=spec, supports_check_mode=True))
+
+
+if __name__ == "__main__":
+    main()
