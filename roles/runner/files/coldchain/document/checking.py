@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from coldchain.document.canonical_form import canonical_of, facts_of
@@ -29,8 +30,8 @@ _TYPE_WORDS = {
     "object": "an object",
     "array": "a list",
 }
-# difflib takes 0.1 ms a word: a document of nothing but unknown keys must not take minutes.
-_MOST_GUESSES = 50
+# A document of nothing but mistakes must not take minutes: a guess at a word takes 0.1 ms.
+MOST_PROBLEMS = 200
 _BESIDE = {"job": '"job_actions"', "job_action": '"freezer_action"'}
 
 
@@ -61,11 +62,12 @@ def check(raw: object, context: Context) -> Checked:
     if not isinstance(modern.document, dict):
         return Checked(None, [_no_document(modern.document)], [])
     errors = modern.errors
-    found = list(validator().iter_errors(modern.document))
     bad: set[Place] = set()
-    if found:
-        errors.extend(_problems(found, bad))
-        _take_out(modern.document, bad)
+    errors.extend(islice(_problems(validator().iter_errors(modern.document), bad), MOST_PROBLEMS))
+    if len(errors) >= MOST_PROBLEMS:
+        errors.append(Problem("$", f"has more than {MOST_PROBLEMS} problems; these are the first"))
+        return Checked(None, errors, _sorted(modern.warnings))
+    _take_out(modern.document, bad)
     findings = Findings(errors, modern.warnings, bad)
     apply_rules(modern, context, findings)
     if errors:
@@ -88,10 +90,9 @@ def _counting(path: str) -> list[tuple[int, str]]:
     return [(int(part), "") if odd % 2 else (-1, part) for odd, part in enumerate(parts)]
 
 
-def _problems(found: list[ValidationError], bad: set[Place]) -> Iterator[Problem]:
+def _problems(found: Iterable[ValidationError], bad: set[Place]) -> Iterator[Problem]:
     """The schema's errors in our words; *bad* collects the places that are wrong."""
     missing: set[Place] = set()
-    guesses = 0
     for error in found:
         place: Place = tuple(error.absolute_path)
         value: Any = error.instance
@@ -99,9 +100,8 @@ def _problems(found: list[ValidationError], bad: set[Place]) -> Iterator[Problem
         wanted: Any = error.validator_value
         if error.validator == "additionalProperties":
             for key in [key for key in value if key not in schema["properties"]]:
-                guesses += 1
                 bad.add((*place, key))
-                hint = _unknown_hint(place, key, guesses <= _MOST_GUESSES)
+                hint = _unknown_hint(place, key)
                 what = "is not supported" if key in UNSUPPORTED else "is unknown"
                 yield Problem(json_path((*place, key)), what, hint)
         elif error.validator == "required":
@@ -144,7 +144,7 @@ def _wrong_value(place: Place, value: object, rule: str, wanted: Any) -> Problem
     return Problem(path, f"{shown(value)} is not {words}", hint)
 
 
-def _unknown_hint(place: Place, key: str, guess: bool) -> str:
+def _unknown_hint(place: Place, key: str) -> str:
     level = _level_of(place)
     name = key.lower().replace("-", "_")
     if key in UNSUPPORTED:
@@ -157,7 +157,7 @@ def _unknown_hint(place: Place, key: str, guess: bool) -> str:
     names.update({field.name: field.name for field in LEVELS[level]})
     if level == "freezer_action":
         names.update({old: old for old in INVERTED})
-    near = did_you_mean(key, names) if guess else ""
+    near = did_you_mean(key, names)
     if near or len(names) > 6:
         return near
     return f"known: {', '.join(names)}"

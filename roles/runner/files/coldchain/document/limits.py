@@ -15,6 +15,7 @@ from coldchain.errors import Problem
 
 DEEPEST = 12  # a full document of ours has 6 levels
 LARGEST = 2**63 - 1
+LONGEST_TEXT = 100_000  # characters; the kernel takes no argument above 128 KiB
 _MOST_PROBLEMS = 20
 
 
@@ -55,6 +56,8 @@ def unsound(raw: object) -> list[Problem]:
 
 
 def _text(text: str) -> str:
+    if len(text) > LONGEST_TEXT:
+        return f"holds more than {LONGEST_TEXT} characters"
     if text.isascii():
         return "holds a NUL character" if "\0" in text else ""
     try:

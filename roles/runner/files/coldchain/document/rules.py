@@ -12,7 +12,7 @@ import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 
 from coldchain.document.canonical_form import LEVEL_OPTIONS, canonical_schedule, expanded, stopped
@@ -32,7 +32,6 @@ _DIGITS = re.compile(r"[0-9]+")
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WEEKDAY_NUMBER = re.compile(r"(?<![0-9a-z/])[0-6](?![0-9a-z])")
 _KINDS = ("schedule_date", "schedule_interval")
-_BEFORE_ALL = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def _form(each: Field, value: Any, place: Place, context: Context, findings: Fin
     if each.form == "name":
         if not NAME.fullmatch(value):
             findings.error(place, f"{shown(value)} is no name", f"write {FORMS['name']}")
-    elif each.form == "duration":
+    elif each.form == "duration" and place[0] != "job_schedule":
         _duration(each, value, place, findings)
     elif each.form == "path":
         if not value.startswith(("/", "~")):
@@ -281,21 +280,23 @@ def _schedule(
             f"holds several kinds of schedule; only {given[0]} counts",
             f"leave out {', '.join(given[1:])}",
         )
+    if given[:1] in ([], ["schedule_date"]):
+        for name in ("schedule_start_date", "schedule_end_date"):
+            if name in schedule:
+                findings.warn(
+                    ("job_schedule", name),
+                    "has no effect on a job that runs once",
+                    "write schedule_date for the instant, or an interval, or cron-like fields",
+                )
     _weekday_numbers(schedule, findings)
     before = len(findings.errors)
     trigger = _trigger(document, schedule, context, findings)
     if trigger is None or before != len(findings.errors) or _any_bad("job_schedule", findings):
         return
     place = ("job_schedule", *given[:1])
-    if trigger.next(context.now) is None and given:
-        if trigger.next(_BEFORE_ALL) is None:
-            findings.error(
-                place,
-                "never comes: no instant fits the whole schedule",
-                "look at the dates and at blackout",
-            )
-        elif not stopped(document.get("job_schedule", {})):
-            findings.warn(place, "lies in the past; the job will not run", "write a later date")
+    ends = given and not stopped(document.get("job_schedule", {}))
+    if ends and trigger.next(context.now) is None:
+        findings.warn(place, "lies in the past; the job will not run", "write a later date")
     last = context.last_durations.get(str(document.get("job_id")))
     if trigger.kind == "interval" and last is not None:
         period = parse_duration(str(schedule["schedule_interval"]))
