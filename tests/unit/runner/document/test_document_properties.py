@@ -1,0 +1,212 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What holds for every document, and for everything that is none."""
+
+from __future__ import annotations
+
+import copy
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from document_strategies import crooked, documents, json_values, respelled
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from coldchain.document import Context, canonical, check, difference
+from coldchain.instants import parse_instant
+from coldchain.schedule import build
+
+NOW = datetime(2026, 11, 25, 1, 2, 3, tzinfo=timezone.utc)
+CONTEXT = Context("host1", timezone.utc, NOW)
+
+few = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def answers(raw: Any) -> None:
+    """check() says something usable about *raw*, and what it accepts can be scheduled."""
+    checked = check(raw, CONTEXT)
+    assert checked.valid == (checked.document is not None)
+    for problem in [*checked.errors, *checked.warnings]:
+        assert problem.path.startswith("$")
+        assert problem.message
+        assert "Traceback" not in problem.message
+    json.dumps([problem.as_dict() for problem in checked.errors])
+    if checked.document is not None:
+        document = json.loads(json.dumps(checked.document, allow_nan=False))
+        assert check(document, CONTEXT).document == document
+        trigger = build(document["job_schedule"], zone=timezone.utc, created=NOW, key="h/j")
+        trigger.next(NOW)
+        trigger.describe()
+
+
+@few
+@given(json_values)
+def test_any_json_value_gets_an_answer(raw: Any) -> None:
+    answers(raw)
+
+
+@few
+@given(crooked)
+def test_any_arrangement_of_known_keys_gets_an_answer(raw: Any) -> None:
+    answers(raw)
+    answers({"job_id": "x", "job_actions": raw, "job_schedule": raw})
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> Any:
+    """A valid document with one to three places overwritten."""
+    document = draw(documents())
+    for _ in range(draw(st.integers(1, 3))):
+        here: Any = document
+        while True:
+            keys = list(here) if isinstance(here, dict) else list(range(len(here)))
+            if not keys:
+                break
+            key = draw(st.sampled_from(keys))
+            if not isinstance(here[key], (dict, list)) or draw(st.booleans()):
+                here[key] = draw(st.one_of(json_values, crooked))
+                break
+            here = here[key]
+    return document
+
+
+@few
+@given(damaged())
+def test_a_damaged_document_gets_an_answer(raw: Any) -> None:
+    answers(raw)
+
+
+@few
+@given(documents())
+def test_a_valid_document_is_accepted_and_left_alone(document: dict[str, Any]) -> None:
+    before = copy.deepcopy(document)
+    checked = check(document, CONTEXT)
+    assert checked.errors == []
+    assert document == before
+    assert checked.document == canonical(document)
+
+
+@few
+@given(documents())
+def test_the_canonical_form_is_its_own_canonical_form(document: dict[str, Any]) -> None:
+    once = canonical(document)
+    again = check(once, CONTEXT)
+    assert again.errors == []
+    assert again.document == once
+    assert json.dumps(again.document) == json.dumps(once)
+
+
+@few
+@given(st.data())
+def test_spellings_of_one_meaning_have_one_canonical_form(data: st.DataObject) -> None:
+    document = data.draw(documents())
+    other = data.draw(respelled(document))
+    checked = check(other, CONTEXT)
+    assert checked.errors == []
+    assert json.dumps(checked.document) == json.dumps(canonical(document))
+
+
+@few
+@given(documents(), documents())
+def test_difference_is_empty_for_equal_documents_only(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    before, after = canonical(one), canonical(other)
+    assert difference(before, before) == []
+    assert (difference(before, after) == []) == (json.dumps(before) == json.dumps(after))
+
+
+@few
+@given(documents())
+def test_json_schema_accepts_every_canonical_form(document: dict[str, Any]) -> None:
+    from coldchain.document.schema import validator
+
+    assert list(validator().iter_errors(canonical(document))) == []
+
+
+def deep(levels: int) -> Any:
+    value: Any = "x"
+    for _ in range(levels):
+        value = {"job_actions": [value]}
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        10**30,
+        -(10**5000),
+        float("nan"),
+        float("inf"),
+        "\ud800",
+        "a\0b",
+        "x" * 1_000_000,
+        deep(5000),
+        b"bytes",
+        {1: 2},
+        {"\udcff": 1},
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_no_document_may_hold_is_refused_wherever_it_stands(value: Any) -> None:
+    action = {"action": "backup", "path_to_backup": value}
+    for raw in (
+        value,
+        [value],
+        {"description": value},
+        {"job_id": "x", "job_actions": [{"freezer_action": action}]},
+        {"job_id": "x", "job_actions": [], "job_schedule": {"schedule_hour": value}},
+    ):
+        checked = check(raw, CONTEXT)
+        assert checked.errors
+        json.dumps([problem.as_dict() for problem in checked.errors]).encode()
+
+
+def test_a_document_of_nothing_but_mistakes_is_answered_at_once() -> None:
+    raw = {"job_actions": [{"freezer_action": {"mod": "fs"}, "x": 1} for _ in range(20_000)]}
+    raw.update({f"key{number}": 1 for number in range(20_000)})  # type: ignore[misc]
+    checked = check(raw, CONTEXT)
+    assert 200 <= len(checked.errors) <= 220
+
+
+def test_a_thousand_actions_are_no_problem() -> None:
+    action = {"freezer_action": {"action": "exec", "command": ["true"]}}
+    assert check({"job_id": "x", "job_actions": [action] * 1000}, CONTEXT).valid
+
+
+def test_no_instant_of_a_canonical_form_depends_on_the_zone_of_the_reader() -> None:
+    text = canonical(
+        {
+            "job_id": "x",
+            "job_actions": [
+                {
+                    "freezer_action": {
+                        "action": "restore",
+                        "restore_abs_path": "/x",
+                        "restore_from_date": "2026-01-01 12:00:00 +02:00",
+                    }
+                }
+            ],
+        }
+    )["job_actions"][0]["freezer_action"]["restore_from_date"]
+    assert parse_instant(text, timezone.utc) == datetime(2026, 1, 1, 10, tzinfo=timezone.utc)
+
+
+def test_the_schema_is_a_valid_schema() -> None:
+    from jsonschema import Draft202012Validator
+
+    from coldchain.document.schema import SCHEMA
+
+    Draft202012Validator.check_schema(SCHEMA)
+    assert json.loads(json.dumps(SCHEMA)) == SCHEMA
+
+
+def test_the_document_package_reads_no_clock_and_no_file() -> None:
+    source = Path(check.__code__.co_filename).parent
+    for path in source.glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        for word in ("import time", "import os", ".now(", "open(", "pathlib"):
+            assert word not in text, f"{path.name}: {word}"
