@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The next runs for people: local time and UTC side by side, clock changes marked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from coldchain.instants import iso
+from coldchain.schedule.model import Trigger, moment, seconds
+from coldchain.schedule.readings import DAY
+from coldchain.schedule.zones import clock_of
+
+
+@dataclass(frozen=True)
+class Upcoming:
+    """One run to come; local is the time in the job's zone, marks what is special about it."""
+
+    at: datetime
+    slot: datetime
+    local: str
+    marks: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """Sun 2026-03-29 03:00:00 CEST = 01:00:00 UTC  (clock change: 02:00:00 -> 03:00:00)."""
+        same_day = self.local[4:14] == f"{self.at:%Y-%m-%d}"
+        utc = f"{self.at:%H:%M:%S}" if same_day else f"{self.at:%Y-%m-%d %H:%M:%S}"
+        marks = f"  ({'; '.join(self.marks)})" if self.marks else ""
+        return f"{self.local} = {utc} UTC{marks}"
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "at": iso(self.at),
+            "slot": iso(self.slot),
+            "local": self.local,
+            "marks": list(self.marks),
+        }
+
+
+def preview(trigger: Trigger, after: datetime, n: int) -> list[Upcoming]:
+    """The first *n* runs later than *after*; fewer when the schedule ends.
+
+    Of a continuous schedule only the first: the others depend on how long the runs take.
+    """
+    found: list[Upcoming] = []
+    while len(found) < n:
+        occurrence = trigger.next(after)
+        if occurrence is None:
+            break
+        there = occurrence.at.astimezone(trigger.zone)
+        marks = [_change_mark(trigger, occurrence.at)]
+        if occurrence.slot != occurrence.at:
+            planned = occurrence.slot.astimezone(trigger.zone)
+            day = "" if planned.date() == there.date() else f"{planned:%Y-%m-%d} "
+            marks.append(f"slot {day}{planned:%H:%M:%S}")
+        if trigger.kind == "continuous":
+            marks.append("then again whenever a run has ended")
+        found.append(
+            Upcoming(
+                occurrence.at,
+                occurrence.slot,
+                f"{there:%a %Y-%m-%d %H:%M:%S} {there.tzname()}",
+                tuple(mark for mark in marks if mark),
+            )
+        )
+        if trigger.kind == "continuous":
+            break
+        after = occurrence.at
+    return found
+
+
+def _change_mark(trigger: Trigger, at: datetime) -> str:
+    """The clock change on the local day of *at*; "" on an ordinary day."""
+    clock = clock_of(trigger.zone)
+    instant = seconds(at)
+    midnight = (instant + clock.segment(instant).offset) // DAY * DAY
+    marks = [
+        f"{_reading(change.begin + change.before)} -> {_reading(change.begin + change.offset)}"
+        for change in clock.changes(clock.instant(midnight), clock.instant(midnight + DAY))
+    ]
+    return f"clock change: {', '.join(marks)}" if marks else ""
+
+
+def _reading(local_seconds: int) -> str:
+    return f"{moment(local_seconds):%H:%M:%S}"
