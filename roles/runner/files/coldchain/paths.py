@@ -62,10 +62,6 @@ class Paths:
         return self.lib / "runs"
 
     @property
-    def locks(self) -> Path:
-        return self.lib / "locks"
-
-    @property
     def runner_lock(self) -> Path:
         return self.lib / "runner.lock"
 
@@ -84,7 +80,7 @@ class Paths:
 
     def create(self) -> None:
         """Make the private directories (0700); CannotWrite names the one that failed."""
-        for directory in (self.lib, self.log, self.runs, self.locks):
+        for directory in (self.lib, self.log, self.runs):
             try:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:

@@ -99,15 +99,18 @@ def skipped(path: Path, limit: int) -> list[dict[str, Any]]:
     return found
 
 
-def prune(path: Path, *, keep: int, oldest: str, margin: int = 0) -> list[str]:
-    """Drop all but the newest *keep* entries and those that ended before *oldest* (ISO UTC).
+def prune(path: Path, *, keep: int, oldest: float) -> list[str]:
+    """Drop all but the newest *keep* entries and those that ended before *oldest* (POSIX s).
 
-    Nothing happens until *margin* entries too many have gathered, so that a run costs an append
-    and not a rewrite.  Returns the run ids that went, for their logs.
+    The newest entry always stays.  Returns the run ids that went, for their logs.
     """
     entries = list(newest_first(path))
-    fresh = [entry for entry in entries[:keep] if entry.get("time_ended", oldest) >= oldest]
-    if len(entries) - len(fresh) <= margin:
+    fresh = [
+        entry
+        for number, entry in enumerate(entries[:keep])
+        if number == 0 or entry["time_ended"] >= oldest
+    ]
+    if len(entries) == len(fresh):
         return []
     lines = [json.dumps(entry, separators=(",", ":")).encode("ascii") for entry in fresh[::-1]]
     write_atomically(path, b"".join(line + b"\n" for line in lines))

@@ -101,6 +101,10 @@ class Store:
         if changes:
             self.declare(lambda _: changes)
 
+    def remove_declaration(self, job_id: str) -> None:
+        """Take one job out of the declarations."""
+        self.apply([Change(job_id, None)])
+
     # -- requests ----------------------------------------------------------------------------
 
     def add_event(self, job_id: str, event: str, by: str) -> Event:
@@ -174,6 +178,19 @@ class Store:
     def skipped(self, job_id: str, limit: int) -> list[dict[str, Any]]:
         """The newest *limit* groups of skipped slots, newest first."""
         return history.skipped(self.paths.history(job_id), limit)
+
+    def add_history(self, job_id: str, entry: dict[str, Any]) -> None:
+        """Append a finished run or a group of skipped slots."""
+        history.append(self.paths.history(job_id), [entry])
+
+    def in_history(self, job_id: str, run_id: str) -> bool:
+        """Is the run among the newest recorded ones?  (Asked after a crash.)"""
+        return any(run["run_id"] == run_id for run in self.history(job_id, 50))
+
+    def prune_history(self, job_id: str, *, keep: int, oldest: float) -> None:
+        """Bound the history of a job and remove the logs of the runs that leave it."""
+        for run_id in history.prune(self.paths.history(job_id), keep=keep, oldest=oldest):
+            self.paths.run_log(job_id, run_id).unlink(missing_ok=True)
 
     # -- the runner process ------------------------------------------------------------------
 

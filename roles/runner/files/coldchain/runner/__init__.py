@@ -1,0 +1,148 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The runner: ``coldchain serve`` and ``coldchain run``."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import selectors
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from coldchain.errors import DataError
+from coldchain.execution.run import Cause, JobRun
+from coldchain.instants import from_epoch, iso
+from coldchain.observe import log
+from coldchain.paths import Paths
+from coldchain.runner import lock
+from coldchain.runner.daemon import Runner
+from coldchain.runner.signals import caught
+from coldchain.settings import Settings
+from coldchain.store import Run
+
+Output = Callable[[str], None]
+
+
+def serve(paths: Paths, settings: Settings) -> int:
+    """Run jobs until a signal says otherwise (docs/reference/command.md); the exit code."""
+    log.set_up()
+    paths.create()
+    held = lock.acquire(paths)
+    runner = Runner(paths, settings)
+    with caught() as inbox:
+        try:
+            runner.recover()
+            code = runner.loop(inbox)
+        finally:
+            runner.close()
+    if runner.reexec:
+        lock.hand_over(held)
+        argv = Path("/proc/self/cmdline").read_bytes().split(b"\0")[:-1]
+        os.execv(os.readlink("/proc/self/exe"), argv)
+    os.close(held)
+    return code
+
+
+def run_now(paths: Paths, settings: Settings, target: str | dict[str, Any], output: Output) -> Run:
+    """Run a declared job (its id) or an undeclared document here, in the foreground.
+
+    *output* gets the text of the run's log as it grows.  An interrupt aborts the run.  The record
+    of a declared job is kept as for any other run; TryAgain when a runner is at work.
+    """
+    if isinstance(target, str):
+        return _run_declared(paths, settings, target, output)
+    return _run_document(paths, settings, target, output)
+
+
+def _run_declared(paths: Paths, settings: Settings, job_id: str, output: Output) -> Run:
+    paths.create()
+    held = lock.acquire(paths)
+    runner = Runner(paths, settings, only=job_id)
+    ended: list[JobRun] = []
+    runner._on_end = ended.append
+    try:
+        runner.recover()
+        if job_id not in runner.jobs.states:
+            raise DataError(f"there is no job {job_id!r} here", "coldchain list shows them")
+        now = time.time()
+        if job_id not in runner.runs:
+            runner.jobs.change(job_id, status="scheduled")
+            runner.jobs.queue(job_id, slot=now, at=now, cause="event")
+        follow = _Follower(output)
+        with caught() as inbox:
+            runner._selector.register(inbox.socket, selectors.EVENT_READ)
+            while not any(run.job_id == job_id for run in ended):
+                for key, _ in runner._selector.select(min(0.2, runner._timeout())):
+                    if key.fd in runner._registered:
+                        runner._process_ended(key.fd)
+                if inbox.take():
+                    runner.runs[job_id].end("interrupted")
+                runner.tick()
+                run = runner.runs.get(job_id)
+                if run is not None:
+                    follow.more(run.log)
+        done = next(run for run in ended if run.job_id == job_id)
+        follow.more(done.log)
+        return done.record
+    finally:
+        runner.close()
+        os.close(held)
+
+
+def _run_document(
+    paths: Paths, settings: Settings, document: dict[str, Any], output: Output
+) -> Run:
+    with tempfile.TemporaryDirectory(prefix="coldchain-run-") as scratch:
+        place = dataclasses.replace(paths, lib=Path(scratch, "lib"), log=Path(scratch, "log"))
+        for directory in (place.lib, place.log, place.runs):
+            directory.mkdir(mode=0o700)
+        cause = Cause("event", iso(from_epoch(int(time.time()))))
+        job_id = str(document.get("job_id", "document"))
+        run = JobRun.create(place, settings, job_id, document, cause)
+        follow = _Follower(output)
+        with caught() as inbox, selectors.DefaultSelector() as selector:
+            selector.register(inbox.socket, selectors.EVENT_READ)
+            run.advance()
+            while run.result is None:
+                watched = run.pidfd
+                if watched is not None:
+                    selector.register(watched, selectors.EVENT_READ)
+                wait = 0.2
+                if run.wake_at is not None:
+                    wait = min(wait, max(0.0, run.wake_at - time.monotonic()))
+                ready = [key.fd for key, _ in selector.select(wait)]
+                if watched is not None:
+                    selector.unregister(watched)
+                if inbox.take():
+                    run.end("interrupted")
+                if watched in ready:
+                    run.finished()
+                run.advance()
+                run.bound_log()
+                follow.more(run.log)
+        follow.more(run.log)
+        del run.record["log"]  # it goes with the scratch directory
+        return run.record
+
+
+class _Follower:
+    """Hands on what a log has grown by."""
+
+    def __init__(self, output: Output) -> None:
+        self.output = output
+        self.position = 0
+
+    def more(self, path: Path) -> None:
+        try:
+            with path.open("rb") as stream:
+                stream.seek(self.position)
+                raw = stream.read()
+        except FileNotFoundError:
+            return
+        if raw:
+            self.position += len(raw)
+            self.output(raw.decode("utf-8", "backslashreplace"))

@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The `schedule` library's Scheduler as the runner's clock, driven by our triggers.
+
+The library's own jobs know neither dates nor start nor end nor a zone's clock changes, and its
+list is scanned at every tick.  Its one hook for "when next" (Job._schedule_next_run) is where a
+trigger plugs in; a heap replaces the scan, so that a tick does not depend on the number of jobs.
+These names are private to the library: its version is pinned and a test guards the hooks.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+from collections.abc import Callable, Hashable
+from datetime import datetime
+from typing import Any
+
+import schedule
+
+from coldchain.instants import from_epoch
+
+NextRun = Callable[[datetime], "datetime | None"]
+
+
+class TriggerJob(schedule.Job):
+    """A job of the library that asks a trigger when to run.
+
+    next_run_after: aware instant -> next aware instant or None; due: POSIX seconds of the next run.
+    """
+
+    def __init__(self, key: str, next_run_after: NextRun, clock: Clock) -> None:
+        super().__init__(1, clock)
+        self.key = key
+        self.next_run_after = next_run_after
+        self.unit = "seconds"
+        self.due: float | None = None
+        self.considered: datetime | None = None
+        self.tags.add(key)
+
+    def _schedule_next_run(self) -> None:
+        after = self.considered or from_epoch(time.time())
+        self.next_run = self.next_run_after(after)
+        self.due = None if self.next_run is None else self.next_run.timestamp()
+
+    @property
+    def should_run(self) -> bool:
+        return self.due is not None and time.time() >= self.due
+
+    def run(self) -> Any:
+        """Call the job's function with the instant that is due.  It only notes what is to be done:
+        the library runs jobs one after another."""
+        assert self.next_run is not None
+        self.last_run = self.next_run
+        self.considered = self.next_run
+        assert self.job_func is not None
+        result = self.job_func()
+        self._schedule_next_run()
+        return schedule.CancelJob if self.due is None else result
+
+
+class Clock(schedule.Scheduler):
+    """A Scheduler whose jobs lie in a heap: replacing and removing one does not scan the others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by_key: dict[str, TriggerJob] = {}
+        self._heap: list[tuple[float, int, TriggerJob]] = []
+        self._sequence = itertools.count()
+
+    def put(
+        self, key: str, next_run_after: NextRun, after: datetime, function: Callable[[], None]
+    ) -> datetime | None:
+        """Add the job *key* or replace it; the first run is the first one after *after*."""
+        self.remove(key)
+        job = TriggerJob(key, next_run_after, self)
+        job.considered = after
+        job.do(function)
+        self.jobs.clear()  # the library's own list, which do() appends to
+        self._by_key[key] = job
+        self._push(job)
+        return job.next_run
+
+    def remove(self, key: str) -> None:
+        self._by_key.pop(key, None)
+
+    def cancel_job(self, job: schedule.Job) -> None:
+        if isinstance(job, TriggerJob) and self._by_key.get(job.key) is job:
+            del self._by_key[job.key]
+
+    def _push(self, job: TriggerJob) -> None:
+        if job.due is not None:
+            heapq.heappush(self._heap, (job.due, next(self._sequence), job))
+
+    def _first(self) -> TriggerJob | None:
+        while self._heap:
+            due, _, job = self._heap[0]
+            if self._by_key.get(job.key) is job and job.due == due:
+                return job
+            heapq.heappop(self._heap)  # removed, replaced or scheduled anew
+        return None
+
+    def run_pending(self) -> None:
+        """Run what is due; a job that an earlier one removed is not run."""
+        while True:
+            job = self._first()
+            if job is None or not job.should_run:
+                return
+            heapq.heappop(self._heap)
+            self._run_job(job)
+            if self._by_key.get(job.key) is job:
+                self._push(job)
+
+    def get_next_run(self, tag: Hashable | None = None) -> datetime | None:
+        job = self._first() if tag is None else self._by_key.get(str(tag))
+        return None if job is None else job.next_run
+
+    next_run = property(get_next_run)
+
+    @property
+    def idle_seconds(self) -> float | None:
+        job = self._first()
+        return None if job is None or job.due is None else job.due - time.time()

@@ -1,0 +1,51 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The runner's lock: whoever holds it is the one process that runs jobs and writes their state."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from coldchain.errors import CannotWrite, TryAgain
+from coldchain.paths import Paths
+
+_INHERITED = "COLDCHAIN_RUNNER_LOCK"
+
+
+def acquire(paths: Paths) -> int:
+    """The descriptor of the held lock.  TryAgain when another runner has it.
+
+    After a re-exec the lock comes from the program before, so that it was never free in between.
+    """
+    inherited = os.environ.pop(_INHERITED, "")
+    if inherited.isdigit():
+        descriptor = int(inherited)
+        try:
+            same = os.path.samestat(os.fstat(descriptor), paths.runner_lock.stat())
+        except OSError:
+            same = False
+        if same:
+            os.set_inheritable(descriptor, False)
+            return descriptor
+    try:
+        descriptor = os.open(
+            paths.runner_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
+    except OSError as error:
+        raise CannotWrite(f"{paths.runner_lock}: {error.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise TryAgain(
+            f"{paths.runner_lock}: another runner is at work here",
+            "stop it first, or leave the job to it: coldchain event JOB start",
+        ) from None
+    return descriptor
+
+
+def hand_over(descriptor: int) -> None:
+    """Let the lock survive an exec of this process."""
+    os.set_inheritable(descriptor, True)
+    os.environ[_INHERITED] = str(descriptor)

@@ -1,0 +1,164 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Processes: real exit codes, certain ends, adoption by a later runner."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from coldchain.errors import CannotWrite
+from coldchain.execution import log as runlog
+from coldchain.execution.process import Process, exit_code
+
+PACKAGE = Path(__file__).resolve().parents[4] / "roles" / "runner" / "files"
+
+
+def start(tmp_path: Path, *argv: str) -> Process:
+    return Process.start(
+        tmp_path / "attempt",
+        argv,
+        environment=dict(os.environ),
+        working_directory=None,
+        log=tmp_path / "log",
+    )
+
+
+def wait(process: Process, seconds: float = 10.0) -> int | None:
+    assert select.select([process.pidfd], [], [], seconds)[0], "did not end"
+    return process.finish()
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (["true"], 0),
+        (["sh", "-c", "exit 3"], 3),
+        (["/no/such/command"], 127),
+        (["sh", "-c", "kill -9 $$"], 137),
+        (["printf", "%s", "a b'c\"d$e"], 0),
+    ],
+)
+def test_exit_codes(tmp_path: Path, argv: list[str], code: int) -> None:
+    assert wait(start(tmp_path, *argv)) == code
+    assert exit_code(tmp_path / "attempt") == code
+
+
+def test_arguments_reach_the_command_as_they_are(tmp_path: Path) -> None:
+    words = ["a b", "", "$(touch x)", "'\"", "%s\n", "*"]
+    program = "import json, sys; print(json.dumps(sys.argv[1:]))"
+    wait(start(tmp_path, sys.executable, "-c", program, *words))
+    assert json.loads((tmp_path / "log").read_text()) == words
+
+
+def test_term_reaches_the_whole_group_and_its_own_exit_code_counts(tmp_path: Path) -> None:
+    script = "trap 'echo cleanup; exit 5' TERM; sleep 60 & wait"
+    process = start(tmp_path, "sh", "-c", script)
+    time.sleep(0.2)
+    process.signal(signal.SIGTERM)
+    assert wait(process) == 5
+    assert "cleanup" in (tmp_path / "log").read_text()
+
+
+def test_what_ignores_term_is_killed_with_its_children(tmp_path: Path) -> None:
+    script = "trap '' TERM; sleep 60 & echo $!; wait; sleep 60"
+    process = start(tmp_path, "sh", "-c", script)
+    time.sleep(0.2)
+    process.signal(signal.SIGTERM)
+    assert not select.select([process.pidfd], [], [], 0.3)[0]
+    process.signal(signal.SIGKILL)
+    assert wait(process) is None
+    child = int((tmp_path / "log").read_text().split()[0])
+    time.sleep(0.1)
+    stat = Path(f"/proc/{child}/stat")
+    assert not stat.exists() or ") Z " in stat.read_text()
+
+
+def test_what_a_command_leaves_behind_in_its_group_is_ended(tmp_path: Path) -> None:
+    assert wait(start(tmp_path, "sh", "-c", "sleep 60 & echo $!")) == 0
+    child = int((tmp_path / "log").read_text())
+    time.sleep(0.1)
+    stat = Path(f"/proc/{child}/stat")
+    assert not stat.exists() or ") Z " in stat.read_text()
+
+
+_STARTER = """
+import os, sys, time
+from pathlib import Path
+from coldchain.execution.process import Process
+where = Path(sys.argv[1])
+for name, command in [("short", "exit 4"), ("long", "sleep 2; exit 7"), ("killed", "sleep 60")]:
+    Process.start(where / name, ["sh", "-c", command], environment=dict(os.environ),
+                  working_directory=None, log=where / "log")
+print("started", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_killed_runner_s_processes_are_adopted_with_their_results(tmp_path: Path) -> None:
+    starter = subprocess.Popen(
+        [sys.executable, "-c", _STARTER, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE)},
+    )
+    assert starter.stdout is not None
+    starter.stdout.readline()
+    time.sleep(0.3)
+    starter.kill()
+    starter.communicate()
+    assert Process.adopt(tmp_path / "short") is None
+    assert exit_code(tmp_path / "short") == 4
+    killed, long = Process.adopt(tmp_path / "killed"), Process.adopt(tmp_path / "long")
+    assert killed is not None and long is not None
+    killed.signal(signal.SIGKILL)
+    assert wait(killed) is None
+    assert wait(long) == 7
+
+
+def test_another_process_with_the_same_pid_is_not_adopted(tmp_path: Path) -> None:
+    process = start(tmp_path, "sleep", "60")
+    time.sleep(0.2)
+    pid, started, boot = (tmp_path / "attempt" / "pid").read_text().split()
+    for line in (f"{pid} {int(started) - 1} {boot}", f"{pid} {started} another-boot", "junk"):
+        (tmp_path / "attempt" / "pid").write_text(line)
+        assert Process.adopt(tmp_path / "attempt") is None
+    process.signal(signal.SIGKILL)
+    wait(process)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "attempt").mkdir()
+    with pytest.raises(CannotWrite, match="attempt"):
+        start(tmp_path, "true")
+
+
+def test_a_flood_of_output_keeps_its_head_and_tail(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    script = "echo first; head -c 30000000 /dev/zero | tr '\\0' 'x'; echo; echo last"
+    process = start(tmp_path, "sh", "-c", script)
+    while not select.select([process.pidfd], [], [], 0.01)[0]:
+        runlog.bound(log, 100_000)
+    process.finish()
+    runlog.bound(log, 100_000)
+    text = runlog.read(log)
+    assert text.startswith("first\nxxx") and text.endswith("xxx\nlast\n")
+    assert "bytes left out" in text
+    assert len(text) < 400_000
+    assert log.stat().st_blocks * 512 < 400_000
+    assert runlog.read(log, limit=5) == "last\n"
+
+
+def test_a_small_log_is_left_alone(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    runlog.note(log, "one")
+    assert not runlog.bound(log, 100_000)
+    assert not runlog.bound(tmp_path / "none", 100_000)
+    assert runlog.read(log) == "one\n"

@@ -1,0 +1,292 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""No crash, no second writer and no bad byte loses what was acknowledged."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coldchain.errors import CannotWrite, DataError, TryAgain, Unavailable
+from coldchain.paths import Paths
+from coldchain.store import Change, State, Store
+from coldchain.store import storage as storage_module
+from coldchain.store.storage import AtomicJSONStorage
+
+HERE = Path(__file__).resolve()
+PACKAGE = HERE.parents[4] / "roles" / "runner" / "files"
+
+
+def new_store(home: Path) -> Store:
+    return Store.open(Paths.under(home), create=True)
+
+
+def document(job_id: str, text: str = "") -> Change:
+    return Change(job_id, {"job_id": job_id, "job_actions": [], "description": text})
+
+
+def test_reading_an_empty_installation_writes_nothing(tmp_path: Path) -> None:
+    new_store(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    reader = Store.open(Paths.under(tmp_path), create=False)
+    assert (reader.jobs(), reader.states(), reader.pending_events()) == ({}, {}, [])
+    assert reader.history("x", 5) == []
+    assert not reader.runner_alive()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+KEYS = st.sampled_from(["a", "b", "c-1", "d.e"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+STEPS = st.lists(st.tuples(KEYS, st.none() | st.dictionaries(st.text(), VALUES, max_size=4)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=STEPS)
+def test_what_is_declared_is_what_any_reader_finds(
+    steps: list[tuple[str, dict[str, object] | None]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.mktemp("store")
+    writer, model = new_store(home), {}
+    reader = Store.open(Paths.under(home), create=False)
+    for key, value in steps:
+        writer.apply([Change(key, value)])
+        if value is None:
+            model.pop(key, None)
+        else:
+            model[key] = value
+        assert {k: r.document for k, r in reader.jobs().items()} == model
+    assert {k: r.document for k, r in Store(Paths.under(home)).jobs().items()} == model
+
+
+def test_an_empty_decision_and_a_failing_one_leave_the_file_alone(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    store.apply([document("a")])
+    before = os.stat(store.paths.jobs)
+    assert store.declare(lambda present: []) == []
+
+    def fails(present: object) -> list[Change]:
+        raise DataError("no")
+
+    with pytest.raises(DataError):
+        store.declare(fails)
+    assert os.stat(store.paths.jobs) == before
+    assert list(store.jobs()) == ["a"]
+
+
+def test_files_are_private(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    store.apply([document("a")])
+    store.add_event("a", "start", "test")
+    store.commit_states({"a": State()})
+    assert store.paths.lib.stat().st_mode & 0o777 == 0o700
+    for path in store.paths.lib.iterdir():
+        if path.is_file():
+            assert path.stat().st_mode & 0o777 == 0o600, path
+
+
+def test_a_damaged_file_is_put_aside_and_the_last_good_generation_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = new_store(tmp_path)
+    store.apply([document("a")])
+    store.apply([document("b")])
+    raw = store.paths.jobs.read_bytes()
+    for damage in (raw[:-9], b"", raw.replace(b'"b"', b'"x"', 1), b"\0" * len(raw)):
+        store.paths.jobs.write_bytes(damage)
+        reader = Store.open(Paths.under(tmp_path), create=False)
+        assert list(reader.jobs()) == ["a"]
+        assert "jobs.json" in caplog.text and "generation" in caplog.text
+        writer = Store.open(Paths.under(tmp_path), create=True)
+        writer.apply([document("b")])
+        assert set(Store(writer.paths).jobs()) == {"a", "b"}
+    assert list(store.paths.lib.glob("jobs.json.damaged-*"))
+
+
+def test_nothing_is_silently_started_empty(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    store.apply([document("a")])
+    store.paths.jobs.write_bytes(b"{")
+    with pytest.raises(DataError, match="no earlier generation"):
+        Store(store.paths).jobs()
+    with pytest.raises(DataError, match="no earlier generation"):
+        Store(store.paths).apply([document("b")])
+    assert store.paths.jobs.read_bytes() == b"{"
+
+
+@pytest.mark.parametrize("text", ["[]", '{"jobs": {}}', '"x"', '{"_format": {"1": {}}}'])
+def test_a_file_that_is_not_ours_is_refused_and_kept(tmp_path: Path, text: str) -> None:
+    store = new_store(tmp_path)
+    store.paths.jobs.write_text(text)
+    store.paths.jobs.chmod(0o600)
+    with pytest.raises(DataError, match="not a database of coldchain"):
+        store.apply([document("a")])
+    assert store.paths.jobs.read_text() == text
+
+
+def test_a_newer_format_is_refused_and_kept(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    store.apply([document("a")])
+    text = store.paths.jobs.read_text().replace('"version":1', '"version":2')
+    store.paths.jobs.write_text(text)
+    with pytest.raises(DataError, match="has format 2"):
+        Store(store.paths).jobs()
+    assert store.paths.jobs.read_text() == text
+
+
+def test_another_database_under_the_wrong_name_is_refused(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    store.commit_states({"a": State()})
+    store.paths.state.rename(store.paths.jobs)
+    with pytest.raises(DataError, match="holds 'state', expected 'jobs'"):
+        Store(store.paths).jobs()
+
+
+def test_a_link_and_a_file_that_others_can_write_are_refused(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    store.apply([document("a")])
+    store.paths.jobs.chmod(0o620)
+    with pytest.raises(Unavailable, match="somebody else could have written"):
+        Store(store.paths).jobs()
+    store.paths.jobs.rename(tmp_path / "elsewhere")
+    store.paths.jobs.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Unavailable, match="symbolic link"):
+        Store(store.paths).jobs()
+
+
+def test_a_directory_that_others_can_write_is_refused(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    store.paths.lib.chmod(0o777)
+    with pytest.raises(Unavailable, match="can be written by others") as caught:
+        Store.open(store.paths, create=False)
+    assert caught.value.hint.startswith("chmod go-w")
+
+
+def test_a_missing_installation_names_the_role(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable) as caught:
+        Store.open(Paths.under(tmp_path / "nothing"), create=False)
+    assert "coldchain.freezer.runner" in caught.value.hint
+
+
+def test_a_second_writer_waits_and_then_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    first, second = AtomicJSONStorage(path, "x"), AtomicJSONStorage(path, "x")
+    with first.transaction():
+        with pytest.raises(TryAgain, match="held by another process"), second.transaction(0.05):
+            pass
+        first.write({"t": {"1": {}}})
+    assert second.read() == {"t": {"1": {}}}
+
+
+def test_a_write_outside_of_a_transaction_is_our_bug(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        AtomicJSONStorage(tmp_path / "x.json", "x").write({})
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "rename", "open"])
+def test_a_failing_disk_leaves_file_and_memory_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    store = new_store(tmp_path)
+    store.apply([document("a", "before")])
+    real = getattr(os, call)
+
+    def broken(*args: object, **kwargs: object) -> object:
+        if call == "open" and not str(args[0]).endswith(".tmp"):
+            return real(*args, **kwargs)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage_module.os, call, broken)
+        with pytest.raises(CannotWrite, match="nothing was changed") as caught:
+            store.apply([document("a", "after"), document("b")])
+    assert "make room" in caught.value.hint
+    for reader in (store, Store(store.paths)):
+        assert {k: r.document["description"] for k, r in reader.jobs().items()} == {"a": "before"}
+    assert not list(store.paths.lib.glob("*.tmp"))
+    store.apply([document("b")])
+    assert set(Store(store.paths).jobs()) == {"a", "b"}
+
+
+def _insert(home: str, writer: int, count: int) -> None:
+    store = Store.open(Paths.under(Path(home)), create=True)
+    for number in range(count):
+        store.apply([document(f"w{writer}-{number}")])
+
+
+def test_four_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+    new_store(tmp_path)
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_insert, args=(str(tmp_path), n, 25)) for n in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    assert len(Store(Paths.under(tmp_path)).jobs()) == 100
+
+
+_VICTIM = """
+import sys
+from pathlib import Path
+from coldchain.paths import Paths
+from coldchain.store import Change, Store
+store = Store.open(Paths.under(Path(sys.argv[1])), create=True)
+n = int(sys.argv[2])
+while True:
+    n += 1
+    text = "x" * (n * 7919 % 5000)  # grows and shrinks
+    store.apply([Change("job", {"job_id": "job", "n": n, "text": text})])
+    print(n, flush=True)
+"""
+
+
+def test_kill_9_in_the_middle_of_writes_loses_no_acknowledged_one(tmp_path: Path) -> None:
+    acknowledged = 0
+    for round_number in range(15):
+        victim = subprocess.Popen(
+            [sys.executable, "-c", _VICTIM, str(tmp_path), str(acknowledged)],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(PACKAGE)},
+        )
+        assert victim.stdout is not None
+        victim.stdout.readline()
+        time.sleep(0.003 * round_number)
+        victim.send_signal(signal.SIGKILL)
+        lines = victim.stdout.read().split()
+        victim.stdout.close()
+        victim.wait()
+        record = Store(Paths.under(tmp_path)).job("job")
+        assert record is not None
+        acknowledged = max([acknowledged, *map(int, lines)])
+        assert record.document["n"] >= acknowledged
+        assert len(record.document["text"]) == record.document["n"] * 7919 % 5000
+        acknowledged = record.document["n"]
+
+
+def test_only_changed_rows_are_encoded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = new_store(tmp_path)
+    store.commit_states({f"j{n}": State(result="success") for n in range(200)})
+    encoded: list[object] = []
+    real = json.dumps
+    monkeypatch.setattr(
+        storage_module.json, "dumps", lambda value, **kw: encoded.append(value) or real(value, **kw)
+    )
+    store.commit_states({"j7": State(result="fail")})
+    assert sum(isinstance(value, dict) and "result" in value for value in encoded) == 1
+    assert Store(store.paths).state("j7").result == "fail"
