@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-FileCopyrightText: 2026 coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-# probe.sh PROGRAM PYTHON UNIT: what the role must know about a host, as key=value lines.
+# probe.sh PROGRAM COMMAND PYTHON UNIT: what the role must know about a host, as key=value lines.
 # One look instead of a dozen tasks, and no gathered facts.  Changes nothing.
-program=$1 wanted=$2 unit=$3
+program=$1 command=$2 wanted=$3 unit=$4
 
 # What the runner imports that a stripped python3 (Debian's python3-minimal) may lack.
 check='
@@ -40,11 +40,17 @@ for manifest in "$program"/releases/*/bundle.json; do # written last: the releas
   directory=${manifest%/*}
   releases="$releases ${directory##*/}"
   # A backup of ten hours may outlive two upgrades; its modules must stay.
-  grep -qsaF "$directory" /proc/[0-9]*/environ && busy="$busy ${directory##*/}"
+  grep -qszF "$directory" /proc/[0-9]*/cmdline && busy="$busy ${directory##*/}"
 done
 echo "releases=${releases# }"
 echo "busy=${busy# }"
 
+# The runner of a home has no manager to ask: it is the one "COMMAND ... serve".
+pid=''
+for line in $(grep -lszxF "$command" /proc/[0-9]*/cmdline | xargs -r grep -lszxF serve); do
+  pid=${line#/proc/} pid=${pid%/cmdline}
+done
+echo "serving=$pid"
 if [ -d /run/systemd/system ]; then
   echo systemd=yes
   echo "active=$(systemctl is-active "$unit")"
