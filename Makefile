@@ -1,0 +1,148 @@
+# SPDX-FileCopyrightText: 2026 coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Everything lands in .venv and build; `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VERSION := $(shell sed -n 's/^version: *//p' galaxy.yml)
+ARTIFACT := build/dist/coldchain-freezer-$(VERSION).tar.gz
+TREE := build/sanity/ansible_collections/coldchain/freezer
+INSTALLED := build/collections/ansible_collections/coldchain/freezer
+READY := .venv/.made-from
+CORE := 2.19
+# For `make sanity-all`: one ansible-core of each supported minor release.
+CORES := 2.18.19 2.19.14 2.20.10 2.21.5
+
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/build/pythons:$(PATH)
+export PIP_CACHE_DIR ?= $(CURDIR)/build/cache/pip
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export ANSIBLE_HOME := $(CURDIR)/build/ansible
+# On localhost the "remote" side would be the user's home directory.
+export ANSIBLE_REMOTE_TMP := $(CURDIR)/build/ansible/tmp
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
+export ANSIBLE_LOCALHOST_WARNING := False
+export ANSIBLE_INVENTORY_UNPARSED_WARNING := False
+export ANSIBLE_GALAXY_COLLECTIONS_PATH_WARNING := False
+CHECK := python tools/check.py
+
+.PHONY: help venv build install demo test lint unit units-all units sanity sanity-all integration \
+	importer molecule interop torture benchmarks locks clean tree pythons
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+# --- what the other targets stand on
+
+venv: $(READY) ## .venv with ansible-core and all tools, as locked; .venv/bin/coldchain runs the working tree
+$(READY): tests/requirements/tools.txt tools/venv.sh tools/coldchain
+	@command -v $(PYTHON) > /dev/null || { echo "make: no $(PYTHON): apt install python3"; exit 69; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make: $$($(PYTHON) -V) is too old for ansible-core $(CORE); give another: make PYTHON=python3.12"; exit 69; }
+	tools/venv.sh "$$(command -v $(PYTHON))" .venv tests/requirements/tools.txt
+	install -m 755 tools/coldchain .venv/bin/coldchain
+	touch $@
+
+build: venv ## the collection's artifact with the bundle inside, reproducible
+	python tools/stage.py build/stage
+	python build/stage/roles/runner/files/build_bundle.py --wheels build/cache/wheels > /dev/null
+	mkdir -p build/dist
+	ansible-galaxy collection build --force --output-path build/raw build/stage > /dev/null
+	python tools/repack.py build/raw/coldchain-freezer-$(VERSION).tar.gz $(ARTIFACT)
+	@echo "$(ARTIFACT)  $$(sha256sum < $(ARTIFACT) | cut -c1-12)"
+
+install: build ## the artifact installed into build/collections, as a user would
+	@cmp -s $(ARTIFACT) build/collections/installed.tar.gz || { rm -rf build/collections; \
+		ansible-galaxy collection install --offline --force -p build/collections $(ARTIFACT); \
+		cp $(ARTIFACT) build/collections/installed.tar.gz; }
+
+tree: venv
+	@python tools/stage.py $(TREE)
+
+pythons:
+	@tools/pythons.sh build/pythons > /dev/null
+
+# --- what a person wants to see
+
+demo: install ## backup, change, destroy, restore, compare: on this machine, without root
+	ansible-playbook coldchain.freezer.demo -e demo_directory=$(CURDIR)/build/demo
+
+test: ## all checks and tests, the fast ones first
+	@rm -rf build/results
+	$(MAKE) lint unit units-all units sanity integration importer molecule
+
+lint: install tree ## formats, types, docs, YAML, shell
+	$(CHECK) ruff-format ruff format --check .
+	$(CHECK) ruff ruff check .
+	$(CHECK) mypy mypy
+	$(CHECK) mypy-tools mypy --strict tools/stage.py tools/repack.py tools/check.py tools/tally.py roles/runner/files/build_bundle.py
+	$(CHECK) argument-spec python tools/generate_argspec.py --check
+	$(CHECK) yamllint yamllint .
+	$(CHECK) shellcheck bash -c "git ls-files -co --exclude-standard '*.sh' tools/coldchain .ci/run | xargs shellcheck"
+	cd $(TREE) && ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/build/sanity python $(CURDIR)/tools/check.py ansible-lint ansible-lint
+	cd $(TREE) && ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/build/sanity python $(CURDIR)/tools/check.py antsibull-docs \
+		antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all --skip-rstcheck .
+	$(CHECK) changelog antsibull-changelog lint
+
+unit: venv ## the runner's unit tests, with coverage
+	coverage erase
+	coverage run -m pytest -q tests/unit/runner tests/unit/roles --junitxml build/results/unit.xml
+	$(CHECK) coverage coverage report
+
+# The runner's own libraries on every Python there is, and today's libraries on the newest.
+units-all: venv pythons
+	for version in $$(tools/pythons.sh build/pythons); do \
+		tools/venv.sh build/pythons/python$$version build/venvs/runner-$$version tests/requirements/runner.txt; \
+		build/venvs/runner-$$version/bin/python -m pytest -q -p no:cacheprovider tests/unit/runner \
+			--junitxml build/results/unit-python$$version.xml; \
+	done
+	tools/venv.sh .venv/bin/python build/venvs/newest tests/requirements/newest.txt
+	build/venvs/newest/bin/python -m pytest -q -p no:cacheprovider tests/unit/runner --junitxml build/results/unit-newest.xml
+	for version in 3.9 3.10 3.11 3.12 3.13 3.14; do [ -x build/pythons/python$$version ] || \
+		$(CHECK) --skip unit-python$$version "python$$version is not installed"; done
+
+units: tree pythons ## the modules' unit tests, by ansible-test
+	tools/ansible_test.sh units units --venv --python "$$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')" tests/unit/plugins/
+
+sanity: tree pythons ## ansible-test sanity
+	tools/ansible_test.sh sanity sanity --color no --junit
+
+sanity-all: tree pythons ## ansible-test sanity with every supported ansible-core
+	for core in $(CORES); do \
+		case $$core in 2.18.*|2.19.*) base=python3.11;; *) base=python3.12;; esac; \
+		[ -x build/venvs/core-$$core/bin/ansible-test ] || { build/pythons/$$base -m venv build/venvs/core-$$core; \
+			build/venvs/core-$$core/bin/pip install -q ansible-core==$$core; }; \
+		PATH="$(CURDIR)/build/venvs/core-$$core/bin:$$PATH" tools/ansible_test.sh sanity-$$core sanity --color no --junit; \
+	done
+
+integration: install ## the roles and the artifact on this machine, then the demo twice
+	pytest -q tests/integration --junitxml build/results/integration.xml
+	$(CHECK) demo $(MAKE) demo
+	$(CHECK) demo-again $(MAKE) demo
+
+importer: build ## what Galaxy would say
+	tools/venv.sh .venv/bin/python build/venvs/importer tests/requirements/importer.txt
+	$(CHECK) galaxy-importer tools/importer.sh $(ARTIFACT)
+
+molecule: install ## the role on booted hosts: install, upgrade, reboot, removal
+	tools/molecule.sh
+
+interop torture benchmarks: install ## longer measurements: freezer-agent's archives, crashes, figures
+	pytest -q tests/$(if $(filter torture,$@),faults,$@) --junitxml build/results/$@.xml
+
+# --- housekeeping
+
+locks: venv ## renew the locked requirements
+	python -m venv build/venvs/uv && build/venvs/uv/bin/pip install -q uv
+	compile="$(CURDIR)/build/venvs/uv/bin/uv pip compile -q --upgrade --generate-hashes --no-header --no-annotate --universal"; \
+	(cd roles/runner/files && $$compile --python-version 3.9 -o bundle-requirements.txt bundle-requirements.in); \
+	cd tests/requirements; \
+	$$compile --python-version 3.9 -o runner.txt runner.in; \
+	for name in tools newest importer; do $$compile --python-version 3.11 -o $$name.txt $$name.in; done
+
+clean: ## remove everything that make has made
+	[ ! -x build/bed/down ] || build/bed/down
+	rm -rf .venv build .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache tests/output
+	find roles plugins tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
