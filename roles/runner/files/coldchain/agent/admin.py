@@ -1,0 +1,77 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action admin: removal of old chains, whole, and never the last one that can be restored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from coldchain.agent import container
+from coldchain.agent.info import restorable
+from coldchain.agent.layout import Chain, Series
+from coldchain.agent.options import Common
+from coldchain.agent.report import Report, count
+from coldchain.agent.storage import Storage
+from coldchain.errors import JobFailed
+from coldchain.instants import from_epoch, iso
+
+
+def admin(shared: Common, storage: Storage) -> Report:
+    """Remove the chains that the options name; a dry run only lists them."""
+    series = shared.series
+    chains = container.chains(storage, series)
+    if not chains:
+        raise JobFailed(f'no backup "{series.host_name}" in {shared.container}')
+    if shared.dry_run:
+        removed = [_name(chain) for chain in _due(storage, shared, chains, time.time())]
+        message = f"dry run: would remove {count(len(removed), 'chain')}"
+    else:
+        with storage.lock(series):
+            removed = remove(storage, shared, time.time())
+        message = f"removed {count(len(removed), 'chain')} of {series.host_name}"
+    fields = {
+        "container": str(shared.container),
+        "hostname": series.hostname,
+        "backup_name": series.backup_name,
+        "removed": removed,
+        "dry_run": shared.dry_run,
+    }
+    return Report("admin", message, (), fields)
+
+
+def remove(storage: Storage, shared: Common, now: float) -> list[str]:
+    """Remove what is due (the caller holds the lock): the removed chains, for people."""
+    series = shared.series
+    due = _due(storage, shared, container.chains(storage, series), now)
+    for chain in due:
+        # First what makes the chain exist, so that a crash leaves orphans and not half a chain.
+        storage.remove(f"{series.metadata_folder}/{chain.zero}")
+        if storage.names(f"{series.data_folder}/{chain.zero}"):
+            storage.remove(f"{series.data_folder}/{chain.zero}")
+    return [_name(chain) for chain in due]
+
+
+def _due(storage: Storage, shared: Common, chains: Sequence[Chain], now: float) -> list[Chain]:
+    """Chains whose newest level is old enough; without force the last good one stays."""
+    assert shared.removal is not None
+    cutoff = shared.removal.cutoff(now)
+    due = [chain for chain in chains if chain.newest_time <= cutoff]
+    if shared.force:
+        return due
+    kept = [chain for chain in chains if chain not in due]
+    if any(_good(storage, shared.series, chain) for chain in kept):
+        return due
+    for chain in reversed(due):
+        if _good(storage, shared.series, chain):
+            return [other for other in due if other is not chain]
+    return due
+
+
+def _good(storage: Storage, series: Series, chain: Chain) -> bool:
+    return restorable(storage, series, chain, chain.newest) == ""
+
+
+def _name(chain: Chain) -> str:
+    begin, end = (iso(from_epoch(moment)) for moment in (chain.zero, chain.newest_time))
+    return f"{chain.zero} ({begin} to {end}, {count(len(chain.levels), 'level')})"

@@ -1,0 +1,141 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Encryption with the openssl command, and the seal that authenticates a level.
+
+Scheme freezer is what freezer-agent does: AES-256-CFB, the key from one round of SHA-256, nothing
+that would notice a change.  Scheme strong is AES-256-CTR with a key from PBKDF2, and a seal:
+HMAC-SHA256, with a key of its own, over a statement that names the level and the SHA-256 of its
+encrypted parts.  A seal is checked before a byte is decrypted.  docs/recovery.md shows both with
+nothing but openssl and sha256sum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from coldchain.agent.tools import executable
+from coldchain.errors import DataError, JobFailed
+
+#: OWASP's advice of 2023 for PBKDF2-HMAC-SHA256; about 0.2 s on a core.
+ITERATIONS = 600_000
+#: More would let a hostile container keep us busy for minutes.
+MOST_ITERATIONS = 20_000_000
+#: openssl reads at most 1023 bytes of the first line.
+LONGEST_PASSWORD = 1000
+
+_HEX = re.compile(r"[0-9a-f]{32,128}")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stored file of a level: SHA-256 (hex) and size in bytes, as stored."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Seal:
+    """The authentication of one level; salt and mac in hex."""
+
+    iterations: int
+    salt: str
+    mac: str
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "cipher": "aes-256-ctr",
+            "kdf": "pbkdf2-hmac-sha256",
+            "iterations": self.iterations,
+            "mac": "hmac-sha256",
+            "mac_salt": self.salt,
+            "mac_value": self.mac,
+        }
+
+    @classmethod
+    def parse(cls, metadata: Mapping[str, object], place: str) -> Seal:
+        """The seal in a level's metadata; DataError names *place*."""
+        iterations = metadata.get("iterations")
+        salt, mac = metadata.get("mac_salt"), metadata.get("mac_value")
+        sound = (
+            isinstance(iterations, int)
+            and 1 <= iterations <= MOST_ITERATIONS
+            and isinstance(salt, str)
+            and isinstance(mac, str)
+            and _HEX.fullmatch(salt)
+            and _HEX.fullmatch(mac)
+        )
+        if not sound:
+            raise DataError(f"{place}: the seal of this strong encrypted level cannot be read")
+        assert isinstance(iterations, int) and isinstance(salt, str) and isinstance(mac, str)
+        return cls(iterations, salt, mac)
+
+
+def password(pass_file: Path) -> bytes:
+    """The first line of *pass_file*, as openssl reads it; DataError when it cannot serve."""
+    try:
+        with pass_file.open("rb") as stream:
+            line = stream.readline(LONGEST_PASSWORD + 2).partition(b"\n")[0]
+    except OSError as error:
+        raise DataError(
+            f"encrypt_pass_file {pass_file} cannot be read: {error.strerror}",
+            "name a file whose first line is the password",
+        ) from None
+    if not line or len(line) > LONGEST_PASSWORD or b"\0" in line:
+        raise DataError(
+            f"encrypt_pass_file {pass_file}: its first line cannot be a password",
+            f"1 to {LONGEST_PASSWORD} bytes, none of them zero",
+        )
+    return line
+
+
+def exposure(pass_file: Path) -> str | None:
+    """A warning when others can read the password."""
+    mode = stat.S_IMODE(pass_file.stat().st_mode)
+    if mode & (stat.S_IRGRP | stat.S_IROTH):
+        return f"{pass_file} can be read by others (mode {mode:04o}): chmod 600 {pass_file}"
+    return None
+
+
+def openssl(scheme: str, pass_file: Path, iterations: int, *, decrypt: bool) -> list[str]:
+    """The openssl command of *scheme*; the password's file is named, never the password."""
+    if scheme == "strong":
+        how = ["-aes-256-ctr", "-pbkdf2", "-iter", str(iterations)]
+    else:
+        how = ["-aes-256-cfb"]
+    command = [executable("openssl"), "enc", *(["-d"] if decrypt else []), *how]
+    return [*command, "-md", "sha256", "-pass", f"file:{pass_file}"]
+
+
+def statement(host_name: str, level: str, compression: str, parts: Mapping[str, Part]) -> bytes:
+    """The text that a seal authenticates; *level* is ZERO/LEVEL_TS."""
+    lines = ["coldchain-seal-1", f"{host_name}/{level}", f"tar {compression}"]
+    lines += [f"{name} {part.size} {part.sha256}" for name, part in sorted(parts.items())]
+    return os.fsencode("\n".join(lines) + "\n")
+
+
+def seal(secret: bytes, text: bytes) -> Seal:
+    salt = os.urandom(16)
+    return Seal(ITERATIONS, salt.hex(), _mac(secret, salt, ITERATIONS, text))
+
+
+def check(given: Seal, secret: bytes, text: bytes, place: str) -> None:
+    """JobFailed unless *given* is the seal of *text* under the password *secret*."""
+    mac = _mac(secret, bytes.fromhex(given.salt), given.iterations, text)
+    if not hmac.compare_digest(mac, given.mac):
+        raise JobFailed(
+            f"{place}: the seal does not fit: the password is wrong or the backup was altered",
+            "check encrypt_pass_file; coldchain verify tells which parts are damaged",
+        )
+
+
+def _mac(secret: bytes, salt: bytes, iterations: int, text: bytes) -> str:
+    key = hashlib.pbkdf2_hmac("sha256", secret, salt, iterations, 32)
+    return hmac.new(key, text, hashlib.sha256).hexdigest()

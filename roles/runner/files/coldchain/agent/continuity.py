@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a chain can be continued: a level on a broken base could never be restored."""
+
+from __future__ import annotations
+
+import os
+
+from coldchain.agent import snapshot
+from coldchain.agent.layout import DATA, Chain, Level
+from coldchain.agent.options import BackupOptions
+from coldchain.agent.parts import Packed, authenticate, load_snapshot, packed, password_fits
+from coldchain.agent.storage import Storage
+from coldchain.errors import DataError, JobFailed
+
+#: Seconds that a clock may step back unnoticed between two levels.
+_CLOCK_TOLERANCE = 1
+
+
+def resume(
+    storage: Storage,
+    options: BackupOptions,
+    chain: Chain,
+    previous: Level,
+    now: int,
+    target: int,
+) -> tuple[str | None, str | None]:
+    """Load the snapshot of *previous* into the descriptor *target*.
+
+    Returns the chain's encryption scheme and None, or why it cannot be continued (then a new
+    chain is begun, which is always safe).
+    """
+    series = options.common.series
+    lineage, missing = chain.lineage(previous)
+    if missing:
+        return None, f"level {missing[0]} of the chain is missing"
+    try:
+        for level in lineage:
+            one = packed(storage, series, level)
+            reason = _incomplete(storage, one)
+            if reason is not None:
+                return None, reason
+        reason = _changed(one, options) or _password(storage, one, options)
+        if reason is not None:
+            return None, reason
+        load_snapshot(storage, one, options.encryption, target)
+    except (DataError, JobFailed) as error:
+        return None, error.message
+    begun = snapshot.started(target)
+    if begun is None:
+        return None, f"{one.place}: engine_metadata is not a snapshot of GNU tar"
+    if begun > now + _CLOCK_TOLERANCE:
+        # tar compares change times with the start of the last backup: files changed since
+        # the clock was set back would look older and be left out.
+        return None, "the clock was set back since the last backup"
+    return one.metadata.scheme, None
+
+
+def _incomplete(storage: Storage, one: Packed) -> str | None:
+    size = storage.size(one.path(DATA))
+    if size is None:
+        return f"{one.place}: data is missing"
+    expected = one.parts.get(DATA)
+    if expected is not None and expected.size != size:
+        return f"{one.place}: data is {size} bytes long, {expected.size} were written"
+    return None
+
+
+def _changed(one: Packed, options: BackupOptions) -> str | None:
+    scheme, wanted = one.metadata.scheme, options.encryption
+    if (scheme is None) != (wanted is None):
+        return "the chain is not encrypted" if scheme is None else "the chain is encrypted"
+    if wanted is not None and wanted.scheme not in (None, scheme):
+        return f"the chain's encrypt_scheme is {scheme}"
+    if one.manifest is not None and one.manifest.source != os.fspath(options.source):
+        return f"path_to_backup of the chain is {one.manifest.source!r}"
+    return None
+
+
+def _password(storage: Storage, one: Packed, options: BackupOptions) -> str | None:
+    if options.encryption is None:
+        return None
+    try:
+        authenticate(storage, one, options.encryption)
+    except JobFailed:
+        return "the password is not the chain's, or its last level was altered"
+    if one.metadata.seal is None and not password_fits(storage, one, options.encryption):
+        return "the password is not the chain's"
+    return None

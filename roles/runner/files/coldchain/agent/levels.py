@@ -1,0 +1,53 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which level a backup gets: Freezer's rules, with its two errors corrected.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from coldchain.agent.layout import Chain, Level, newest_chain
+
+DAY = 86400
+
+
+@dataclass(frozen=True)
+class LevelRules:
+    """The four options; 0 means that a bound is not set.  restart_always_level is in days."""
+
+    incremental: bool = False
+    max_level: int = 0
+    always_level: int = 0
+    restart_always_level: float = 0
+
+
+def previous_backup(chains: Sequence[Chain], rules: LevelRules, now: int) -> Level | None:
+    """The level that the next one is based on; None begins a new chain.
+
+    *now* is POSIX seconds.  Unlike Freezer, restart_always_level counts from the chain's level 0
+    (counted from the newest level, a chain in regular use never restarts), and of several entries
+    of one level the newest counts (Freezer: whichever the directory lists last).
+    """
+    chain = newest_chain(chains)
+    if not rules.incremental or chain is None:
+        return None
+    highest = chain.newest
+    if rules.max_level and rules.max_level <= highest.number:
+        return None
+    if rules.always_level and highest.number > rules.always_level:
+        return None
+    if rules.restart_always_level and now > chain.zero + rules.restart_always_level * DAY:
+        return None
+    if rules.always_level and highest.number == rules.always_level:
+        return chain.of_number(highest.number - 1, chain.newest_time)
+    return highest
+
+
+def next_level(chains: Sequence[Chain], previous: Level | None, now: int) -> Level:
+    """The level to write: its time is later than every existing one, whatever the clock says."""
+    latest = max((chain.newest_time for chain in chains), default=0)
+    time = max(now, latest + 1)
+    if previous is None:
+        return Level(time, 0, time)
+    return Level(previous.zero, previous.number + 1, time)

@@ -1,0 +1,225 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Storage on the local disk: everything durable before it is seen, one writer a series."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from coldchain.agent.layout import DATA, ENGINE, METADATA, Level, Series
+from coldchain.errors import CannotWrite, DataError, TryAgain
+
+#: Freezer lists only metadata/tar/HOST_NAME, so a sibling of "tar" is invisible to it.
+PRIVATE = ".coldchain"
+_FOLDER_MODE, _FILE_MODE = 0o700, 0o600
+
+
+class LocalStorage:
+    """The container *root*, a directory; it is created by the first lock."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def names(self, folder: str) -> list[str]:
+        try:
+            return sorted(os.listdir(self._root / folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise _unreadable(self._root / folder, error) from None
+
+    def size(self, path: str) -> int | None:
+        try:
+            return (self._root / path).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise _unreadable(self._root / path, error) from None
+
+    def modified(self, path: str) -> float | None:
+        try:
+            return (self._root / path).stat().st_mtime
+        except OSError:
+            return None
+
+    def open(self, path: str) -> BinaryIO:
+        try:
+            return (self._root / path).open("rb")
+        except OSError as error:
+            raise _unreadable(self._root / path, error) from None
+
+    @contextlib.contextmanager
+    def lock(self, series: Series) -> Iterator[None]:
+        path = self._root / PRIVATE / f"{_key(series)}.lock"
+        with _writing(path):
+            path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise TryAgain(
+                    f"another process is writing {series.host_name} in {self._root}",
+                    "wait until it is done and run this again",
+                ) from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def draft(self, series: Series, level: Level) -> Iterator[LocalDraft]:
+        draft = LocalDraft(self._root, series, level)
+        try:
+            with _writing(draft.folder):
+                draft.folder.mkdir(mode=_FOLDER_MODE, parents=True)
+            yield draft
+        finally:
+            self._discard(series)
+
+    def discard_drafts(self, series: Series) -> int:
+        return self._discard(series)
+
+    def remove(self, folder: str) -> None:
+        path = self._root / folder
+        with _writing(path):
+            shutil.rmtree(path)
+            top = self._root / Path(folder).parts[0] / ENGINE
+            for parent in path.parents:
+                if parent == top or top not in parent.parents:
+                    break
+                try:
+                    parent.rmdir()
+                except OSError as error:
+                    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                        break
+                    raise
+
+    def _discard(self, series: Series) -> int:
+        removed = 0
+        for tree in (DATA, METADATA):
+            folder = self._root / tree / PRIVATE / _key(series)
+            if folder.exists():
+                with _writing(folder):
+                    shutil.rmtree(folder)
+                removed += 1
+        return removed
+
+
+class LocalDraft:
+    """A level below data/.coldchain until it is renamed to its place."""
+
+    def __init__(self, root: Path, series: Series, level: Level) -> None:
+        self._root, self._series, self._level = root, series, level
+        self.folder = root / DATA / PRIVATE / _key(series) / level.name
+
+    @contextlib.contextmanager
+    def write(self, name: str) -> Iterator[Callable[[bytes], None]]:
+        path = self.folder / name
+        with _writing(path):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
+
+        def sink(data: bytes) -> None:
+            view = memoryview(data)
+            with _writing(path):
+                while view:
+                    view = view[os.write(descriptor, view) :]
+
+        try:
+            yield sink
+            with _writing(path):
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def commit(self, metadata: bytes) -> None:
+        """Data to its place, then the metadata's folder in one rename: never half a level."""
+        place = self._root / self._series.data_of(self._level)
+        marker = self._root / self._series.metadata_of(self._level)
+        private = self._root / METADATA / PRIVATE / _key(self._series) / str(self._level.zero)
+        with _writing(place):
+            _sync_folder(self.folder)
+            _make_folders(place.parent)
+            _rename(self.folder, place)
+            (private / self._level.name).mkdir(mode=_FOLDER_MODE, parents=True)
+            path = private / self._level.name / METADATA
+            with open(path, "xb", opener=_private_file) as stream:
+                stream.write(metadata)
+                stream.flush()
+                os.fsync(stream.fileno())
+            _sync_folder(path.parent)
+            _sync_folder(private)
+            # Freezer fails on a chain without levels, so a new chain appears together with its 0.
+            new_chain = not marker.parent.exists()
+            _make_folders(marker.parent.parent if new_chain else marker.parent)
+            if new_chain:
+                _rename(private, marker.parent)
+            else:
+                _rename(private / self._level.name, marker)
+
+
+def _key(series: Series) -> str:
+    return hashlib.sha256(os.fsencode(series.host_name)).hexdigest()[:32]
+
+
+def _private_file(path: str, flags: int) -> int:
+    return os.open(path, flags, _FILE_MODE)
+
+
+def _make_folders(path: Path) -> None:
+    """mkdir -p, each new name made durable in its parent."""
+    missing = [path]
+    while not missing[-1].exists():
+        missing.append(missing[-1].parent)
+    for folder in reversed(missing[:-1]):
+        folder.mkdir(mode=_FOLDER_MODE)
+        _sync_folder(folder.parent)
+
+
+def _rename(source: Path, place: Path) -> None:
+    try:
+        source.rename(place)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise TryAgain(
+                f"{place} was written by another program in this very second",
+                "let only one program write a chain at a time, and run this again",
+            ) from None
+        raise
+    _sync_folder(place.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{path}: cannot be read: {error.strerror}",
+        "the backup is incomplete" if isinstance(error, FileNotFoundError) else "",
+    )
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise CannotWrite(
+            f"{path}: cannot be written: {error.strerror}",
+            "free some space, or remove old chains with the action admin"
+            if full
+            else "make the container writable for this user",
+        ) from None

@@ -1,0 +1,200 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A chain of processes joined by pipes, without a shell, with the exit code of every stage."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import BinaryIO
+
+CHUNK = 1 << 20
+#: A stage that ignores SIGTERM is killed after so many seconds.
+PATIENCE = 5.0
+_LINE_LIMIT = 1 << 20
+_TAIL = 20
+
+LineSink = Callable[[bytes], None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One process: *errors* gets each line of stderr, *output* each line of stdout (last only)."""
+
+    argv: Sequence[str | bytes]
+    errors: LineSink | None = None
+    output: LineSink | None = None
+    pass_fds: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return os.path.basename(os.fsdecode(self.argv[0]))
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a stage ended: the exit code (negative: the signal) and the last lines of stderr."""
+
+    name: str
+    code: int
+    errors: tuple[str, ...]
+
+    def describe(self) -> str:
+        how = f"exit code {self.code}" if self.code >= 0 else f"signal {-self.code}"
+        return f"{self.name} ended with {how}" + (f": {self.errors[-1]}" if self.errors else "")
+
+
+class Pipeline:
+    """Runs the stages inside a ``with`` block; leaving it early ends them all.
+
+    With *feed* the caller writes the first stage's stdin (``write``), else it is the descriptor
+    *source* or empty.  The last stage's stdout goes to the descriptor *target*, to the stage's
+    ``output`` line by line, or to the caller (``chunks``).  Memory: CHUNK plus the pipes.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        *,
+        feed: bool = False,
+        source: int = subprocess.DEVNULL,
+        target: int = subprocess.PIPE,
+    ) -> None:
+        self._stages = stages
+        self._source = subprocess.PIPE if feed else source
+        self._target = target
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._threads: list[threading.Thread] = []
+        self._tails: list[deque[str]] = [deque(maxlen=_TAIL) for _ in stages]
+
+    def __enter__(self) -> Pipeline:
+        environment = {k: v for k, v in os.environ.items() if k != "TAR_OPTIONS"}
+        environment["LC_ALL"] = "C"
+        source: int | BinaryIO = self._source
+        last = len(self._stages) - 1
+        try:
+            for number, (stage, tail) in enumerate(zip(self._stages, self._tails)):
+                process = subprocess.Popen(
+                    stage.argv,
+                    bufsize=0,
+                    stdin=source,
+                    stdout=self._target if number == last else subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env=environment,
+                    pass_fds=stage.pass_fds,
+                )
+                if self._processes and not isinstance(source, int):
+                    source.close()
+                self._processes.append(process)
+                assert process.stderr is not None
+                if process.stdout is not None:
+                    source = process.stdout  # type: ignore[assignment]
+                self.read_lines(process.stderr.fileno(), _both(stage.errors, tail))
+            if self._stages[-1].output is not None:
+                self.read_lines(self._last_output().fileno(), self._stages[-1].output)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    def read_lines(self, descriptor: int, sink: LineSink) -> None:
+        """Hand every line from *descriptor* to *sink* until it is at its end, in a thread."""
+        thread = threading.Thread(target=_drain, args=(descriptor, sink), daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def chunks(self) -> Iterator[bytes]:
+        """What the last stage writes."""
+        descriptor = self._last_output().fileno()
+        while chunk := os.read(descriptor, CHUNK):
+            yield chunk
+
+    def write(self, chunk: bytes) -> bool:
+        """Feed the first stage; False when it does not read any more."""
+        stream = self._processes[0].stdin
+        assert stream is not None
+        view = memoryview(chunk)
+        try:
+            while view:
+                view = view[stream.write(view) :]
+        except BrokenPipeError:
+            return False
+        return True
+
+    def close_feed(self) -> None:
+        """Let the first stage see the end of its input."""
+        stream = self._processes[0].stdin
+        if stream is not None:
+            stream.close()
+
+    def finish(self) -> list[Exit]:
+        """Close the feed, wait for all stages and say how each ended, in order."""
+        self.close_feed()
+        codes = [process.wait() for process in self._processes]
+        for thread in self._threads:
+            thread.join()
+        return [
+            Exit(stage.name, code, tuple(tail))
+            for stage, code, tail in zip(self._stages, codes, self._tails)
+        ]
+
+    def _last_output(self) -> BinaryIO:
+        stream = self._processes[-1].stdout
+        assert stream is not None
+        return stream  # type: ignore[return-value]
+
+    def _end(self) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for thread in self._threads:
+            thread.join()
+        for process in self._processes:
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None and not stream.closed:
+                    stream.close()
+
+
+def failure(exits: Sequence[Exit], allowed: Mapping[str, Sequence[int]]) -> Exit | None:
+    """The stage that is to blame, if any: not one that merely lost its reader to a dead pipe.
+
+    *allowed* are the exit codes beside 0 that are no failure, by name of the program.
+    """
+    bad = [one for one in exits if one.code != 0 and one.code not in allowed.get(one.name, ())]
+    causes = [one for one in bad if one.code != -signal.SIGPIPE]
+    return next(iter(causes or bad), None)
+
+
+def _both(sink: LineSink | None, tail: deque[str]) -> LineSink:
+    def take(line: bytes) -> None:
+        if sink is not None:
+            sink(line)
+        tail.append(line.decode("utf-8", "backslashreplace"))
+
+    return take
+
+
+def _drain(descriptor: int, sink: LineSink) -> None:
+    with os.fdopen(os.dup(descriptor), "rb") as stream:
+        while line := stream.readline(_LINE_LIMIT):
+            sink(line.rstrip(b"\n"))

@@ -1,0 +1,342 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action restore: all levels into a private folder, checked, then moved into place."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from coldchain.agent import container, staging, tar
+from coldchain.agent.consistency import checksum
+from coldchain.agent.inspection import Contents, make_safe, selection
+from coldchain.agent.layout import DATA, newest_chain
+from coldchain.agent.options import Encryption, RestoreOptions
+from coldchain.agent.parts import Packed, authenticate, checked_blocks, packed, unpackers
+from coldchain.agent.pipeline import Pipeline, Stage, failure
+from coldchain.agent.progress import Meter
+from coldchain.agent.report import Report, count, shown, size
+from coldchain.agent.storage import Storage
+from coldchain.errors import JobFailed
+from coldchain.instants import from_epoch, iso
+
+#: A dry run lists so many names; all are counted.
+LISTED = 1000
+
+
+@dataclass
+class Seen:
+    """What tar says about the members while it extracts."""
+
+    files: int = 0
+    root: bool = False
+    owners: Counter[str] = field(default_factory=Counter)
+
+    def take(self, line: bytes) -> None:
+        one = tar.member(line)
+        if one is None:
+            return
+        self.owners[one.owner] += 1
+        if one.kind == "d":
+            self.root = self.root or one.name == b"./"
+        else:
+            self.files += 1
+
+
+def restore(options: RestoreOptions, storage: Storage, meter: Meter) -> Report:
+    """Restore the newest point not later than ``until``; a dry run lists the members."""
+    started = time.monotonic()
+    levels = _levels(options, storage)
+    whole = staging.check_target(options.target, overwrite=options.overwrite)
+    for one in levels:
+        authenticate(storage, one, options.encryption)
+    total = sum(storage.size(one.path(DATA)) or 0 for one in levels)
+    paths = _paths(options, levels)
+    if options.common.dry_run:
+        return _dry_run(options, storage, levels, paths)
+    for one in levels:
+        if one.metadata.seal is not None:
+            # Not a byte of a sealed level is decrypted before it is known to be ours.
+            for _ in checked_blocks(storage, one):
+                pass
+    meter.begin("restoring", total)
+    seen = Seen()
+    point = levels[-1].level
+    when = iso(from_epoch(point.time))
+    with staging.stage(options.target) as stage:
+        warnings = _extract_all(options, storage, levels, paths, stage.tree, meter, seen)
+        if paths:
+            _prune(stage.tree, paths, f"as of {when}")
+        files, restored, devices = _measure(stage.tree)
+        warnings += devices
+        if options.checksum not in (None, checksum(Path(os.fsdecode(stage.tree)))):
+            raise JobFailed(
+                "the restored files do not have the given consistency_checksum: nothing was kept",
+                "the source had changed while it was backed up, or the checksum is another one's",
+            )
+        if not seen.root and not paths:
+            os.chmod(stage.tree, 0o777 & ~_umask())
+        wanted = _below(paths) if paths else staging.everything
+        staging.place(stage, whole=whole and not paths, wanted=wanted)
+    warnings += _owner_warning(seen)
+    message = (
+        f"restored {options.common.series.backup_name} as of {when} (level {point.number}):"
+        f" {count(files, 'file')}, {size(restored)} in {time.monotonic() - started:.1f} s"
+        f" to {options.target}"
+    )
+    fields = {
+        **_fields(options, levels),
+        "files": files,
+        "bytes": restored,
+        "size": total,
+        "duration": round(time.monotonic() - started, 3),
+    }
+    return Report("restore", message, tuple(warnings), fields)
+
+
+def _levels(options: RestoreOptions, storage: Storage) -> list[Packed]:
+    """The levels to extract in order; JobFailed names what is missing and what there is."""
+    series = options.common.series
+    chains = container.chains(storage, series)
+    if not chains:
+        there = container.host_names(storage)
+        raise JobFailed(
+            f'No matching backup name "{series.host_name}" found in {options.common.container}',
+            f"there are: {', '.join(there[:10])}" if there else "the container holds no backup",
+        )
+    chain = newest_chain(chains, options.until)
+    if chain is None:
+        assert options.until is not None
+        raise JobFailed(
+            f"no backup of {series.host_name} is as old as {iso(from_epoch(options.until))}",
+            f"the oldest one is of {iso(from_epoch(chains[0].zero))}",
+        )
+    levels, missing = chain.lineage(chain.newest)
+    if missing:
+        raise JobFailed(
+            f"{series.host_name}: level {missing[0]} of chain {chain.zero} is missing",
+            "coldchain verify tells which points in time can still be restored",
+        )
+    return [packed(storage, series, level) for level in levels]
+
+
+def _paths(options: RestoreOptions, levels: Sequence[Packed]) -> list[bytes]:
+    """restore_paths relative to the backed up directory, normalised."""
+    manifest = levels[-1].manifest
+    found = []
+    for text in options.paths:
+        path = os.path.normpath(text)
+        if manifest is not None and os.path.isabs(path):
+            source = os.path.normpath(manifest.source)
+            if path == source or path.startswith(source.rstrip("/") + "/"):
+                path = os.path.relpath(path, source)
+        path = path.lstrip("/")
+        if path in ("", "."):
+            return []
+        if path.split("/")[0] == "..":
+            raise JobFailed(f"restore_paths: {text!r} lies outside of what was backed up")
+        found.append(os.fsencode(path))
+    return found
+
+
+def _list(
+    storage: Storage,
+    one: Packed,
+    encryption: Encryption | None,
+    sink: Callable[[bytes], None],
+    *,
+    incremental: bool,
+) -> None:
+    """Let tar list *one* to *sink*; JobFailed when it cannot be read to its end."""
+    last = Stage(tar.listing(incremental=incremental), output=sink)
+    _feed(storage, one, [*unpackers(one, encryption), last], {}, None)
+
+
+def _extract_all(
+    options: RestoreOptions,
+    storage: Storage,
+    levels: Sequence[Packed],
+    paths: list[bytes],
+    tree: bytes,
+    meter: Meter,
+    seen: Seen,
+) -> list[str]:
+    """Extract every level into *tree*; what the system did not allow, as warnings."""
+    later: list[Contents] = []
+    for one in levels[1:]:
+        inside = Contents()
+        _list(storage, one, options.encryption, inside.take, incremental=True)
+        later.append(inside)
+    # A renamed directory can only be followed when all of it is there.
+    renamed = any(inside.renames for inside in later)
+    members = selection(paths) if paths and not renamed else None
+    warnings: list[str] = []
+
+    def count_files(line: bytes) -> None:
+        seen.take(line)
+        meter.files = seen.files
+
+    for number, one in enumerate(levels):
+        if number:
+            staging.open_up(tree)
+            make_safe(later[number - 1], tree, one.place)
+        complaints = tar.Complaints(tar.WRITING)
+        argv = tar.extract(
+            os.fsdecode(tree), root=os.geteuid() == 0, incremental=number > 0, members=members
+        )
+        last = Stage(argv, errors=complaints.take, output=count_files)
+        stages = [*unpackers(one, options.encryption), last]
+        _feed(storage, one, stages, {"tar": (2,)}, meter, complaints)
+        warnings += complaints.describe(but=(tar.NOT_SELECTED,))
+    return warnings
+
+
+def _feed(
+    storage: Storage,
+    one: Packed,
+    stages: Sequence[Stage],
+    allowed: Mapping[str, Sequence[int]],
+    meter: Meter | None,
+    complaints: tar.Complaints | None = None,
+) -> None:
+    """Run the stored data of *one* through *stages*; every byte is compared with the manifest.
+
+    *allowed* exit codes count only while all of tar's *complaints* are of a known kind.
+    """
+    complete = True
+    with Pipeline(stages, feed=True) as pipeline:
+        for chunk in checked_blocks(storage, one, meter=meter):
+            complete = pipeline.write(chunk)
+            if not complete:
+                break
+        exits = pipeline.finish()
+    known = complaints is not None and complaints.known_only()
+    bad = failure(exits, allowed if known else {})
+    if bad is not None or not complete:
+        how = bad.describe() if bad is not None else "it goes on after its end"
+        raise JobFailed(
+            f"{one.place} cannot be read: {how}",
+            "nothing was restored; a wrong password or a damaged level looks like this",
+        )
+
+
+def _dry_run(
+    options: RestoreOptions, storage: Storage, levels: Sequence[Packed], paths: list[bytes]
+) -> Report:
+    """The names that a restore would bring: from the newest level, which lists every directory."""
+    contents = Contents(complete=True)
+    last = levels[-1]
+    for one in levels if last.level.number == 0 else levels[-1:]:
+        _list(storage, one, options.encryption, contents.take, incremental=one.level.number > 0)
+    wanted = _below(paths) if paths else staging.everything
+    names = sorted(shown(name) for name in contents.files() if wanted(name))
+    point = iso(from_epoch(last.level.time))
+    message = (
+        f"dry run: would restore {count(len(names), 'file')} of"
+        f" {options.common.series.backup_name} as of {point} (level {last.level.number})"
+        f" to {options.target}; nothing was written"
+    )
+    fields = {
+        **_fields(options, levels),
+        "dry_run": True,
+        "files": len(names),
+        "names": names[:LISTED],
+    }
+    return Report("restore", message, (), fields)
+
+
+def _fields(options: RestoreOptions, levels: Sequence[Packed]) -> dict[str, object]:
+    series, point = options.common.series, levels[-1].level
+    return {
+        "container": os.fspath(options.common.container),
+        "hostname": series.hostname,
+        "backup_name": series.backup_name,
+        "restore_abs_path": os.fspath(options.target),
+        "chain": point.zero,
+        "level": point.number,
+        "curr_backup_level": point.number,
+        "time_stamp": point.time,
+    }
+
+
+def _below(paths: Sequence[bytes]) -> Callable[[bytes], bool]:
+    def wanted(name: bytes) -> bool:
+        return any(name == path or name.startswith(path + b"/") for path in paths)
+
+    return wanted
+
+
+def _prune(tree: bytes, paths: Sequence[bytes], point: str) -> None:
+    """Keep only the selected *paths*; JobFailed when one of them is not there."""
+    for path in paths:
+        if not os.path.lexists(os.path.join(tree, path)):
+            raise JobFailed(
+                f"restore_paths: {shown(path)} is not in the backup {point}",
+                "a dry run lists what is; an earlier restore_from_date may hold it",
+            )
+    wanted = _below(paths)
+    staging.open_up(tree)
+
+    def visit(folder: bytes, name: bytes) -> None:
+        for entry in list(os.scandir(folder)):
+            inner = os.path.join(name, entry.name)
+            if wanted(inner):
+                continue
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if is_folder and any(path.startswith(inner + b"/") for path in paths):
+                visit(entry.path, inner)
+            elif is_folder:
+                shutil.rmtree(entry.path)
+            else:
+                os.unlink(entry.path)
+
+    visit(tree, b"")
+
+
+def _measure(tree: bytes) -> tuple[int, int, list[str]]:
+    """Files and bytes in *tree*; device nodes are taken out and described.
+
+    A device node from an archive gives whoever may open it the device behind, so it is only
+    made by hand.
+    """
+    files = total = 0
+    devices = []
+    for folder, folders, names in os.walk(tree):
+        for name in names + folders:
+            path = os.path.join(folder, name)
+            status = os.lstat(path)
+            kind = {stat.S_IFBLK: "b", stat.S_IFCHR: "c"}.get(stat.S_IFMT(status.st_mode))
+            if kind is not None:
+                os.unlink(path)
+                node = shown(os.path.relpath(path, tree))
+                number = f"{os.major(status.st_rdev)} {os.minor(status.st_rdev)}"
+                devices.append(f"device node not restored: mknod {node} {kind} {number}")
+            elif not stat.S_ISDIR(status.st_mode):
+                files += 1
+                total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return files, total, devices
+
+
+def _owner_warning(seen: Seen) -> list[str]:
+    if os.geteuid() == 0:
+        return []
+    own = pwd.getpwuid(os.geteuid()).pw_name
+    others = {name: n for name, n in seen.owners.items() if name.partition("/")[0] != own}
+    if not others:
+        return []
+    first = ", ".join(sorted(others)[:3])
+    number = count(sum(others.values()), "entry")
+    return [f"{number} of {first} now belong to {own}: only root can give files away"]
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,77 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""GNU tar's listed-incremental file (engine_metadata), kept in memory while tar works with it.
+
+Format 2: the line "GNU tar-VERSION-2", then zero-terminated fields: the start of the backup
+(seconds, nanoseconds), and for each directory nfs, mtime (2), device, inode, name, its entries, and
+two zeros.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_HEADER = re.compile(rb"GNU tar-[^\n]{1,40}-2\n(-?\d{1,20})\0(\d{1,9})\0")
+_RECORD = re.compile(
+    rb"([01]\0-?\d{1,20}\0\d{1,9}\0\d{1,20}\0\d{1,20}\0([^\0]+)\0)((?:[^\0]+\0)*)\0\0"
+)
+
+
+@contextmanager
+def memory() -> Iterator[int]:
+    """A descriptor of an empty file that never touches a disk."""
+    descriptor = os.memfd_create("engine_metadata")
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def content(descriptor: int) -> bytes:
+    return b"".join(blocks(descriptor))
+
+
+def blocks(descriptor: int, size: int = 1 << 20) -> Iterator[bytes]:
+    """The whole file from its beginning, in blocks."""
+    offset = 0
+    while block := os.pread(descriptor, size, offset):
+        offset += len(block)
+        yield block
+
+
+def append(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def started(descriptor: int) -> int | None:
+    """When the backup that wrote this began, POSIX seconds; None when it is no snapshot."""
+    match = _HEADER.match(os.pread(descriptor, 256, 0))
+    return int(match[1]) if match else None
+
+
+def forget(descriptor: int, folders: set[bytes]) -> None:
+    """Drop the records of *folders*: the next level dumps everything in them again.
+
+    tar notes a file that it could not read as saved; without this it would stay missing for the
+    whole chain.
+    """
+    data = content(descriptor)
+    header = _HEADER.match(data)
+    if header is None:
+        return
+    kept, position = [header[0]], header.end()
+    while match := _RECORD.match(data, position):
+        position = match.end()
+        if match[2] not in folders:
+            kept.append(match[0])
+    if position != len(data):
+        # A format that we do not know: leave it as tar wrote it.
+        return
+    os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    append(descriptor, b"".join(kept))

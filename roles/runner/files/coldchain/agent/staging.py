@@ -1,0 +1,219 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Restoring beside the target and moving into place only when everything is right."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from coldchain.errors import CannotWrite, DataError, JobFailed
+
+_PREFIX = ".coldchain-restore-"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """*tree*: the folder to restore into; it lies in a folder of ours that nobody else can enter.
+
+    target: the place it is meant for, links resolved.
+    """
+
+    tree: bytes
+    target: bytes
+
+
+def check_target(target: Path, *, overwrite: bool) -> bool:
+    """Whether *target* is new or empty; DataError when it holds something that must stay."""
+    if not os.path.lexists(target):
+        return True
+    if not target.is_dir():
+        raise DataError(
+            f"restore_abs_path {target} is not a directory", "name a directory to restore into"
+        )
+    try:
+        names = [name for name in os.listdir(target) if not name.startswith(_PREFIX)]
+    except OSError as error:
+        raise CannotWrite(f"{target}: {error.strerror}") from None
+    if names and not overwrite:
+        raise DataError(
+            f"restore_abs_path {target} is not empty",
+            "choose another directory, or overwrite: true to replace what the backup holds"
+            " and keep everything else",
+        )
+    return not names
+
+
+@contextlib.contextmanager
+def stage(target: Path) -> Iterator[Stage]:
+    """A private folder on the target's file system; it is gone when the block is left."""
+    resolved = Path(os.path.realpath(target))
+    base = _base(resolved)
+    try:
+        _remove_stale(base)
+        private = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+    except OSError as error:
+        raise CannotWrite(
+            f"{base}: cannot be written: {error.strerror}",
+            "restore as a user that can write there, or somewhere else",
+        ) from None
+    descriptor = os.open(private, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        tree = private / "tree"
+        tree.mkdir()
+        yield Stage(os.fsencode(tree), os.fsencode(resolved))
+    finally:
+        _remove_tree(private)
+        os.close(descriptor)
+
+
+def _base(target: Path) -> Path:
+    """Beside the target; inside it when only that is the same file system or can be written."""
+    if not target.exists():
+        folder = target.parent
+        while not folder.exists():
+            folder = folder.parent
+        return folder
+    same = target.stat().st_dev == target.parent.stat().st_dev
+    return target.parent if same and os.access(target.parent, os.W_OK | os.X_OK) else target
+
+
+def _remove_stale(base: Path) -> None:
+    """What a killed restore left: folders of ours that no living process has locked."""
+    for path in base.glob(f"{_PREFIX}*"):
+        if path.is_symlink() or not path.is_dir() or path.stat().st_uid != os.geteuid():
+            continue
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            _remove_tree(path)
+        finally:
+            os.close(descriptor)
+
+
+def _remove_tree(path: Path) -> None:
+    open_up(os.fsencode(path))
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def open_up(tree: bytes) -> None:
+    """Let an ordinary user enter and change every directory of *tree*."""
+    if os.geteuid() == 0:
+        return
+    for folder, folders, _ in os.walk(tree):
+        for name in (b"", *folders):
+            path = os.path.join(folder, name) if name else folder
+            mode = os.lstat(path).st_mode
+            if stat.S_ISDIR(mode) and mode & 0o700 != 0o700:
+                os.chmod(path, stat.S_IMODE(mode) | 0o700)
+
+
+def everything(_: bytes) -> bool:
+    return True
+
+
+def place(staged: Stage, *, whole: bool, wanted: Callable[[bytes], bool] = everything) -> None:
+    """Move the tree to its target.
+
+    whole: the target is new or empty and may become the tree itself.  Otherwise the entries are
+    merged: what the tree holds replaces, what it does not hold stays.  *wanted* tells by relative
+    name which directories also pass on their owner, mode and times.
+    """
+    target = staged.target
+    try:
+        if whole and _take_place(staged):
+            return
+        os.makedirs(target, exist_ok=True)
+        _check_conflicts(staged.tree, target, target)
+        _merge(staged.tree, target, b"", wanted)
+    except OSError as error:
+        name = os.fsdecode(error.filename2 or error.filename or target)
+        raise CannotWrite(
+            f"{name}: cannot be put into place: {error.strerror}",
+            "what had been moved before stays; run the restore again after mending this",
+        ) from None
+
+
+def _take_place(staged: Stage) -> bool:
+    """Let the tree become the target in one step, where the system allows that."""
+    os.makedirs(os.path.dirname(staged.target), exist_ok=True)
+    try:
+        _move(staged.tree, staged.target)
+    except OSError as error:
+        if error.errno in (errno.EBUSY, errno.EACCES, errno.EPERM, errno.ENOTEMPTY, errno.EINVAL):
+            return False
+        raise
+    return True
+
+
+def _check_conflicts(source: bytes, target: bytes, top: bytes) -> None:
+    """Before the first change: nothing that is not in the backup may have to go."""
+    for entry in os.scandir(source):
+        path = os.path.join(target, entry.name)
+        try:
+            there = os.lstat(path)
+        except FileNotFoundError:
+            continue
+        if there.st_dev != os.stat(top).st_dev:
+            raise JobFailed(
+                f"{os.fsdecode(path)} is another file system: nothing was restored",
+                "restore into an empty directory and move the files",
+            )
+        if not stat.S_ISDIR(there.st_mode):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            _check_conflicts(entry.path, path, top)
+        elif os.listdir(path):
+            raise JobFailed(
+                f"{os.fsdecode(path)} is a directory with content, in the backup it is none:"
+                " nothing was restored",
+                "move it away, or restore into an empty directory",
+            )
+
+
+def _merge(source: bytes, target: bytes, name: bytes, wanted: Callable[[bytes], bool]) -> None:
+    for entry in list(os.scandir(source)):
+        path = os.path.join(target, entry.name)
+        inner = os.path.join(name, entry.name)
+        try:
+            there = os.lstat(path)
+        except FileNotFoundError:
+            _move(entry.path, path)
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            if stat.S_ISDIR(there.st_mode):
+                _merge(entry.path, path, inner, wanted)
+                continue
+            os.unlink(path)
+        elif stat.S_ISDIR(there.st_mode):
+            os.rmdir(path)
+        _move(entry.path, path)
+    if wanted(name):
+        status = os.lstat(source)
+        if os.geteuid() == 0:
+            os.chown(target, status.st_uid, status.st_gid)
+        shutil.copystat(source, target)
+
+
+def _move(source: bytes, target: bytes) -> None:
+    """Rename; an ordinary user may rename a directory only while it is writable."""
+    status = os.lstat(source)
+    if stat.S_ISDIR(status.st_mode) and not status.st_mode & stat.S_IWUSR:
+        mode = stat.S_IMODE(status.st_mode)
+        os.chmod(source, mode | stat.S_IWUSR)
+        os.rename(source, target)
+        os.chmod(target, mode)
+    else:
+        os.rename(source, target)

@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The programs that the agent runs, and the packages that bring them."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+
+from coldchain.errors import Unavailable
+
+#: Executable -> package of Debian and Ubuntu, package of Fedora, RHEL and SUSE.
+PACKAGES = {
+    "tar": ("tar", "tar"),
+    "gzip": ("gzip", "gzip"),
+    "bzip2": ("bzip2", "bzip2"),
+    "xz": ("xz-utils", "xz"),
+    "zstd": ("zstd", "zstd"),
+    "openssl": ("openssl", "openssl"),
+    "setpriv": ("util-linux", "util-linux"),
+    "ionice": ("util-linux", "util-linux"),
+}
+
+
+def executable(name: str) -> str:
+    """The absolute path of *name*; Unavailable says how to install it."""
+    path = shutil.which(name)
+    if path is None:
+        debian, other = PACKAGES[name]
+        raise Unavailable(
+            f"the program {name} is not installed on this host",
+            f"apt-get install {debian}, or dnf install {other}",
+        )
+    return path
+
+
+@dataclass(frozen=True)
+class Compression:
+    """A compressor: argv without the program's path, reading stdin and writing stdout."""
+
+    name: str
+    compress: tuple[str, ...]
+    decompress: tuple[str, ...]
+    magic: bytes
+
+    def compressor(self) -> list[str]:
+        return [executable(self.name), *self.compress]
+
+    def decompressor(self) -> list[str]:
+        return [executable(self.name), *self.decompress]
+
+
+#: The levels are each program's own default, as with tar -z, -j and -J.
+COMPRESSIONS = {
+    "gzip": Compression("gzip", ("-c",), ("-dc",), b"\x1f\x8b"),
+    "bzip2": Compression("bzip2", ("-c",), ("-dc",), b"BZh"),
+    "xz": Compression("xz", ("-c",), ("-dc",), b"\xfd7zXZ\x00"),
+    "zstd": Compression("zstd", ("-cq",), ("-dcq",), b"\x28\xb5\x2f\xfd"),
+}
