@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import logging
 import time
@@ -202,8 +203,8 @@ class Jobs:
                 now=from_epoch(now),
                 policy=trigger.missed,
             )
-            for occurrence, reason in found.skipped:
-                self._skip(job_id, occurrence.slot.timestamp(), reason)
+            for reason, group in itertools.groupby(found.skipped, key=lambda item: item[1]):
+                self._skip(job_id, [item.slot.timestamp() for item, _ in group], reason)
             for occurrence in found.run:
                 late = now - occurrence.at.timestamp() > ON_TIME and trigger.kind != "once"
                 self._enqueue(
@@ -231,10 +232,10 @@ class Jobs:
         slot, at = occurrence.slot.timestamp(), occurrence.at.timestamp()
         if busy_skips:
             if state.status in (lifecycle.RUNNING, lifecycle.ABORTING):
-                self._skip(job_id, slot, f"the run {state.run_id} was still going on")
+                self._skip(job_id, [slot], f"the run {state.run_id} was still going on")
                 return
             if state.queue:
-                self._skip(job_id, slot, "an earlier run was still waiting to begin")
+                self._skip(job_id, [slot], "an earlier run was still waiting to begin")
                 return
         self.queue(job_id, slot=slot, at=at, cause=cause)
 
@@ -256,16 +257,19 @@ class Jobs:
 
     # -- skipped slots ---------------------------------------------------------------------------
 
-    def _skip(self, job_id: str, slot: float, reason: str) -> None:
-        text = iso(from_epoch(slot))
+    def _skip(self, job_id: str, slots: list[float], reason: str) -> None:
+        """Put *slots* (POSIX seconds, in order) on record as passed over."""
+        first, last = iso(from_epoch(slots[0])), iso(from_epoch(slots[-1]))
         group = self.states[job_id].skipped
         if group is not None and group["reason"] == reason:
-            group = {**group, "last": text, "skipped": group["skipped"] + 1}
+            group = {**group, "last": last, "skipped": group["skipped"] + len(slots)}
         else:
             self._flush_skipped(job_id)
-            group = {"skipped": 1, "reason": reason, "scheduled_for": text, "last": text}
-        self.change(job_id, skipped=group, reason=f"the slot {text} was skipped: {reason}")
-        log.warning("job %s: slot %s skipped: %s", job_id, text, reason)
+            count = len(slots)
+            group = {"skipped": count, "reason": reason, "scheduled_for": first, "last": last}
+        self.change(job_id, skipped=group, reason=f"the slot {last} was skipped: {reason}")
+        count_text = "slot" if len(slots) == 1 else f"{len(slots)} slots up to"
+        log.warning("job %s: %s %s skipped: %s", job_id, count_text, last, reason)
 
     def _flush_skipped(self, job_id: str) -> None:
         group = self.states[job_id].skipped
@@ -317,7 +321,7 @@ class Jobs:
             self.change(job_id, reason=f"{verb} by {by} at {iso(from_epoch(int(now)))}{when}")
             if not ends:
                 for entry in self.states[job_id].queue:
-                    self._skip(job_id, entry["slot"], f"{verb} by {by} before it began")
+                    self._skip(job_id, [entry["slot"]], f"{verb} by {by} before it began")
                 self.clock.remove(job_id)
                 self.waiting.pop(job_id, None)
                 self.change(job_id, queue=[], next_run=None)
@@ -399,7 +403,8 @@ class Jobs:
         if trigger is not None and trigger.kind == "continuous":
             self.change(job_id, considered=now)
         considered = from_epoch(self.states[job_id].considered or now)
-        later = trigger is not None and trigger.next(considered) is not None
+        # Without a trigger yet (a run that a crash ended) the look at start-up decides.
+        later = trigger is None or trigger.next(considered) is not None
         status = state.status if state.status == lifecycle.ABORTING else lifecycle.RUNNING
         after = lifecycle.end(status, state.event, more=later or bool(state.queue))
         reason = state.reason if state.event in ("stop", "abort") else ""
@@ -418,7 +423,7 @@ class Jobs:
             self._removed_after_run(job_id)
         elif after.status == lifecycle.STOP:
             for entry in self.states[job_id].queue:
-                self._skip(job_id, entry["slot"], self.states[job_id].reason)
+                self._skip(job_id, [entry["slot"]], self.states[job_id].reason)
             self.clock.remove(job_id)
             self.waiting.pop(job_id, None)
             self.change(job_id, queue=[], next_run=None, reason=reason or "its last run is over")

@@ -1,0 +1,120 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real runner in a thread, over a real home directory."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coldchain.paths import Paths
+from coldchain.runner import lock
+from coldchain.runner.daemon import Runner
+from coldchain.runner.signals import Inbox
+from coldchain.settings import Settings
+from coldchain.store import Change, State, Store
+
+
+class Host:
+    """One home directory; start() and stop() its runner, declare jobs, look at the result."""
+
+    def __init__(self, home: Path) -> None:
+        self.paths = Paths.under(home)
+        self.store = Store.open(self.paths, create=True)
+        self.settings = replace(Settings.load(self.paths), grace=1, timezone="UTC")
+        self.runner: Runner | None = None
+        self.code: int | None = None
+
+    def start(self, **settings: Any) -> None:
+        self.settings = replace(self.settings, **settings)
+        self.held = lock.acquire(self.paths)
+        reader, self._writer = socket.socketpair()
+        reader.setblocking(False)
+        self._inbox = Inbox(reader)
+        self.runner = Runner(self.paths, self.settings)
+
+        def work() -> None:
+            assert self.runner is not None
+            self.runner.recover()
+            self.code = self.runner.loop(self._inbox)
+            self.runner.close()
+
+        self._thread = threading.Thread(target=work)
+        self._thread.start()
+
+    def send(self, number: signal.Signals) -> None:
+        self._inbox.arrive(number, None)
+        self._writer.send(b"s")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int | None:
+        import os
+
+        if self.runner is not None:
+            self.send(number)
+            self._thread.join(30)
+            assert not self._thread.is_alive()
+            self._inbox.socket.close()
+            self._writer.close()
+            os.close(self.held)
+            self.runner = None
+        return self.code
+
+    def declare(self, job_id: str, *actions: Any, schedule: Any = None, **fields: Any) -> None:
+        """An action is a shell line or (shell line, job_action fields)."""
+        entries = []
+        for action in actions:
+            line, extra = action if isinstance(action, tuple) else (action, {})
+            options = {"action": "exec", "command": ["sh", "-c", line]}
+            entries.append({"freezer_action": options, **extra})
+        document = {
+            "job_id": job_id,
+            "job_actions": entries,
+            "job_schedule": schedule or {},
+            **fields,
+        }
+        self.store.apply([Change(job_id, document)])
+
+    def event(self, job_id: str, event: str) -> None:
+        self.store.add_event(job_id, event, "a test")
+
+    def state(self, job_id: str) -> State:
+        return self.store.state(job_id) or State()
+
+    def until(self, condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+        """Poll until *condition* holds; its value."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            value = condition()
+            if value:
+                return value
+            time.sleep(0.01)
+        states = {k: s.as_row() for k, s in self.store.states().items()}
+        raise AssertionError(f"did not happen in {seconds} s: {states}")
+
+    def runs(self, job_id: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait for *count* recorded runs; newest first."""
+        self.until(lambda: len(self.store.history(job_id, 99)) >= count)
+        return self.store.history(job_id, 99)
+
+    def settled(self, job_id: str, status: str = "stop") -> State:
+        self.until(lambda: self.state(job_id).status == status and not self.state(job_id).run_id)
+        return self.state(job_id)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    made = Host(tmp_path)
+    yield made
+    for run in list(made.runner.runs.values()) if made.runner else []:
+        if run.process is not None:
+            run.process.signal(signal.SIGKILL)
+    made.stop()
+    made.store.close()

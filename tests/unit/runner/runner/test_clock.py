@@ -1,0 +1,91 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The schedule library's Scheduler is the clock: its hooks are called, nothing is scanned."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+
+import pytest
+import schedule
+
+from coldchain.instants import UTC, from_epoch
+from coldchain.runner.clock import Clock, TriggerJob
+
+PAST = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def every(seconds: int, count: int = 10**9):  # type: ignore[no-untyped-def]
+    """A trigger: multiples of *seconds* after PAST, *count* of them."""
+
+    def after(instant: datetime) -> datetime | None:
+        number = int((instant - PAST).total_seconds()) // seconds + 1
+        return None if number > count else PAST + timedelta(seconds=number * seconds)
+
+    return after
+
+
+def test_it_is_the_library_s_scheduler_and_its_loop_runs_our_jobs() -> None:
+    clock, ran = Clock(), []
+    assert isinstance(clock, schedule.Scheduler)
+    clock.put("a", every(10, 3), PAST, lambda: ran.append("a"))
+    clock.run_pending()
+    assert ran == ["a", "a", "a"]
+    assert clock.idle_seconds is None and clock.get_next_run("a") is None
+
+
+def test_due_jobs_run_in_order_of_time() -> None:
+    clock, ran = Clock(), []
+    clock.put("late", every(30, 1), PAST, lambda: ran.append("late"))
+    clock.put("early", every(20, 1), PAST, lambda: ran.append("early"))
+    clock.run_pending()
+    assert ran == ["early", "late"]
+
+
+def test_a_job_removed_or_replaced_by_an_earlier_one_of_the_same_tick_does_not_run() -> None:
+    clock, ran = Clock(), []
+
+    def first() -> None:
+        ran.append("first")
+        clock.remove("second")
+        clock.put("third", lambda after: None, PAST, lambda: ran.append("replaced"))
+
+    clock.put("first", every(10, 1), PAST, first)
+    clock.put("second", every(20, 1), PAST, lambda: ran.append("second"))
+    clock.put("third", every(20, 1), PAST, lambda: ran.append("third"))
+    clock.run_pending()
+    assert ran == ["first"]
+
+
+def test_a_job_that_puts_itself_again_is_on_the_clock_once() -> None:
+    clock, ran = Clock(), []
+
+    def again() -> None:
+        ran.append(1)
+        clock.put("a", every(3600), from_epoch(time.time()), again)
+
+    clock.put("a", every(10, 1), PAST, again)
+    clock.run_pending()
+    assert ran == [1]
+    assert clock.idle_seconds is not None and 0 < clock.idle_seconds <= 3600
+    assert clock.next_run == clock.get_next_run("a")
+
+
+def test_the_library_s_hooks_are_the_ones_we_override() -> None:
+    for name in ("_schedule_next_run", "should_run", "run"):
+        assert name in vars(TriggerJob) and hasattr(schedule.Job, name)
+    for name in ("run_pending", "cancel_job", "get_next_run", "idle_seconds"):
+        assert name in vars(Clock) and hasattr(schedule.Scheduler, name)
+    assert "_run_job" in vars(schedule.Scheduler)
+
+
+def test_an_exception_is_not_swallowed() -> None:
+    clock = Clock()
+
+    def fails() -> None:
+        raise RuntimeError("bug")
+
+    clock.put("a", every(10, 1), PAST, fails)
+    with pytest.raises(RuntimeError):
+        clock.run_pending()

@@ -1,0 +1,433 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The promises of the runner, each on a real one with real processes."""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from coldchain.errors import CannotWrite, TryAgain
+from coldchain.execution.run import Cause, JobRun
+from coldchain.runner import lock
+from coldchain.store import Change, history
+
+
+def test_a_job_without_schedule_runs_once_and_not_again(host: Any) -> None:
+    host.declare("once", "echo hello")
+    host.start()
+    (run,) = host.runs("once")
+    assert (run["result"], run["cause"]) == ("success", "schedule")
+    assert "hello" in host.paths.run_log("once", run["run_id"]).read_text()
+    state = host.settled("once")
+    assert (state.result, state.next_run, state.last_run) == ("success", None, run)
+    host.stop()
+    host.start()
+    host.declare("other", "true")
+    host.runs("other")
+    assert len(host.store.history("once", 9)) == 1
+    assert not list(host.paths.runs.iterdir())
+
+
+def test_a_changed_schedule_runs_a_finished_job_again_but_changed_actions_do_not(host: Any) -> None:
+    host.declare("j", "true", schedule={"schedule_date": "2020-01-01T00:00:00"})
+    host.start()
+    host.until(lambda: host.state("j").status == "stop")
+    assert "skipped" in host.state("j").reason
+    soon = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() + 1))
+    host.declare("j", "true", schedule={"schedule_date": soon})
+    host.runs("j", 1)
+    host.declare("j", "false", schedule={"schedule_date": soon})
+    host.until(lambda: host.state("j").revision == 3)
+    time.sleep(0.3)
+    assert len(host.store.history("j", 9)) == 1
+
+
+def test_declared_as_stopped_is_kept_and_not_run(host: Any) -> None:
+    host.declare("j", "true", schedule={"status": "stop", "schedule_interval": "1 seconds"})
+    host.start()
+    time.sleep(1.3)
+    assert host.state("j").status == "stop" and not host.store.history("j", 9)
+    host.declare("j", "true", schedule={"schedule_interval": "1 seconds", "schedule_splay": 0})
+    host.runs("j", 1)
+    host.declare("j", "true", schedule={"status": "stop", "schedule_interval": "1 seconds"})
+    host.until(lambda: host.state("j").status == "stop")
+
+
+def test_an_interval_keeps_its_pace_and_an_overlap_is_on_record(host: Any) -> None:
+    host.declare("j", "sleep 1.5", schedule={"schedule_interval": "1 seconds"})
+    host.start()
+    runs = host.runs("j", 2)
+    assert all(r["scheduled_for"].endswith("00:00") for r in runs)
+    host.event("j", "stop")
+    host.settled("j")
+    skipped = host.store.skipped("j", 9)
+    assert skipped and "was still going on" in skipped[-1]["reason"]
+
+
+def test_continuous_begins_again_when_it_has_ended(host: Any) -> None:
+    host.declare("j", "sleep 0.2", schedule={"schedule_interval": "continuous"})
+    host.start()
+    runs = host.runs("j", 3)
+    assert runs[0]["time_started"] >= runs[1]["time_ended"]
+    assert not host.store.skipped("j", 9)
+
+
+def test_events_start_stop_remove(host: Any) -> None:
+    host.declare("j", "true", schedule={"schedule_interval": "1 days"})
+    host.start()
+    host.until(lambda: host.state("j").next_run)
+    planned = host.state("j").next_run
+    host.event("j", "start")
+    (run,) = host.runs("j")
+    assert run["cause"] == "event"
+    host.settled("j", "scheduled")
+    assert host.state("j").next_run == planned
+    host.event("j", "stop")
+    host.until(lambda: host.state("j").status == "stop")
+    assert "a test" in host.state("j").reason and host.state("j").next_run is None
+    host.event("j", "start")
+    host.until(lambda: host.state("j").status == "scheduled")
+    assert len(host.store.history("j", 9)) == 1, "arming a recurring job does not run it"
+    host.event("j", "remove")
+    host.until(lambda: host.store.state("j") is None)
+    assert host.store.job("j") is None
+    assert len(host.store.history("j", 9)) == 1
+    host.until(lambda: not host.store.pending_events())
+
+
+def test_start_runs_a_finished_one_shot_again(host: Any) -> None:
+    host.declare("j", "true")
+    host.start()
+    host.runs("j")
+    host.settled("j")
+    host.event("j", "start")
+    runs = host.runs("j", 2)
+    assert runs[0]["cause"] == "event"
+    assert host.settled("j").result == "success"
+
+
+def test_an_event_is_kept_while_no_runner_is_there(host: Any) -> None:
+    host.declare("j", "true", schedule={"status": "stop"})
+    host.event("j", "start")
+    assert not host.store.runner_alive()
+    host.start()
+    host.runs("j")
+    assert host.store.runner_alive()
+
+
+def test_abort_ends_the_group_and_runs_the_clean_up(host: Any) -> None:
+    host.declare(
+        "j",
+        "trap '' TERM; sleep 100 & wait; sleep 100",
+        "echo never",
+        ("echo cleaned", {"mandatory": True}),
+    )
+    host.start()
+    host.until(lambda: host.state("j").status == "running")
+    time.sleep(0.3)
+    host.event("j", "abort")
+    (run,) = host.runs("j")
+    assert run["result"] == "aborted" and "a test" in run["reason"]
+    assert [a["result"] for a in run["actions"]] == ["aborted", "skipped", "success"]
+    assert host.settled("j").result == "aborted"
+
+
+def test_a_second_abort_ends_the_clean_up_too(host: Any) -> None:
+    host.declare("j", "sleep 100", ("sleep 100", {"mandatory": True}))
+    host.start(grace=30)
+    host.until(lambda: host.state("j").status == "running")
+    host.event("j", "abort")
+    host.until(lambda: host.state("j").status == "aborting")
+    time.sleep(0.3)
+    host.event("j", "abort")
+    (run,) = host.runs("j")
+    assert [a["result"] for a in run["actions"]] == ["aborted", "aborted"]
+
+
+def test_remove_waits_for_the_running_job(host: Any) -> None:
+    host.declare("j", "sleep 0.7; echo done")
+    host.start()
+    host.until(lambda: host.state("j").status == "running")
+    host.event("j", "remove")
+    (run,) = host.runs("j")
+    assert run["result"] == "success"
+    host.until(lambda: host.store.state("j") is None)
+
+
+def test_time_limits_of_action_and_job(host: Any) -> None:
+    host.declare("action", ("sleep 100", {"timeout": "1 seconds"}), ("true", {"mandatory": True}))
+    host.declare("job", "sleep 0.2", "sleep 100", max_duration="1 seconds")
+    host.start()
+    (run,) = host.runs("action")
+    assert run["result"] == "fail" and run["actions"][0]["message"] == "timed out after 1 s"
+    assert run["actions"][1]["result"] == "success"
+    (run,) = host.runs("job")
+    assert run["result"] == "fail" and "max_duration" in run["reason"]
+
+
+def test_retries_wait_without_holding_a_place(host: Any) -> None:
+    host.declare("r", ("false", {"max_retries": 1, "max_retries_interval": 2}))
+    host.start(concurrent_jobs=1)
+    host.until(lambda: host.state("r").status == "running")
+    host.declare("other", "true")
+    (other,) = host.runs("other")
+    (run,) = host.runs("r")
+    assert other["time_ended"] < run["time_ended"]
+    assert run["actions"][0]["attempts"] == 2
+
+
+def test_a_soft_failure_is_not_retried_and_said_so(host: Any) -> None:
+    host.declare("j", ("exit 75", {"max_retries": 5, "max_retries_interval": 60}))
+    host.start()
+    (run,) = host.runs("j")
+    assert run["actions"][0]["soft"] and run["actions"][0]["attempts"] == 1
+
+
+def test_locks_and_places_and_priority(host: Any) -> None:
+    host.declare("a", "sleep 0.6", lock="disk", priority=9)
+    host.declare("b", "true", lock="disk")
+    host.declare("c", "true")
+    host.start(concurrent_jobs=2)
+    host.until(lambda: "held by job a" in host.state("b").reason)
+    (c,), (a,) = host.runs("c"), host.runs("a")
+    (b,) = host.runs("b")
+    assert c["time_ended"] < a["time_ended"] <= b["time_started"]
+
+
+def test_one_bad_document_stops_no_other_job(host: Any) -> None:
+    host.declare("bad", "true", schedule={"schedule_minute": "99"})
+    host.declare("good", "true")
+    host.start()
+    host.runs("good")
+    assert host.state("bad").status == "stop"
+    assert "schedule_minute" in host.state("bad").reason
+
+
+def test_what_cannot_be_started_fails_with_the_reason(host: Any) -> None:
+    host.declare("j", "true")
+    document = host.store.job("j").document
+    document["job_actions"][0]["freezer_action"]["working_directory"] = "/no/such/place"
+    host.store.apply([Change("j", document)])
+    host.start()
+    (run,) = host.runs("j")
+    assert run["result"] == "fail" and "/no/such/place" in run["actions"][0]["message"]
+
+
+def test_exec_can_be_switched_off(host: Any) -> None:
+    host.declare("j", "true")
+    host.start(allow_exec=False)
+    (run,) = host.runs("j")
+    assert run["result"] == "fail" and "allow_exec" in run["actions"][0]["message"]
+
+
+# Python complains about a child that is left running, which is the point here.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("leave", [signal.SIGUSR2, signal.SIGHUP])
+def test_a_run_goes_on_without_the_runner_and_its_real_result_is_recorded(
+    host: Any, leave: signal.Signals
+) -> None:
+    host.declare("long", "sleep 1; exit 3", ("echo mandatory", {"mandatory": True}))
+    host.declare("short", "sleep 0.3")
+    host.start()
+    host.until(lambda: host.state("long").status == host.state("short").status == "running")
+    time.sleep(0.1)
+    code = host.stop(leave)
+    assert code == (75 if leave == signal.SIGUSR2 else 0)
+    time.sleep(0.6)
+    host.start()
+    (short,), (run,) = host.runs("short"), host.runs("long")
+    assert short["result"] == "success"
+    assert run["actions"][0]["exit_code"] == 3 and run["actions"][1]["result"] == "success"
+
+
+def test_stop_waits_then_aborts(host: Any) -> None:
+    host.declare("quick", "sleep 0.5")
+    host.declare("slow", "sleep 100")
+    host.start(stop_timeout=2)
+    host.until(lambda: host.state("quick").status == host.state("slow").status == "running")
+    began = time.monotonic()
+    assert host.stop() == 0
+    assert time.monotonic() - began >= 2
+    assert host.store.history("quick", 1)[0]["result"] == "success"
+    assert host.store.history("slow", 1)[0]["result"] == "aborted"
+    assert "stopped" in host.store.history("slow", 1)[0]["reason"]
+
+
+def test_a_run_that_waits_for_its_retry_survives_a_restart(host: Any) -> None:
+    line = f"test -e {host.paths.home}/flag"
+    host.declare("j", (line, {"max_retries": 1, "max_retries_interval": 2}))
+    host.start()
+    host.until(lambda: "fail" in _first_log(host, "j"))
+    began = time.monotonic()
+    host.stop()
+    assert time.monotonic() - began < 1.5
+    (host.paths.home / "flag").touch()
+    host.start()
+    (run,) = host.runs("j")
+    assert run["result"] == "success" and run["actions"][0]["attempts"] == 2
+
+
+def _first_log(host: Any, job_id: str) -> str:
+    return "".join(p.read_text() for p in host.paths.job_log(job_id).glob("*.log"))
+
+
+def test_a_slot_missed_while_down_is_made_up_for_once(host: Any) -> None:
+    host.declare("j", "true", schedule={"schedule_interval": "15 seconds"})
+    host.start()
+    host.until(lambda: host.state("j").next_run)
+    host.stop()
+    _turn_back(host, "j", 100.0)
+    host.start()
+    (run,) = host.runs("j")
+    assert run["cause"] in ("catch-up", "schedule")
+    assert host.store.skipped("j", 99)
+    assert sum(s["skipped"] for s in host.store.skipped("j", 99)) >= 4
+
+
+def test_too_old_a_slot_is_skipped_with_its_reason(host: Any) -> None:
+    schedule = {"schedule_interval": "1 hours", "missed": {"run": "once", "max_age": 60}}
+    host.declare("j", "true", schedule=schedule)
+    host.start()
+    host.until(lambda: host.state("j").next_run)
+    host.stop()
+    _turn_back(host, "j", 2 * 3600 + 600.0)
+    host.start()
+    host.until(lambda: host.state("j").skipped or host.store.skipped("j", 9))
+    host.event("j", "stop")
+    host.until(lambda: host.state("j").status == "stop")
+    assert not host.store.history("j", 9)
+
+
+def _turn_back(host: Any, job_id: str, seconds: float) -> None:
+    """As if the host had been off for *seconds*: anchor and last look lie further back."""
+    state = host.store.state(job_id)
+    host.store.commit_states({job_id: replace(state, considered=state.considered - seconds)})
+    record = host.store.job(job_id)
+    with host.store._jobs.storage.transaction():
+        row = {**record.as_row(), "anchor": record.anchor - seconds}
+        host.store._jobs.table("jobs").put({job_id: row})
+
+
+def test_a_full_disk_delays_but_loses_no_record(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, broken = history.append, [True]
+
+    def append(path: Any, entries: Any) -> None:
+        if broken[0] and "run_id" in entries[0]:
+            raise CannotWrite("history.jsonl: No space left on device", "make room")
+        real(path, entries)
+
+    monkeypatch.setattr(history, "append", append)
+    host.declare("j", "true")
+    host.start()
+    host.until(lambda: host.state("j").status == "running")
+    time.sleep(0.5)
+    assert host.state("j").status == "running" and host.state("j").run_id
+    broken[0] = False
+    (run,) = host.runs("j")
+    assert run["result"] == "success"
+    host.settled("j")
+
+
+def test_a_crash_between_record_and_state_gives_one_result(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.declare("j", "true")
+    host.start()
+    (run,) = host.runs("j")
+    host.settled("j")
+    host.stop()
+    # Put everything back as it was just after the record was written.
+    document = host.store.job("j").document
+    made = JobRun.create(host.paths, host.settings, "j", document, Cause("schedule", "x"))
+    made.record["run_id"], old = run["run_id"], made.directory
+    old.rename(made.directory)
+    made._save()
+    state = replace(host.store.state("j"), status="running", run_id=run["run_id"])
+    host.store.commit_states({"j": state})
+    host.start()
+    host.settled("j")
+    assert len(host.store.history("j", 9)) == 1
+    assert not list(host.paths.runs.iterdir())
+
+
+def test_a_run_without_a_trace_is_recorded_as_failed(host: Any) -> None:
+    host.declare("j", "true", schedule={"schedule_interval": "1 days"})
+    host.start()
+    host.until(lambda: host.state("j").next_run)
+    host.stop()
+    host.store.commit_states(
+        {"j": replace(host.store.state("j"), status="running", run_id="gone", time_started=1.0)}
+    )
+    (host.paths.runs / "junk").mkdir()
+    (host.paths.runs / "junk" / "run.json").write_text("{")
+    host.start()
+    (run,) = host.runs("j")
+    assert (run["run_id"], run["result"]) == ("gone", "fail")
+    assert "died" in run["reason"]
+    host.settled("j", "scheduled")
+    assert not list(host.paths.runs.iterdir())
+
+
+def test_a_clock_that_is_set_back_repeats_nothing(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.declare("j", "true", schedule={"schedule_interval": "1 seconds"})
+    host.start()
+    host.runs("j", 1)
+    real, shift = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: real() + shift[0])
+    shift[0] = -3600.0
+    time.sleep(2.5)
+    slots = [r["scheduled_for"] for r in host.store.history("j", 99)]
+    assert len(slots) == len(set(slots))
+    shift[0] = 0.0
+    before = len(host.store.history("j", 99))
+    host.until(lambda: len(host.store.history("j", 99)) > before)
+
+
+def test_a_clock_that_jumps_a_year_ahead_floods_nothing(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.declare("j", "true", schedule={"schedule_interval": "10 minutes"})
+    host.start()
+    host.until(lambda: host.state("j").next_run)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 365 * 86400 + 300)
+    (run,) = host.runs("j")
+    assert run["cause"] == "catch-up"
+    time.sleep(1.2)
+    assert len(host.store.history("j", 99)) == 1
+
+
+def test_only_one_runner(host: Any) -> None:
+    host.start()
+    with pytest.raises(TryAgain, match="another runner"):
+        lock.acquire(host.paths)
+
+
+def test_usr1_prints_the_state(host: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    host.declare("j", "sleep 1")
+    host.start()
+    host.until(lambda: host.state("j").status == "running")
+    host.send(signal.SIGUSR1)
+    host.until(lambda: "running: job j" in caplog.text)
+
+
+def test_history_is_bounded_and_old_logs_go(host: Any) -> None:
+    host.declare("j", "true", schedule={"status": "stop"})
+    host.start(history_runs=3)
+    for number in range(5):
+        host.event("j", "start")
+        host.runs("j", number + 1)
+        host.settled("j")
+    assert host.runner is not None
+    host.runner._appended.clear()
+    host.event("j", "start")
+    host.until(lambda: len(host.store.history("j", 99)) == 3)
+    assert len(list(host.paths.job_log("j").glob("*.log"))) == 3
