@@ -45,10 +45,13 @@ done
 echo "releases=${releases# }"
 echo "busy=${busy# }"
 
-# The runner of a home has no manager to ask: it is the one "COMMAND ... serve".
+# The runner of a home has no manager to ask: it is the one "PYTHON -I COMMAND ... serve".
 pid=''
-for line in $(grep -lszxF "$command" /proc/[0-9]*/cmdline | xargs -r grep -lszxF serve); do
-  pid=${line#/proc/} pid=${pid%/cmdline}
+# shellcheck disable=SC2013  # paths of /proc have no blanks
+for line in $(grep -lszxF "$command" /proc/[0-9]*/cmdline); do
+  case $(tr '\0' ' ' < "$line" 2>/dev/null) in
+    *" -I $command "*'serve '*) pid=${line#/proc/} pid=${pid%/cmdline} ;;
+  esac
 done
 echo "serving=$pid"
 if [ -d /run/systemd/system ]; then
