@@ -23,9 +23,21 @@ from coldchain.agent.options import Common, Fields, HostZone
 from coldchain.agent.priority import raise_priority
 from coldchain.agent.progress import Meter, Progress, into_file
 from coldchain.agent.report import Report
+from coldchain.agent.verify import Finding, Verification, verify
 from coldchain.errors import CannotWrite, ColdchainError, DataError
 
-__all__ = ["Aborted", "Backup", "Progress", "Report", "catalogue", "main", "perform"]
+__all__ = [
+    "Aborted",
+    "Backup",
+    "Finding",
+    "Progress",
+    "Report",
+    "Verification",
+    "catalogue",
+    "main",
+    "perform",
+    "verify",
+]
 
 ACTIONS = ("backup", "restore", "info", "admin", "exec")
 

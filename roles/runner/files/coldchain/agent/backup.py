@@ -4,32 +4,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
 
 from coldchain.agent import cipher, container, snapshot, tar
 from coldchain.agent.admin import remove
-from coldchain.agent.cipher import ITERATIONS, Part
+from coldchain.agent.archive import Tally, container_inside, write_archive, write_snapshot
 from coldchain.agent.consistency import checksum
 from coldchain.agent.continuity import resume
 from coldchain.agent.layout import DATA, ENGINE_METADATA, MANIFEST, Level, newest_chain
 from coldchain.agent.levels import next_level, previous_backup
 from coldchain.agent.manifest import Manifest, Metadata
 from coldchain.agent.options import BackupOptions
-from coldchain.agent.pipeline import Exit, Pipeline, Stage, failure
 from coldchain.agent.progress import Meter
 from coldchain.agent.report import Report, count, shown, size
-from coldchain.agent.storage import Draft, Storage
-from coldchain.agent.tools import COMPRESSIONS
+from coldchain.agent.storage import Storage
 from coldchain.errors import DataError, JobFailed
-
-#: What on_read_error: fail does not accept.
-READ_ERRORS = ("not readable", "vanished while being read", "changed while being read")
 
 
 @dataclass(frozen=True)
@@ -40,15 +33,6 @@ class Plan:
     previous: Level | None
     scheme: str | None
     warnings: tuple[str, ...]
-
-
-@dataclass
-class Tally:
-    """What tar has read so far."""
-
-    complaints: tar.Complaints = field(default_factory=lambda: tar.Complaints(tar.READING))
-    files: int = 0
-    bytes_read: int = 0
 
 
 def backup(
@@ -93,19 +77,8 @@ def _check_source(options: BackupOptions) -> None:
             f"path_to_backup {source} cannot be read by this user",
             "run the job as a user that can read it",
         )
-    if _inside(options) == ".":
+    if container_inside(options) == ".":
         raise DataError(f"path_to_backup {source} lies inside the container")
-
-
-def _inside(options: BackupOptions) -> str | None:
-    """The container's member name when it lies below the source; "." when around it."""
-    root = os.path.realpath(options.common.container)
-    source = os.path.realpath(options.source)
-    if os.path.commonpath([root, source]) == root:
-        return "."
-    if os.path.commonpath([root, source]) == source:
-        return f"./{os.path.relpath(root, source)}"
-    return None
 
 
 def _plan(options: BackupOptions, storage: Storage, now: int, snar: int) -> Plan:
@@ -147,10 +120,11 @@ def _write(
     meter.begin(f"writing level {plan.level.number}")
     tally = Tally()
     with storage.draft(series, plan.level) as draft:
-        parts = {
-            DATA: _archive(options, draft, plan, snar, tally, meter),
-            ENGINE_METADATA: _snapshot(options, draft, plan, snar),
-        }
+        parts = {DATA: write_archive(options, draft, plan.scheme, snar, tally, meter)}
+        unread = tally.complaints.folders.get(tar.UNREADABLE)
+        if unread:
+            snapshot.forget(snar, unread)
+        parts[ENGINE_METADATA] = write_snapshot(options, draft, plan.scheme, snar)
         seal = None
         if plan.scheme == "strong":
             assert options.encryption is not None
@@ -173,128 +147,6 @@ def _write(
             sink(manifest.encode())
         draft.commit(Metadata(options.compression, plan.scheme, seal).encode())
     return _report(options, plan, manifest, tally, sum_before, time.monotonic() - started)
-
-
-def _archive(
-    options: BackupOptions, draft: Draft, plan: Plan, snar: int, tally: Tally, meter: Meter
-) -> Part:
-    folder, operand = _operand(options.source)
-    reader, writer = os.pipe()
-    try:
-        argv = tar.create(
-            folder,
-            operand,
-            snapshot=snar,
-            index=writer,
-            exclude=options.exclude,
-            skip=_inside(options),
-            dereference=options.dereference,
-        )
-        stages = [
-            Stage(argv, errors=_listen(tally, meter), pass_fds=(snar, writer)),
-            Stage(COMPRESSIONS[options.compression].compressor()),
-        ]
-        if plan.scheme is not None:
-            assert options.encryption is not None
-            pass_file = options.encryption.pass_file
-            command = cipher.openssl(plan.scheme, pass_file, ITERATIONS, decrypt=False)
-            stages.append(Stage(command))
-        with Pipeline(stages) as pipeline:
-            os.close(writer)
-            writer = -1
-            pipeline.read_lines(reader, _count(tally, meter))
-            with _hashing(draft, DATA) as (sink, part):
-                for chunk in pipeline.chunks():
-                    sink(chunk)
-                    meter.tick()
-                _check(pipeline.finish(), tally, options)
-        return part()
-    finally:
-        os.close(reader)
-        if writer >= 0:
-            os.close(writer)
-
-
-def _snapshot(options: BackupOptions, draft: Draft, plan: Plan, snar: int) -> Part:
-    """Store tar's snapshot, encrypted under the scheme strong: it holds every file name."""
-    with _hashing(draft, ENGINE_METADATA) as (sink, part):
-        if plan.scheme == "strong":
-            assert options.encryption is not None
-            pass_file = options.encryption.pass_file
-            command = cipher.openssl("strong", pass_file, ITERATIONS, decrypt=False)
-            os.lseek(snar, 0, os.SEEK_SET)
-            with Pipeline([Stage(command)], source=snar) as pipeline:
-                for chunk in pipeline.chunks():
-                    sink(chunk)
-                bad = failure(pipeline.finish(), {})
-            if bad is not None:
-                raise JobFailed(bad.describe())
-        else:
-            for chunk in snapshot.blocks(snar):
-                sink(chunk)
-    return part()
-
-
-@contextmanager
-def _hashing(
-    draft: Draft, name: str
-) -> Iterator[tuple[Callable[[bytes], None], Callable[[], Part]]]:
-    digest, total = hashlib.sha256(), 0
-    with draft.write(name) as write:
-
-        def sink(chunk: bytes) -> None:
-            nonlocal total
-            digest.update(chunk)
-            total += len(chunk)
-            write(chunk)
-
-        yield sink, lambda: Part(digest.hexdigest(), total)
-
-
-def _operand(source: Path) -> tuple[str, str]:
-    """The folder to go to and what to archive there, as freezer-agent does it."""
-    if source.is_dir():
-        return os.fspath(source), "."
-    return os.fspath(source.parent), source.name
-
-
-def _listen(tally: Tally, meter: Meter) -> Callable[[bytes], None]:
-    def take(line: bytes) -> None:
-        position = tar.checkpoint(line)
-        if position is None:
-            tally.complaints.take(line)
-        else:
-            meter.bytes = position
-
-    return take
-
-
-def _count(tally: Tally, meter: Meter) -> Callable[[bytes], None]:
-    def take(line: bytes) -> None:
-        if line[:1] == b"d":
-            return
-        one = tar.member(line)
-        if one is not None and one.kind != "d":
-            tally.files += 1
-            meter.files += 1
-            if one.kind == "-":
-                tally.bytes_read += one.size
-
-    return take
-
-
-def _check(exits: list[Exit], tally: Tally, options: BackupOptions) -> None:
-    """JobFailed unless every stage did its work; tar's 1 only says that a file changed."""
-    bad = failure(exits, {"tar": (1,)})
-    if bad is not None:
-        raise JobFailed(f"the backup failed: {bad.describe()}", "nothing was stored")
-    if options.fail_on_read_error:
-        for kind, number, names in tally.complaints.items():
-            if kind in READ_ERRORS:
-                raise JobFailed(
-                    f"{count(number, 'entry')} {kind}, the first: {shown(names[0])}",
-                    "on_read_error: warn would keep the backup without them",
-                )
 
 
 def _fields(options: BackupOptions, plan: Plan) -> dict[str, object]:

@@ -24,7 +24,7 @@ class Backup:
     """One level that can be restored to, or the reason why not.
 
     chain and time_stamp: POSIX seconds; size: stored bytes; files: None when freezer-agent wrote
-    it and the number is not known; verified: when, never so far.
+    it and the number is not known.
     """
 
     container: str
@@ -54,11 +54,11 @@ def catalogue(
     storage = LocalStorage(folder)
     found = []
     for host_name in container.host_names(storage):
-        series = _series(storage, host_name, hostname, backup_name)
+        series = series_of(storage, host_name, hostname, backup_name)
         if series is None:
             continue
         for chain in container.chains(storage, series):
-            found += [_describe(storage, folder, series, chain, level) for level in chain.levels]
+            found += [describe(storage, folder, series, chain, level) for level in chain.levels]
     return sorted(found, key=lambda one: (one.hostname, one.backup_name, one.time_stamp))
 
 
@@ -102,7 +102,7 @@ def restorable(storage: Storage, series: Series, chain: Chain, point: Level) -> 
     return ""
 
 
-def _describe(storage: Storage, folder: Path, series: Series, chain: Chain, level: Level) -> Backup:
+def describe(storage: Storage, folder: Path, series: Series, chain: Chain, level: Level) -> Backup:
     reason = restorable(storage, series, chain, level)
     place = series.data_of(level)
     stored = sum(storage.size(f"{place}/{name}") or 0 for name in (DATA, ENGINE_METADATA))
@@ -132,7 +132,7 @@ def _describe(storage: Storage, folder: Path, series: Series, chain: Chain, leve
     )
 
 
-def _series(
+def series_of(
     storage: Storage, host_name: str, hostname: str | None, backup_name: str | None
 ) -> Series | None:
     """Host and name behind a HOST_NAME, None when the wish excludes it.

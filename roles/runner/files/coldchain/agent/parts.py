@@ -17,7 +17,7 @@ from coldchain.agent.pipeline import CHUNK, Pipeline, Stage, failure
 from coldchain.agent.progress import Meter
 from coldchain.agent.storage import Storage
 from coldchain.agent.tools import COMPRESSIONS
-from coldchain.errors import JobFailed
+from coldchain.errors import DataError, JobFailed
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,13 @@ class Packed:
 def packed(storage: Storage, series: Series, level: Level) -> Packed:
     """Read the small files of *level*; DataError when they are damaged."""
     metadata = read_metadata(storage, series, level)
-    return Packed(series, level, metadata, read_manifest(storage, series, level))
+    manifest = read_manifest(storage, series, level)
+    if manifest is not None and manifest.level != level:
+        raise DataError(
+            f"{series.data_of(level)} holds the parts of level {manifest.level.path}",
+            "the folders of two levels were swapped or one was copied",
+        )
+    return Packed(series, level, metadata, manifest)
 
 
 def decryptor(one: Packed, encryption: Encryption | None) -> list[Stage]:

@@ -9,18 +9,16 @@ import pwd
 import shutil
 import stat
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from coldchain.agent import container, staging, tar
+from coldchain.agent import container, staging
 from coldchain.agent.consistency import checksum
-from coldchain.agent.inspection import Contents, make_safe, selection
+from coldchain.agent.extraction import Seen, extract_all, list_members
+from coldchain.agent.inspection import Contents
 from coldchain.agent.layout import DATA, newest_chain
-from coldchain.agent.options import Encryption, RestoreOptions
-from coldchain.agent.parts import Packed, authenticate, checked_blocks, packed, unpackers
-from coldchain.agent.pipeline import Pipeline, Stage, failure
+from coldchain.agent.options import RestoreOptions
+from coldchain.agent.parts import Packed, authenticate, checked_blocks, packed
 from coldchain.agent.progress import Meter
 from coldchain.agent.report import Report, count, shown, size
 from coldchain.agent.storage import Storage
@@ -29,25 +27,6 @@ from coldchain.instants import from_epoch, iso
 
 #: A dry run lists so many names; all are counted.
 LISTED = 1000
-
-
-@dataclass
-class Seen:
-    """What tar says about the members while it extracts."""
-
-    files: int = 0
-    root: bool = False
-    owners: Counter[str] = field(default_factory=Counter)
-
-    def take(self, line: bytes) -> None:
-        one = tar.member(line)
-        if one is None:
-            return
-        self.owners[one.owner] += 1
-        if one.kind == "d":
-            self.root = self.root or one.name == b"./"
-        else:
-            self.files += 1
 
 
 def restore(options: RestoreOptions, storage: Storage, meter: Meter) -> Report:
@@ -71,7 +50,7 @@ def restore(options: RestoreOptions, storage: Storage, meter: Meter) -> Report:
     point = levels[-1].level
     when = iso(from_epoch(point.time))
     with staging.stage(options.target) as stage:
-        warnings = _extract_all(options, storage, levels, paths, stage.tree, meter, seen)
+        warnings = extract_all(storage, levels, options.encryption, paths, stage.tree, meter, seen)
         if paths:
             _prune(stage.tree, paths, f"as of {when}")
         files, restored, devices = _measure(stage.tree)
@@ -146,87 +125,6 @@ def _paths(options: RestoreOptions, levels: Sequence[Packed]) -> list[bytes]:
     return found
 
 
-def _list(
-    storage: Storage,
-    one: Packed,
-    encryption: Encryption | None,
-    sink: Callable[[bytes], None],
-    *,
-    incremental: bool,
-) -> None:
-    """Let tar list *one* to *sink*; JobFailed when it cannot be read to its end."""
-    last = Stage(tar.listing(incremental=incremental), output=sink)
-    _feed(storage, one, [*unpackers(one, encryption), last], {}, None)
-
-
-def _extract_all(
-    options: RestoreOptions,
-    storage: Storage,
-    levels: Sequence[Packed],
-    paths: list[bytes],
-    tree: bytes,
-    meter: Meter,
-    seen: Seen,
-) -> list[str]:
-    """Extract every level into *tree*; what the system did not allow, as warnings."""
-    later: list[Contents] = []
-    for one in levels[1:]:
-        inside = Contents()
-        _list(storage, one, options.encryption, inside.take, incremental=True)
-        later.append(inside)
-    # A renamed directory can only be followed when all of it is there.
-    renamed = any(inside.renames for inside in later)
-    members = selection(paths) if paths and not renamed else None
-    warnings: list[str] = []
-
-    def count_files(line: bytes) -> None:
-        seen.take(line)
-        meter.files = seen.files
-
-    for number, one in enumerate(levels):
-        if number:
-            staging.open_up(tree)
-            make_safe(later[number - 1], tree, one.place)
-        complaints = tar.Complaints(tar.WRITING)
-        argv = tar.extract(
-            os.fsdecode(tree), root=os.geteuid() == 0, incremental=number > 0, members=members
-        )
-        last = Stage(argv, errors=complaints.take, output=count_files)
-        stages = [*unpackers(one, options.encryption), last]
-        _feed(storage, one, stages, {"tar": (2,)}, meter, complaints)
-        warnings += complaints.describe(but=(tar.NOT_SELECTED,))
-    return warnings
-
-
-def _feed(
-    storage: Storage,
-    one: Packed,
-    stages: Sequence[Stage],
-    allowed: Mapping[str, Sequence[int]],
-    meter: Meter | None,
-    complaints: tar.Complaints | None = None,
-) -> None:
-    """Run the stored data of *one* through *stages*; every byte is compared with the manifest.
-
-    *allowed* exit codes count only while all of tar's *complaints* are of a known kind.
-    """
-    complete = True
-    with Pipeline(stages, feed=True) as pipeline:
-        for chunk in checked_blocks(storage, one, meter=meter):
-            complete = pipeline.write(chunk)
-            if not complete:
-                break
-        exits = pipeline.finish()
-    known = complaints is not None and complaints.known_only()
-    bad = failure(exits, allowed if known else {})
-    if bad is not None or not complete:
-        how = bad.describe() if bad is not None else "it goes on after its end"
-        raise JobFailed(
-            f"{one.place} cannot be read: {how}",
-            "nothing was restored; a wrong password or a damaged level looks like this",
-        )
-
-
 def _dry_run(
     options: RestoreOptions, storage: Storage, levels: Sequence[Packed], paths: list[bytes]
 ) -> Report:
@@ -234,7 +132,8 @@ def _dry_run(
     contents = Contents(complete=True)
     last = levels[-1]
     for one in levels if last.level.number == 0 else levels[-1:]:
-        _list(storage, one, options.encryption, contents.take, incremental=one.level.number > 0)
+        later = one.level.number > 0
+        list_members(storage, one, options.encryption, contents.take, incremental=later)
     wanted = _below(paths) if paths else staging.everything
     names = sorted(shown(name) for name in contents.files() if wanted(name))
     point = iso(from_epoch(last.level.time))

@@ -9,6 +9,7 @@ file name can be taken for anything else.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -195,11 +196,12 @@ def checkpoint(line: bytes) -> int | None:
 
 @dataclass
 class Complaints:
-    """What tar could not do, by kind: counts, and the first names."""
+    """What tar could not do, by kind: counts, the first names, and the folders concerned."""
 
     kinds: Sequence[tuple[str, tuple[bytes, ...]]]
     counts: Counter[str] = field(default_factory=Counter)
     names: dict[str, list[bytes]] = field(default_factory=dict)
+    folders: dict[str, set[bytes]] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
 
     def take(self, line: bytes) -> None:
@@ -215,6 +217,7 @@ class Complaints:
 
     def _add(self, kind: str, name: bytes) -> None:
         self.counts[kind] += 1
+        self.folders.setdefault(kind, set()).add(os.path.dirname(name) or b".")
         kept = self.names.setdefault(kind, [])
         if len(kept) < NAMES_KEPT:
             kept.append(name)
@@ -237,6 +240,7 @@ class Complaints:
             yield kind, number, self.names[kind]
 
 
+UNREADABLE = "not readable"
 #: While creating.  Order matters: the first kind whose text fits is taken.
 READING = (
     ("ignored: a socket", (b"socket ignored", b"Unknown file type", b"door ignored")),
@@ -245,7 +249,7 @@ READING = (
         "vanished while being read",
         (b"File removed before we read it", b"Cannot stat: No such file", b"Cannot open: No such"),
     ),
-    ("not readable", (b"Cannot ", b"Read error")),
+    (UNREADABLE, (b"Cannot ", b"Read error")),
     ("on another file system", (b"file is on a different filesystem", b"contents ")),
 )
 NOT_SELECTED = "not in this level"

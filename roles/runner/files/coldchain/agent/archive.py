@@ -1,0 +1,168 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writing the parts of one level: tar, compressor and openssl, every byte counted and hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from coldchain.agent import cipher, snapshot, tar
+from coldchain.agent.cipher import ITERATIONS, Part
+from coldchain.agent.layout import DATA, ENGINE_METADATA
+from coldchain.agent.options import BackupOptions
+from coldchain.agent.pipeline import Exit, Pipeline, Stage, failure
+from coldchain.agent.progress import Meter
+from coldchain.agent.report import count, shown
+from coldchain.agent.storage import Draft
+from coldchain.agent.tools import COMPRESSIONS
+from coldchain.errors import JobFailed
+
+#: What on_read_error: fail does not accept.
+READ_ERRORS = (tar.UNREADABLE, "vanished while being read", "changed while being read")
+
+
+@dataclass
+class Tally:
+    """What tar has read so far."""
+
+    complaints: tar.Complaints = field(default_factory=lambda: tar.Complaints(tar.READING))
+    files: int = 0
+    bytes_read: int = 0
+
+
+def container_inside(options: BackupOptions) -> str | None:
+    """The container's member name when it lies below the source; "." when around it."""
+    root = os.path.realpath(options.common.container)
+    source = os.path.realpath(options.source)
+    if os.path.commonpath([root, source]) == root:
+        return "."
+    if os.path.commonpath([root, source]) == source:
+        return f"./{os.path.relpath(root, source)}"
+    return None
+
+
+def write_archive(
+    options: BackupOptions, draft: Draft, scheme: str | None, snar: int, tally: Tally, meter: Meter
+) -> Part:
+    folder, operand = _operand(options.source)
+    reader, writer = os.pipe()
+    try:
+        argv = tar.create(
+            folder,
+            operand,
+            snapshot=snar,
+            index=writer,
+            exclude=options.exclude,
+            skip=container_inside(options),
+            dereference=options.dereference,
+        )
+        stages = [
+            Stage(argv, errors=_listen(tally, meter), pass_fds=(snar, writer)),
+            Stage(COMPRESSIONS[options.compression].compressor()),
+        ]
+        if scheme is not None:
+            assert options.encryption is not None
+            pass_file = options.encryption.pass_file
+            command = cipher.openssl(scheme, pass_file, ITERATIONS, decrypt=False)
+            stages.append(Stage(command))
+        with Pipeline(stages) as pipeline:
+            os.close(writer)
+            writer = -1
+            pipeline.read_lines(reader, _count(tally, meter))
+            with _hashing(draft, DATA) as (sink, part):
+                for chunk in pipeline.chunks():
+                    sink(chunk)
+                    meter.tick()
+                _check(pipeline.finish(), tally, options)
+        return part()
+    finally:
+        os.close(reader)
+        if writer >= 0:
+            os.close(writer)
+
+
+def write_snapshot(options: BackupOptions, draft: Draft, scheme: str | None, snar: int) -> Part:
+    """Store tar's snapshot, encrypted under the scheme strong: it holds every file name."""
+    with _hashing(draft, ENGINE_METADATA) as (sink, part):
+        if scheme == "strong":
+            assert options.encryption is not None
+            pass_file = options.encryption.pass_file
+            command = cipher.openssl("strong", pass_file, ITERATIONS, decrypt=False)
+            os.lseek(snar, 0, os.SEEK_SET)
+            with Pipeline([Stage(command)], source=snar) as pipeline:
+                for chunk in pipeline.chunks():
+                    sink(chunk)
+                bad = failure(pipeline.finish(), {})
+            if bad is not None:
+                raise JobFailed(bad.describe())
+        else:
+            for chunk in snapshot.blocks(snar):
+                sink(chunk)
+    return part()
+
+
+@contextmanager
+def _hashing(
+    draft: Draft, name: str
+) -> Iterator[tuple[Callable[[bytes], None], Callable[[], Part]]]:
+    digest, total = hashlib.sha256(), 0
+    with draft.write(name) as write:
+
+        def sink(chunk: bytes) -> None:
+            nonlocal total
+            digest.update(chunk)
+            total += len(chunk)
+            write(chunk)
+
+        yield sink, lambda: Part(digest.hexdigest(), total)
+
+
+def _operand(source: Path) -> tuple[str, str]:
+    """The folder to go to and what to archive there, as freezer-agent does it."""
+    if source.is_dir():
+        return os.fspath(source), "."
+    return os.fspath(source.parent), source.name
+
+
+def _listen(tally: Tally, meter: Meter) -> Callable[[bytes], None]:
+    def take(line: bytes) -> None:
+        position = tar.checkpoint(line)
+        if position is None:
+            tally.complaints.take(line)
+        else:
+            meter.bytes = position
+
+    return take
+
+
+def _count(tally: Tally, meter: Meter) -> Callable[[bytes], None]:
+    def take(line: bytes) -> None:
+        if line[:1] == b"d":
+            return
+        one = tar.member(line)
+        if one is not None and one.kind != "d":
+            tally.files += 1
+            meter.files += 1
+            if one.kind == "-":
+                tally.bytes_read += one.size
+
+    return take
+
+
+def _check(exits: list[Exit], tally: Tally, options: BackupOptions) -> None:
+    """JobFailed unless every stage did its work; tar's 1 only says that a file changed."""
+    bad = failure(exits, {"tar": (1,)})
+    if bad is not None:
+        raise JobFailed(f"the backup failed: {bad.describe()}", "nothing was stored")
+    if options.fail_on_read_error:
+        for kind, number, names in tally.complaints.items():
+            if kind in READ_ERRORS:
+                raise JobFailed(
+                    f"{count(number, 'entry')} {kind}, the first: {shown(names[0])}",
+                    "on_read_error: warn would keep the backup without them",
+                )
