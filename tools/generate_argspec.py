@@ -3,10 +3,11 @@
 """Write the modules' argument spec and their documentation from the runner's field table.
 
     python3 tools/generate_argspec.py            write what has changed
-    python3 tools/generate_argspec.py --check    write nothing; exit 1 and show the difference when something has
+    python3 tools/generate_argspec.py --check    write nothing; exit 1 and show what has changed
 
-The table is roles/runner/files/coldchain/document/fields.py. A module cannot read it at run time (the runner's code is
-not on the controller's module path), so its options are generated, and tests/unit/plugins proves them current.
+The table is roles/runner/files/coldchain/document/fields.py. A module cannot read it at run time:
+the runner's code is no part of what Ansible sends to a host. So the options are generated, and
+tests/unit/plugins proves them current.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ job_id:
 state:
   description:
     - V(present) declares the job, V(absent) takes it out of the declarations.
-    - A run in progress ends by itself before the job is removed. Its history and its backups are kept.
+    - A run in progress ends by itself before the job is removed.
+    - The job's history and its backups are kept.
     - V(absent) needs nothing but O({at}job_id).
   type: str
   choices: [present, absent]
@@ -88,8 +90,8 @@ def declared(level: str) -> Iterator[Field]:
 def spec_source() -> str:
     parts = [HEADER.format("The options of a job document as an Ansible argument spec.").rstrip()]
     for level in levels_inside_out():
-        lines = [f"    {field.name!r}: {option_source(field)},".replace("'", '"') for field in declared(level)]
-        parts.append(f"{constant(level)} = {{\n" + "\n".join(lines) + "\n}")
+        options = "".join(option_source(field) for field in declared(level))
+        parts.append(f"{constant(level)} = {{\n{options}}}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -112,21 +114,27 @@ def constant(level: str) -> str:
 
 
 def option_source(field: Field) -> str:
+    """One option, laid out as ruff does it."""
     pairs = [f'"type": "{field.type}"']
     if field.elements:
         pairs.append(f'"elements": "{field.elements}"')
     if required(field):
         pairs.append('"required": True')
     if field.choices:
-        pairs.append(f'"choices": {list(field.choices)!r}')
+        pairs.append(f'"choices": {json.dumps(field.choices)}')
     if field.old:
-        pairs.append(f'"aliases": {list(field.old)!r}')
+        pairs.append(f'"aliases": {json.dumps(field.old)}')
     if "pass" in field.name:
         # Ansible takes the name for a secret; it is the path of a file that holds one.
         pairs.append('"no_log": False')
     if field.fields:
         pairs.append(f'"options": {constant(field.fields)}')
-    return "{" + ", ".join(pairs) + "}"
+    line = f'    "{field.name}": {{{", ".join(pairs)}}},\n'
+    if len(line) <= 101:
+        return line
+    return (
+        f'    "{field.name}": {{\n' + "".join(f"        {pair},\n" for pair in pairs) + "    },\n"
+    )
 
 
 def required(field: Field) -> bool:
@@ -142,7 +150,9 @@ def documentation_source() -> str:
     jobs = JOBS + indented(level_text("job", "jobs[]."), 6)
     return "\n".join(
         [
-            HEADER.format("The options of a job document, documented: for one job, and for a list of them."),
+            HEADER.format(
+                "The options of a job document, documented: for one job, and for a list of them."
+            ),
             "",
             "class ModuleDocFragment:",
             "    # The options of module job.",
@@ -160,7 +170,7 @@ def documentation_source() -> str:
 
 
 def level_text(level: str, at: str) -> str:
-    """The options of a level as YAML; ``at`` is the path of the place: "job_actions[].freezer_action."."""
+    """The options of a level as YAML; ``at`` is the place: "job_actions[].freezer_action."."""
     options = [option_text(field, at) for field in declared(level)]
     return (IDENTITY.replace("{at}", at) if level == "job" else "") + "".join(options)
 
@@ -195,7 +205,8 @@ def sentences(field: Field, at: str) -> Iterator[str]:
     if field.name == "job_actions":
         yield f"Required when O({at}state=present)."
     if field.default is not None:
-        yield f"When not set, V({json.dumps(field.default) if field.type != 'str' else field.default}) holds."
+        default = field.default if isinstance(field.default, str) else json.dumps(field.default)
+        yield f"When not set, V({default}) holds."
     if field.ours:
         yield "Not an option of OpenStack Freezer."
 
@@ -229,14 +240,22 @@ def stale(files: dict[str, str]) -> Iterator[tuple[str, str, str]]:
 
 def differences(changes: Iterable[tuple[str, str, str]]) -> str:
     return "".join(
-        "".join(difflib.unified_diff(old.splitlines(True), new.splitlines(True), name, name + " (generated)"))
+        "".join(
+            difflib.unified_diff(
+                old.splitlines(True), new.splitlines(True), name, name + " (generated)"
+            )
+        )
         for name, old, new in changes
     )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when something has changed")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 when something has changed"
+    )
     arguments = parser.parse_args()
     changes = list(stale(generated()))
     if arguments.check:

@@ -22,7 +22,8 @@ options:
   state:
     description:
       - V(present) declares the job, V(absent) takes it out of the declarations.
-      - A run in progress ends by itself before the job is removed. Its history and its backups are kept.
+      - A run in progress ends by itself before the job is removed.
+      - The job's history and its backups are kept.
       - V(absent) needs nothing but O(job_id).
     type: str
     choices: [present, absent]
@@ -715,7 +716,8 @@ options:
       state:
         description:
           - V(present) declares the job, V(absent) takes it out of the declarations.
-          - A run in progress ends by itself before the job is removed. Its history and its backups are kept.
+          - A run in progress ends by itself before the job is removed.
+          - The job's history and its backups are kept.
           - V(absent) needs nothing but O(jobs[].job_id).
         type: str
         choices: [present, absent]

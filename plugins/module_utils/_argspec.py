@@ -105,7 +105,12 @@ JOB_OPTIONS = {
     "session_name": {"type": "str"},
     "session_tag": {"type": "int"},
     "action_defaults": {"type": "dict", "options": FREEZER_ACTION_OPTIONS},
-    "job_actions": {"type": "list", "elements": "dict", "aliases": ["job_action"], "options": JOB_ACTION_OPTIONS},
+    "job_actions": {
+        "type": "list",
+        "elements": "dict",
+        "aliases": ["job_action"],
+        "options": JOB_ACTION_OPTIONS,
+    },
     "job_schedule": {"type": "dict", "options": JOB_SCHEDULE_OPTIONS},
     "lock": {"type": "str"},
     "max_duration": {"type": "str"},

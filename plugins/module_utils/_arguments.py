@@ -16,12 +16,17 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-
 from ansible_collections.coldchain.freezer.plugins.module_utils._argspec import JOB_OPTIONS
 
-Spec = t.Dict[str, t.Dict[str, t.Any]]
+Spec = dict[str, dict[str, t.Any]]
 
-RELATIONS = ("mutually_exclusive", "required_together", "required_one_of", "required_if", "required_by")
+RELATIONS = (
+    "mutually_exclusive",
+    "required_together",
+    "required_one_of",
+    "required_if",
+    "required_by",
+)
 
 PRESENT_NEEDS_ACTIONS = [("state", "present", ("job_actions",))]
 
@@ -32,7 +37,9 @@ def home_options() -> Spec:
 
 def job_options() -> Spec:
     """The options of one job: the whole document, its identity and whether it shall exist."""
-    options: Spec = {"state": {"type": "str", "default": "present", "choices": ["present", "absent"]}}
+    options: Spec = {
+        "state": {"type": "str", "default": "present", "choices": ["present", "absent"]}
+    }
     options.update(JOB_OPTIONS)
     options["job_id"] = {"type": "str", "required": True}
     return options
@@ -40,8 +47,18 @@ def job_options() -> Spec:
 
 def jobs_options() -> Spec:
     """A list of jobs, each with the options of one."""
-    job = {"type": "list", "elements": "dict", "required": True, "options": job_options(), "required_if": PRESENT_NEEDS_ACTIONS}
-    return {"jobs": job, "purge": {"type": "bool", "default": False}, "allow_empty": {"type": "bool", "default": False}}
+    job = {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": job_options(),
+        "required_if": PRESENT_NEEDS_ACTIONS,
+    }
+    return {
+        "jobs": job,
+        "purge": {"type": "bool", "default": False},
+        "allow_empty": {"type": "bool", "default": False},
+    }
 
 
 class Problem(t.NamedTuple):
@@ -55,10 +72,9 @@ class Problem(t.NamedTuple):
 
     def line(self, listed: bool) -> str:
         """For people; ``listed``: the job stands in a list, so its position helps."""
-        place = ["jobs[{0}] (job_id '{1}')".format(self.index, self.job_id) if listed else "job '{0}'".format(self.job_id)]
-        if self.path:
-            place.append(self.path)
-        return "{0}: {1}{2}".format(": ".join(place), self.message, " ({0})".format(self.hint) if self.hint else "")
+        job = f"jobs[{self.index}] (job_id '{self.job_id}')" if listed else f"job '{self.job_id}'"
+        parts = [job, self.path, self.message] if self.path else [job, self.message]
+        return ": ".join(parts) + (f" ({self.hint})" if self.hint else "")
 
 
 def refuse(module: AnsibleModule, problems: t.Sequence[Problem], **results: t.Any) -> t.NoReturn:
@@ -67,7 +83,7 @@ def refuse(module: AnsibleModule, problems: t.Sequence[Problem], **results: t.An
     ordered = sorted(problems, key=lambda problem: problem.index)
     lines = [problem.line(listed) for problem in ordered]
     module.fail_json(
-        msg="\n".join(lines + ["Nothing was changed on this host."]),
+        msg="\n".join([*lines, "Nothing was changed on this host."]),
         errors=[problem._asdict() for problem in ordered],
         **results,
     )
@@ -87,44 +103,52 @@ class JobModule(AnsibleModule):
     def _problems(self) -> t.Iterator[Problem]:
         listed = self.params.get("jobs")
         if "jobs" not in self.argument_spec:
-            jobs, spec, relations = [self.params], self.argument_spec, {"required_if": self.required_if}
+            jobs, spec = [self.params], self.argument_spec
+            relations = {"required_if": self.required_if}
         elif isinstance(listed, list):
-            spec = self.argument_spec["jobs"]["options"]
-            jobs, relations = listed, self.argument_spec["jobs"]
+            jobs, spec = listed, self.argument_spec["jobs"]["options"]
+            relations = self.argument_spec["jobs"]
         else:
             return
         for index, job in enumerate(jobs):
             if not isinstance(job, dict):
-                yield Problem(index, "?", "", "a job must be a mapping of options, not {0!r}".format(job))
+                yield Problem(index, "?", "", f"a job must be a mapping of options, not {job!r}")
                 continue
             for path, message, hint in findings(spec, job, relations):
                 yield Problem(index, str(job.get("job_id") or "?"), path, message, hint)
 
 
-def findings(spec: Spec, values: t.Mapping[str, t.Any], relations: t.Mapping[str, t.Any] | None = None, at: str = "") -> t.Iterator[tuple[str, str, str]]:
+def findings(
+    spec: Spec,
+    values: t.Mapping[str, t.Any],
+    relations: t.Mapping[str, t.Any] | None = None,
+    at: str = "",
+) -> t.Iterator[tuple[str, str, str]]:
     """Everything that Ansible would refuse in ``values``, level by level: (path, message, hint)."""
     names = dict(spec)
-    for name, option in spec.items():
+    for option in spec.values():
         names.update((alias, option) for alias in option.get("aliases", ()))
     for name, value in values.items():
         path = at + str(name)
         option = names.get(name)
         if option is None:
             close = difflib.get_close_matches(str(name), list(names), 1)
-            yield path, "there is no such option", "did you mean {0}?".format(close[0]) if close else "known are {0}".format(", ".join(sorted(spec)))
+            known = "known are {}".format(", ".join(sorted(spec)))
+            yield path, "there is no such option", f"did you mean {close[0]}?" if close else known
         elif value is None:
             continue
         elif "options" not in option:
-            for message in _refusals({name: dict(option, required=False, aliases=[])}, {name: value}):
+            alone = {name: dict(option, required=False, aliases=[])}
+            for message in _refusals(alone, {name: value}):
                 yield path, message, ""
         elif option["type"] == "list":
             for index, element in enumerate(value if isinstance(value, list) else [value]):
-                yield from _nested(option, element, "{0}[{1}]".format(path, index))
+                yield from _nested(option, element, f"{path}[{index}]")
         else:
             yield from _nested(option, value, path)
     for name, option in spec.items():
-        given = [key for key in [name] + list(option.get("aliases", ())) if values.get(key) is not None]
-        if option.get("required") and not given:
+        spellings = [name, *option.get("aliases", ())]
+        if option.get("required") and all(values.get(each) is None for each in spellings):
             yield at + name, "is required", ""
     flat: Spec = {name: {"type": "raw"} for name in names}
     known = {name: value for name, value in values.items() if name in names and value is not None}
@@ -133,10 +157,12 @@ def findings(spec: Spec, values: t.Mapping[str, t.Any], relations: t.Mapping[str
         yield at.rstrip("."), message, ""
 
 
-def _nested(option: t.Mapping[str, t.Any], value: t.Any, path: str) -> t.Iterator[tuple[str, str, str]]:
+def _nested(
+    option: t.Mapping[str, t.Any], value: t.Any, path: str
+) -> t.Iterator[tuple[str, str, str]]:
     if isinstance(value, dict):
         return findings(option["options"], value, option, path + ".")
-    return iter([(path, "must be a mapping of options, not {0!r}".format(value), "")])
+    return iter([(path, f"must be a mapping of options, not {value!r}", "")])
 
 
 def _refusals(spec: Spec, values: t.Mapping[str, t.Any], **relations: t.Any) -> list[str]:

@@ -42,7 +42,9 @@ class CliError(Exception):
     data was at fault; message: for people, with the remedy in it.
     """
 
-    def __init__(self, message: str, code: int = 70, errors: t.Sequence[dict[str, t.Any]] = ()) -> None:
+    def __init__(
+        self, message: str, code: int = 70, errors: t.Sequence[dict[str, t.Any]] = ()
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
@@ -53,10 +55,10 @@ class RunnerMissing(CliError):
     """There is no ``coldchain`` command on this host."""
 
     def __init__(self, command: str, home: str | None) -> None:
-        with_home = " with runner_home: {0}".format(home) if home else ""
+        with_home = f" with runner_home: {home}" if home else ""
         super().__init__(
-            "The coldchain runner is not installed on this host (no {0})."
-            " Apply the role coldchain.freezer.runner{1} first.".format(command, with_home),
+            f"The coldchain runner is not installed on this host (no {command})."
+            f" Apply the role coldchain.freezer.runner{with_home} first.",
             69,
         )
 
@@ -77,9 +79,11 @@ class Coldchain:
             return answer
         refusal = answer.get("error") if answer else None
         if isinstance(refusal, dict) and refusal.get("message"):
-            message, errors = _sentence(refusal["message"], refusal.get("hint")), refusal.get("errors") or ()
+            message = _sentence(refusal["message"], refusal.get("hint"))
+            errors = refusal.get("errors") or ()
         else:
-            message, errors = self._unexplained(arguments, code, out, err), ()
+            message = self._unexplained(arguments, code, out, err)
+            errors = ()
         raise CliError(message + self._version_note(), code, errors)
 
     def _run(self, *arguments: str, data: object = None) -> tuple[int, str, str]:
@@ -87,7 +91,7 @@ class Coldchain:
             raise RunnerMissing(self.command, self.home)
         try:
             return self._module.run_command(
-                [self.command] + list(arguments),
+                [self.command, *arguments],
                 data=None if data is None else json.dumps(data),
                 expand_user_and_vars=False,
                 handle_exceptions=False,
@@ -95,18 +99,21 @@ class Coldchain:
             )
         except OSError as error:
             raise CliError(
-                "{0} cannot be run: {1}. Apply the role coldchain.freezer.runner to repair it.".format(self.command, error.strerror), 69
+                f"{self.command} cannot be run: {error.strerror}. Apply the role coldchain.freezer.runner to repair it.",
+                69,
             ) from None
 
     def _unexplained(self, arguments: t.Sequence[str], code: int, out: str, err: str) -> str:
         if code < 0:
-            meaning = "ended by signal {0}".format(-code)
+            meaning = f"ended by signal {-code}"
         elif code == 0:
             meaning = "the answer is not JSON"
         else:
             meaning = MEANINGS.get(code, "failed")
         tail = "\n".join((err.strip() or out.strip()).splitlines()[-5:])
-        return "{0} {1}: {2} (exit code {3}).{4}".format(self.command, arguments[0], meaning, code, "\n" + tail if tail else "")
+        return "{} {}: {} (exit code {}).{}".format(
+            self.command, arguments[0], meaning, code, "\n" + tail if tail else ""
+        )
 
     def _version_note(self) -> str:
         """After a failure only, so that a call that works costs one process: is the host's runner older than we are?"""
@@ -114,8 +121,8 @@ class Coldchain:
         if not found or _numbers(found.group()) >= _numbers(VERSION):
             return ""
         return (
-            "\nThe runner on this host is version {0}, this collection is {1}:"
-            " apply the role coldchain.freezer.runner to upgrade it.".format(found.group(), VERSION)
+            f"\nThe runner on this host is version {found.group()}, this collection is {VERSION}:"
+            " apply the role coldchain.freezer.runner to upgrade it."
         )
 
 
@@ -128,7 +135,7 @@ def _parse(text: str) -> dict[str, t.Any] | None:
 
 
 def _sentence(message: str, hint: str | None) -> str:
-    return "{0} ({1})".format(message, hint) if hint else message
+    return f"{message} ({hint})" if hint else message
 
 
 def _numbers(version: str) -> tuple[int, ...]:

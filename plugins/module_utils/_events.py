@@ -10,8 +10,11 @@ from __future__ import annotations
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ansible_collections.coldchain.freezer.plugins.module_utils._cli import CliError, Coldchain, RunnerMissing
+from ansible_collections.coldchain.freezer.plugins.module_utils._cli import (
+    CliError,
+    Coldchain,
+    RunnerMissing,
+)
 
 LAST_LINES = 20
 
@@ -24,8 +27,12 @@ def run_event(module: AnsibleModule) -> t.NoReturn:
         job = current(client, job_id)
         if module.check_mode:
             if job is None and event != "remove":
-                module.warn("job '{0}' is not declared on this host; outside check mode an earlier task must declare it.".format(job_id))
-            module.exit_json(changed=would_change(event, job), job_id=job_id, event=event, run=None, job=job)
+                module.warn(
+                    f"job '{job_id}' is not declared on this host; outside check mode an earlier task must declare it."
+                )
+            module.exit_json(
+                changed=would_change(event, job), job_id=job_id, event=event, run=None, job=job
+            )
         if job is None and event == "remove":
             module.exit_json(changed=False, job_id=job_id, event=event, run=None, job=None)
         answer = client.call(*command(module.params))
@@ -33,13 +40,17 @@ def run_event(module: AnsibleModule) -> t.NoReturn:
         if not module.check_mode:
             module.fail_json(msg=missing.message)
         module.warn(missing.message)
-        module.exit_json(changed=would_change(event, None), job_id=job_id, event=event, run=None, job=None)
+        module.exit_json(
+            changed=would_change(event, None), job_id=job_id, event=event, run=None, job=None
+        )
     except CliError as error:
         if error.code == 1:
             fail_with_run(module, client, error)
         module.fail_json(msg=error.message)
     run = answer.get("run")
-    module.exit_json(changed=answer["changed"], job_id=job_id, event=event, run=run, job=answer.get("job"))
+    module.exit_json(
+        changed=answer["changed"], job_id=job_id, event=event, run=run, job=answer.get("job")
+    )
 
 
 def command(params: t.Mapping[str, t.Any]) -> list[str]:
@@ -75,7 +86,7 @@ def fail_with_run(module: AnsibleModule, client: Coldchain, error: CliError) -> 
     log = client.call("log", job_id, *([run["run_id"]] if run.get("run_id") else []))
     lines = log["text"].splitlines()[-LAST_LINES:]
     module.fail_json(
-        msg="\n".join([error.message, "The last lines of {0}:".format(log["path"])] + lines),
+        msg="\n".join([error.message, "The last lines of {}:".format(log["path"]), *lines]),
         changed=True,
         job_id=job_id,
         event=module.params["event"],

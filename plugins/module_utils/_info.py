@@ -10,15 +10,18 @@ from __future__ import annotations
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ansible_collections.coldchain.freezer.plugins.module_utils._cli import CliError, Coldchain, RunnerMissing
+from ansible_collections.coldchain.freezer.plugins.module_utils._cli import (
+    CliError,
+    Coldchain,
+    RunnerMissing,
+)
 
 
 def run_job_info(module: AnsibleModule) -> t.NoReturn:
     """End the module with the jobs asked for (all when none is named) and the names that are unknown."""
     params = module.params
     names: list[str] = params["job_id"] or []
-    arguments = ["list"] + names
+    arguments = ["list", *names]
     if params["status"]:
         arguments += ["--status", params["status"]]
     if params["documents"]:
@@ -31,11 +34,17 @@ def run_job_info(module: AnsibleModule) -> t.NoReturn:
 
 def run_backup_info(module: AnsibleModule) -> t.NoReturn:
     """End the module with the backups that match every given option."""
-    filters = {"container": "--container", "backup_name": "--backup-name", "hostname": "--hostname", "job_id": "--job"}
+    filters = {
+        "container": "--container",
+        "backup_name": "--backup-name",
+        "hostname": "--hostname",
+        "job_id": "--job",
+    }
     arguments = ["backups"]
     for name, option in filters.items():
         if module.params[name] is not None:
-            arguments += [option, module.params[name]]
+            # In one word: a value may begin with a dash.
+            arguments.append(f"{option}={module.params[name]}")
     module.exit_json(changed=False, backups=ask(module, arguments, {"backups": []})["backups"])
 
 

@@ -12,11 +12,21 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.coldchain.freezer.plugins.module_utils._arguments import JobModule, Problem, given, job_options, refuse
-from ansible_collections.coldchain.freezer.plugins.module_utils._cli import CliError, Coldchain, RunnerMissing
+from ansible_collections.coldchain.freezer.plugins.module_utils._arguments import (
+    JobModule,
+    Problem,
+    given,
+    job_options,
+    refuse,
+)
+from ansible_collections.coldchain.freezer.plugins.module_utils._cli import (
+    CliError,
+    Coldchain,
+    RunnerMissing,
+)
 from ansible_collections.coldchain.freezer.plugins.module_utils._text import document_text
 
-Entry = t.Dict[str, t.Any]
+Entry = dict[str, t.Any]
 
 
 class Wanted(t.NamedTuple):
@@ -29,9 +39,8 @@ class Wanted(t.NamedTuple):
 
 def run_job(module: JobModule) -> t.NoReturn:
     """Declare the one job of the module's parameters, and end the module."""
-    entries = declare(module, [wanted(0, module.params)])
-    entry, diff = entries[0], [difference(entry) for entry in entries]
-    module.exit_json(changed=changes(entry), job=public(entry), diff=diff[0])
+    entry = declare(module, [wanted(0, module.params)])[0]
+    module.exit_json(changed=changes(entry), job=public(entry), diff=difference(entry))
 
 
 def run_jobs(module: JobModule) -> t.NoReturn:
@@ -43,7 +52,8 @@ def run_jobs(module: JobModule) -> t.NoReturn:
             msg="purge with no job to keep would remove every job of this host, so it is refused."
             " If that is what you want, set allow_empty to true. Nothing was changed on this host."
         )
-    entries = declare(module, items, purge=purge)
+    flags = ["--purge"] * purge + ["--allow-empty"] * allow_empty
+    entries = declare(module, items, flags)
     module.exit_json(
         changed=any(changes(entry) for entry in entries),
         jobs=[public(entry) for entry in entries],
@@ -60,18 +70,20 @@ def wanted(index: int, item: t.Mapping[str, t.Any]) -> Wanted:
     return Wanted(index, item["job_id"], document)
 
 
-def declare(module: JobModule, items: t.Sequence[Wanted], purge: bool = False) -> list[Entry]:
+def declare(
+    module: JobModule, items: t.Sequence[Wanted], flags: t.Sequence[str] = ()
+) -> list[Entry]:
     """Apply (in check mode: ask what would be applied), surface the warnings, return one entry a job."""
     client = Coldchain(module)
     first, repeated = unique(items)
     if repeated:
         refuse(module, repeated + foreseen(client, first))
     try:
-        entries = apply(client, first, purge, module.check_mode)
+        entries = apply(client, first, ["--check"] * module.check_mode + list(flags))
     except RunnerMissing as missing:
         if not module.check_mode:
             module.fail_json(msg=missing.message)
-        module.warn(missing.message + " In check mode, every job of this task is taken as not yet there.")
+        module.warn(missing.message + " Check mode goes on as if it were there, without any job.")
         return [would_be(item) for item in items]
     except CliError as error:
         if error.errors:
@@ -79,12 +91,11 @@ def declare(module: JobModule, items: t.Sequence[Wanted], purge: bool = False) -
         module.fail_json(msg=error.message)
     for entry in entries:
         for warning in entry.get("warnings") or ():
-            module.warn(Problem(0, entry["job_id"], place(warning), warning["message"], warning.get("hint") or "").line(False))
+            module.warn(problem(Wanted(0, entry["job_id"], None), warning).line(listed=False))
     return entries
 
 
-def apply(client: Coldchain, items: t.Sequence[Wanted], purge: bool, check: bool) -> list[Entry]:
-    flags = [flag for flag, on in (("--check", check), ("--purge", purge), ("--allow-empty", purge)) if on]
+def apply(client: Coldchain, items: t.Sequence[Wanted], flags: t.Sequence[str]) -> list[Entry]:
     request = {
         "jobs": [item.document for item in items if item.document is not None],
         "absent": [item.job_id for item in items if item.document is None],
@@ -99,15 +110,16 @@ def unique(items: t.Sequence[Wanted]) -> tuple[list[Wanted], list[Problem]]:
     for item in items:
         earlier = first.setdefault(item.job_id, item)
         if earlier is not item:
-            message = "job_id is already used by jobs[{0}]".format(earlier.index)
-            problems.append(Problem(item.index, item.job_id, "job_id", message, "every job of a host needs its own job_id"))
+            message = f"already used by jobs[{earlier.index}]"
+            hint = "every job of a host needs its own job_id"
+            problems.append(Problem(item.index, item.job_id, "job_id", message, hint))
     return list(first.values()), problems
 
 
 def foreseen(client: Coldchain, items: t.Sequence[Wanted]) -> list[Problem]:
     """What the runner would refuse too: a task that is refused anyway shall name everything at once."""
     try:
-        apply(client, items, purge=False, check=True)
+        apply(client, items, ["--check"])
     except CliError as error:
         return located(error, items)
     return []
@@ -124,14 +136,15 @@ def located(error: CliError, items: t.Sequence[Wanted]) -> list[Problem]:
             item = sent[number]
         else:
             item = by_id.get(finding.get("job_id") or "", items[0])
-        problems.append(Problem(item.index, item.job_id, place(finding), finding["message"], finding.get("hint") or ""))
+        problems.append(problem(item, finding))
     return problems
 
 
-def place(finding: t.Mapping[str, t.Any]) -> str:
-    """``$.job_schedule.schedule_minute`` as users write it: without the root."""
+def problem(item: Wanted, finding: t.Mapping[str, t.Any]) -> Problem:
+    """What the runner has found, with the path as users write it: without the root "$."."""
     path = str(finding.get("path") or "")
-    return path[1:].lstrip(".") if path.startswith("$") else path
+    path = path[1:].lstrip(".") if path.startswith("$") else path
+    return Problem(item.index, item.job_id, path, finding["message"], finding.get("hint") or "")
 
 
 def would_be(item: Wanted) -> Entry:
@@ -156,7 +169,7 @@ def public(entry: Entry) -> Entry:
 def difference(entry: Entry) -> dict[str, str]:
     """Before and after for Ansible's --diff: the document and what it does to the calendar."""
     calendar = entry.get("calendar") or {}
-    header = "job {0}".format(entry["job_id"])
+    header = "job {}".format(entry["job_id"])
     return {
         "before_header": header,
         "after_header": header,

@@ -15,7 +15,10 @@ import re
 import typing as t
 
 # Words that YAML reads as text and nothing else; everything else is quoted.
-PLAIN = re.compile(r"^(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z_/][A-Za-z0-9_./@+-]*(?: [A-Za-z0-9_./@+-]+)*$", re.IGNORECASE)
+PLAIN = re.compile(
+    r"^(?!(?:true|false|yes|no|on|off|null|y|n)$)[A-Za-z_/][A-Za-z0-9_./@+-]*(?: [A-Za-z0-9_./@+-]+)*$",
+    re.IGNORECASE,
+)
 
 
 def document_text(document: t.Mapping[str, t.Any] | None, calendar: t.Sequence[str] = ()) -> str:
@@ -25,13 +28,13 @@ def document_text(document: t.Mapping[str, t.Any] | None, calendar: t.Sequence[s
     lines = list(_mapping(document))
     if calendar:
         lines.append("# next runs:")
-        lines.extend("#   {0}".format(line) for line in calendar)
+        lines.extend(f"#   {line}" for line in calendar)
     return "\n".join(lines) + "\n"
 
 
 def _mapping(value: t.Mapping[str, t.Any], indent: str = "") -> t.Iterator[str]:
     for name, inner in value.items():
-        yield from _entry("{0}{1}:".format(indent, _scalar(name)), inner, indent + "  ")
+        yield from _entry(f"{indent}{_scalar(name)}:", inner, indent + "  ")
 
 
 def _entry(start: str, value: t.Any, indent: str) -> t.Iterator[str]:
@@ -43,17 +46,21 @@ def _entry(start: str, value: t.Any, indent: str) -> t.Iterator[str]:
         for element in value:
             yield from _element(element, indent)
     else:
-        yield "{0} {1}".format(start, _scalar(value))
+        yield f"{start} {_scalar(value)}"
 
 
 def _element(value: t.Any, indent: str) -> t.Iterator[str]:
     if not isinstance(value, dict) or not value:
         return _entry(indent + "-", value, indent + "  ")
     lines = list(_mapping(value, indent + "  "))
-    return iter([indent + "- " + lines[0].lstrip()] + lines[1:])
+    return iter([indent + "- " + lines[0].lstrip(), *lines[1:]])
 
 
 def _scalar(value: t.Any) -> str:
     if isinstance(value, str) and PLAIN.match(value):
         return value
-    return json.dumps(value, ensure_ascii=False)
+    # JSON is YAML, but for characters that YAML takes as line breaks.
+    return "".join(
+        letter if letter.isprintable() else f"\\U{ord(letter):08x}"
+        for letter in json.dumps(value, ensure_ascii=False)
+    )

@@ -113,7 +113,6 @@ backups:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.coldchain.freezer.plugins.module_utils._arguments import home_options
 from ansible_collections.coldchain.freezer.plugins.module_utils._info import run_backup_info
 

@@ -153,7 +153,12 @@ errors:
       sample: ""
 """
 
-from ansible_collections.coldchain.freezer.plugins.module_utils._arguments import PRESENT_NEEDS_ACTIONS, JobModule, home_options, job_options
+from ansible_collections.coldchain.freezer.plugins.module_utils._arguments import (
+    PRESENT_NEEDS_ACTIONS,
+    JobModule,
+    home_options,
+    job_options,
+)
 from ansible_collections.coldchain.freezer.plugins.module_utils._jobs import run_job
 
 

@@ -122,7 +122,6 @@ log:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.coldchain.freezer.plugins.module_utils._arguments import home_options
 from ansible_collections.coldchain.freezer.plugins.module_utils._events import run_event
 

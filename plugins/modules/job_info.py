@@ -119,7 +119,6 @@ unknown:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.coldchain.freezer.plugins.module_utils._arguments import home_options
 from ansible_collections.coldchain.freezer.plugins.module_utils._info import run_job_info
 

@@ -146,12 +146,18 @@ errors:
       sample: ""
 """
 
-from ansible_collections.coldchain.freezer.plugins.module_utils._arguments import JobModule, home_options, jobs_options
+from ansible_collections.coldchain.freezer.plugins.module_utils._arguments import (
+    JobModule,
+    home_options,
+    jobs_options,
+)
 from ansible_collections.coldchain.freezer.plugins.module_utils._jobs import run_jobs
 
 
 def main() -> None:
-    run_jobs(JobModule(argument_spec=dict(jobs_options(), **home_options()), supports_check_mode=True))
+    run_jobs(
+        JobModule(argument_spec=dict(jobs_options(), **home_options()), supports_check_mode=True)
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,155 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Modules run in this process; only the host's ``coldchain`` command is a stand-in."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from ansible.module_utils import basic
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def _make_importable() -> None:
+    """ansible-test lays the collection out; in a plain checkout its import name needs a place."""
+    try:
+        import ansible_collections.coldchain.freezer.plugins.modules.job  # noqa: F401
+    except ImportError:
+        places = {
+            "ansible_collections": [],
+            "ansible_collections.coldchain": [],
+            "ansible_collections.coldchain.freezer": [str(ROOT)],
+        }
+        for name, path in places.items():
+            module = sys.modules.get(name) or types.ModuleType(name)
+            module.__path__ = list(getattr(module, "__path__", [])) + path
+            sys.modules[name] = module
+            parent, dot, child = name.rpartition(".")
+            if dot:
+                setattr(sys.modules[parent], child, module)
+
+
+_make_importable()
+
+COMMAND = """#!{python} -I
+import json, os, sys
+here = os.path.dirname(os.path.abspath(__file__))
+arguments = sys.argv[1:]
+if arguments == ["--version"]:
+    print("coldchain", open(os.path.join(here, "version")).read())
+    sys.exit(0)
+text = sys.stdin.read() if "-" in arguments else ""
+with open(os.path.join(here, "calls"), "a") as calls:
+    calls.write(json.dumps([arguments, json.loads(text) if text else None]) + "\\n")
+for answer in json.load(open(os.path.join(here, "answers"))):
+    if arguments[1:1 + len(answer["to"])] == answer["to"]:
+        sys.stdout.write(answer["out"])
+        sys.stderr.write(answer["err"])
+        if answer["code"] < 0:
+            os.kill(os.getpid(), -answer["code"])
+        sys.exit(answer["code"])
+sys.exit("no answer is prepared for %r" % (arguments,))
+"""
+
+
+class Host:
+    """An installation whose command gives prepared answers and remembers what it was asked."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = str(home)
+        self.bin = home / "bin"
+        self._answers: list[dict[str, object]] = []
+
+    def install(self, version: str = "0.1.0") -> None:
+        self.bin.mkdir(parents=True)
+        command = self.bin / "coldchain"
+        command.write_text(COMMAND.format(python=sys.executable))
+        command.chmod(0o755)
+        (self.bin / "version").write_text(version)
+        (self.bin / "answers").write_text("[]")
+
+    def answers(
+        self, *to: str, data: object = None, code: int = 0, out: str | None = None, err: str = ""
+    ) -> None:
+        """What a call whose arguments start with ``to`` gets; the first that fits counts."""
+        text = json.dumps(data) if out is None else out
+        self._answers.append({"to": list(to), "out": text, "err": err, "code": code})
+        (self.bin / "answers").write_text(json.dumps(self._answers))
+
+    def refuses(
+        self, *to: str, code: int, message: str, hint: str = "", errors: object = ()
+    ) -> None:
+        self.answers(
+            *to,
+            code=code,
+            data={
+                "error": {"code": code, "message": message, "hint": hint, "errors": list(errors)}
+            },
+        )
+
+    @property
+    def calls(self) -> list[list[object]]:
+        """[[arguments, JSON on stdin or None], ...] in order."""
+        path = self.bin / "calls"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """A host on which the runner is installed."""
+    installed = Host(tmp_path / "home")
+    installed.install()
+    return installed
+
+
+@pytest.fixture
+def bare_host(tmp_path: Path) -> Host:
+    """A host on which it is not."""
+    return Host(tmp_path / "home")
+
+
+class Ended(Exception):
+    def __init__(self, result: dict[str, object]) -> None:
+        super().__init__(result)
+        self.result = result
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch):
+    """run(module, check=False, **arguments) -> its result, with "failed" and "warnings"."""
+
+    def run_module(
+        module: types.ModuleType, check: bool = False, **arguments: object
+    ) -> dict[str, object]:
+        warnings: list[str] = []
+
+        def exit_json(_self: object, **result: object) -> None:
+            raise Ended(dict(result, failed=False))
+
+        def fail_json(_self: object, msg: str, **result: object) -> None:
+            raise Ended(dict(result, msg=msg, failed=True))
+
+        arguments = dict(
+            arguments,
+            _ansible_check_mode=check,
+            _ansible_remote_tmp=os.environ.get("TMPDIR", "/tmp"),
+        )
+        given = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
+        with monkeypatch.context() as patch:
+            patch.setattr(basic, "_ANSIBLE_ARGS", given)
+            patch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+            patch.setattr(basic.AnsibleModule, "exit_json", exit_json)
+            patch.setattr(basic.AnsibleModule, "fail_json", fail_json)
+            patch.setattr(basic.AnsibleModule, "warn", lambda _self, text: warnings.append(text))
+            with pytest.raises(Ended) as ended:
+                module.main()
+        # As Ansible does it: what cannot become JSON is no result.
+        return dict(json.loads(json.dumps(ended.value.result)), warnings=warnings)
+
+    return run_module

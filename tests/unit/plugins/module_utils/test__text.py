@@ -1,0 +1,110 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A diff shows YAML that means the document: PyYAML, which a host need not have, is the oracle."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import yaml
+from ansible_collections.coldchain.freezer.plugins.module_utils._text import document_text
+
+WORDS = [
+    "a",
+    "/srv",
+    "yes",
+    "No",
+    "null",
+    "~",
+    "",
+    " ",
+    "1",
+    "03",
+    "1e3",
+    "0x1f",
+    "2026-11-24",
+    "12:30",
+    "18:00",
+    "a: b",
+    "a #b",
+    "-x",
+    "*",
+    "&a",
+    "!t",
+]
+WORDS += [
+    "ü",
+    "line\nline",
+    "tab\t",
+    '"',
+    "'",
+    "\\",
+    "{",
+    "[x]",
+    "a, b",
+    "%d",
+    "@",
+    "`",
+    "true",
+    "OFF",
+    "y",
+    "<<",
+    "=",
+    "a b",
+    "mon-fri",
+    "*.iso",
+    "\u2028",
+    "\U0001f600\n\ue000",
+    ".5",
+    "_",
+]
+
+
+def anything(source: random.Random, depth: int) -> object:
+    kind = source.randrange(8 if depth else 6)
+    if kind < 3:
+        return source.choice(WORDS)
+    if kind < 6:
+        return source.choice([0, -1, 7, 1.5, True, False, None, [], {}])
+    if kind == 6:
+        return [anything(source, depth - 1) for _ in range(source.randrange(4))]
+    return mapping(source, depth - 1)
+
+
+def mapping(source: random.Random, depth: int) -> dict[str, object]:
+    return {source.choice(WORDS): anything(source, depth) for _ in range(source.randrange(5))}
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_the_text_is_yaml_that_means_the_document(seed):
+    document = mapping(random.Random(seed), 4)
+    assert (yaml.safe_load(document_text(document)) or {}) == document
+
+
+def test_it_reads_like_the_users_own():
+    document = {
+        "job_id": "db",
+        "job_actions": [
+            {"freezer_action": {"action": "exec", "command": ["true", "-x"]}, "mandatory": True}
+        ],
+        "job_schedule": {"schedule_hour": "3"},
+    }
+    assert document_text(document, ["2026-11-25 03:00 CET"]).splitlines() == [
+        "job_id: db",
+        "job_actions:",
+        "  - freezer_action:",
+        "      action: exec",
+        "      command:",
+        '        - "true"',
+        '        - "-x"',
+        "    mandatory: true",
+        "job_schedule:",
+        '  schedule_hour: "3"',
+        "# next runs:",
+        "#   2026-11-25 03:00 CET",
+    ]
+
+
+def test_no_document_is_no_text():
+    assert document_text(None, ["2026-11-25 03:00 CET"]) == ""

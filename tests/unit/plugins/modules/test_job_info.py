@@ -1,0 +1,55 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module job_info: one question, the command's answer."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.coldchain.freezer.plugins.modules import job_info
+
+JOB = {
+    "job_id": "db",
+    "description": "",
+    "status": "scheduled",
+    "event": "",
+    "result": "",
+    "next_run": None,
+    "last_run": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        ({}, ["list"]),
+        ({"job_id": ["a", "b"]}, ["list", "a", "b"]),
+        ({"status": "running"}, ["list", "--status", "running"]),
+        (
+            {"documents": True, "history": 3, "job_id": "a"},
+            ["list", "a", "--documents", "--history", "3"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("check", [False, True])
+def test_every_option_has_its_argument(run, host, options, arguments, check):
+    host.answers("list", data={"jobs": [JOB]})
+    result = run(job_info, check=check, home=host.home, **options)
+    assert host.calls == [[["--json", *arguments], None]]
+    assert (result["changed"], result["jobs"], result["unknown"]) == (False, [JOB], [])
+
+
+def test_an_unknown_job_is_an_answer(run, host):
+    host.answers("list", data={"jobs": [], "unknown": ["nope"]})
+    result = run(job_info, home=host.home, job_id=["nope"])
+    assert (result["failed"], result["jobs"], result["unknown"]) == (False, [], ["nope"])
+
+
+def test_a_missing_runner_fails_but_lets_check_mode_go_on(run, bare_host):
+    assert "coldchain.freezer.runner" in run(job_info, home=bare_host.home)["msg"]
+    result = run(job_info, check=True, home=bare_host.home, job_id=["a"])
+    assert (result["failed"], result["jobs"], result["unknown"], len(result["warnings"])) == (
+        False,
+        [],
+        ["a"],
+        1,
+    )

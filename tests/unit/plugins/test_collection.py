@@ -1,0 +1,159 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What no linter checks: the parts say the same, and the artifact holds what it must."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.coldchain.freezer.plugins.doc_fragments import _attributes, _document
+from ansible_collections.coldchain.freezer.plugins.module_utils import _arguments, _cli
+
+ROOT = Path(__file__).resolve().parents[3]
+MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
+GALAXY = yaml.safe_load((ROOT / "galaxy.yml").read_text())
+RUNTIME = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())
+
+IN_THE_ARTIFACT = {
+    "MANIFEST.json",
+    "FILES.json",
+    "README.md",
+    "LICENSE",
+    "CHANGELOG.md",
+    "CHANGELOG.rst",
+    "CONTRIBUTING.md",
+    "CODE_OF_CONDUCT.md",
+    "changelogs",
+    "docs",
+    "meta",
+    "playbooks",
+    "plugins",
+    "roles",
+}
+
+
+def test_one_version():
+    runner = (ROOT / "roles" / "runner" / "files" / "coldchain" / "__init__.py").read_text()
+    assert re.search('^__version__ = "(.*)"$', runner, re.MULTILINE).group(1) == GALAXY["version"]
+    assert GALAXY["version"] == _cli.VERSION
+
+
+def test_the_action_group_is_all_modules():
+    assert RUNTIME["action_groups"] == {"coldchain": MODULES}
+    attributes = yaml.safe_load(_attributes.ModuleDocFragment.DOCUMENTATION)["attributes"]
+    assert attributes["action_group"]["membership"] == ["coldchain.freezer.coldchain"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_is_documentation_and_a_short_main(name):
+    tree = ast.parse((ROOT / "plugins" / "modules" / (name + ".py")).read_text())
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    assert [node.name for node in functions] == ["main"]
+    assert functions[0].end_lineno - functions[0].lineno < 30
+
+
+def test_the_generated_files_are_current():
+    """Change a field in the runner's table, and this asks for tools/generate_argspec.py."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "generate_argspec.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def without_references(options):
+    """An option of job, O(lock), stands in jobs at another place: O(jobs[].lock)."""
+    return yaml.safe_load(yaml.safe_dump(options).replace("jobs[].", ""))
+
+
+def test_job_and_an_item_of_jobs_take_the_same_options():
+    fragment = _document.ModuleDocFragment
+    job = yaml.safe_load(fragment.DOCUMENTATION)["options"]
+    item = yaml.safe_load(fragment.JOBS)["options"]["jobs"]["suboptions"]
+    assert without_references(item) == without_references(job)
+    assert _arguments.jobs_options()["jobs"]["options"] == _arguments.job_options()
+    assert set(job) == set(_arguments.job_options())
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_are_accepted_by_the_module(name):
+    """Every example is valid by the module's own argument spec."""
+    module = importlib.import_module(
+        "ansible_collections.coldchain.freezer.plugins.modules." + name
+    )
+    specs = {"job": _arguments.job_options(), "jobs": _arguments.jobs_options()}
+    examples = [
+        task["coldchain.freezer." + name]
+        for task in yaml.safe_load(module.EXAMPLES)
+        if "coldchain.freezer." + name in task
+    ]
+    assert examples
+    if name in specs:
+        concrete = [example for example in examples if not isinstance(example.get("jobs"), str)]
+        assert [list(_arguments.findings(specs[name], example)) for example in concrete] == [
+            []
+        ] * len(concrete)
+
+
+def test_the_artifact_holds_the_bundle_and_nothing_of_the_workshop(tmp_path):
+    """Built from a clone that a developer has worked in."""
+    clone = tmp_path / "clone"
+    shutil.copytree(
+        ROOT, clone, ignore=shutil.ignore_patterns(".*", "build", "__pycache__", "output")
+    )
+    files = clone / "roles" / "runner" / "files"
+    bundle = ["coldchain-bundle.tar.gz", "coldchain-bundle.json"]
+    workshop = [
+        ".venv/bin/python",
+        ".git/config",
+        "build/x",
+        "tests/output/x",
+        "coldchain-freezer-0.0.1.tar.gz",
+        "tools/x",
+        ".ci/run",
+    ]
+    workshop += [
+        "Makefile",
+        "extensions/molecule/x.yml",
+        "plugins/modules/__pycache__/job.cpython-311.pyc",
+        "README.md~",
+    ]
+    for path in [files / name for name in bundle] + [clone / name for name in workshop]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    (clone / "README.md").touch()
+
+    command = [
+        sys.executable,
+        "-m",
+        "ansible",
+        "galaxy",
+        "collection",
+        "build",
+        "--output-path",
+        str(tmp_path),
+        str(clone),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(
+        str(tmp_path / "coldchain-freezer-{}.tar.gz".format(GALAXY["version"]))
+    ) as artifact:
+        names = set(artifact.getnames())
+
+    assert {"roles/runner/files/" + name for name in bundle} <= names
+    assert {name.split("/")[0] for name in names} - IN_THE_ARTIFACT == set()
+    assert [
+        name for name in names if "__pycache__" in name or name.endswith("~") or "/." in name
+    ] == []
