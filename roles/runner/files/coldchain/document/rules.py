@@ -8,6 +8,7 @@ has been taken out, so that one mistake is reported once and hides no other.
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping
@@ -24,6 +25,7 @@ from coldchain.instants import parse_duration, parse_instant
 from coldchain.schedule import ScheduleError, Trigger, build
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+LONGEST_WAIT = 31_536_000  # seconds
 LONGEST_DURATION = 3_155_760_000  # seconds in a century: still inside what timedelta can add
 
 _PROJECT_CLIENT = re.compile(r"[0-9a-fA-F]{32}_(.+)", re.DOTALL)
@@ -180,6 +182,7 @@ def _actions(modern: Modern, context: Context, findings: Findings) -> None:
                 continue
             findings.warn((*place, "action"), "is missing; a backup is meant", 'write "backup"')
         _options(options, place, context, findings)
+        _waits(action, ("job_actions", number), findings)
         if options["action"] == "backup" and "path_to_backup" in options:
             series = tuple(options.get(key) for key in ("container", "hostname", "backup_name"))
             first = writers.setdefault(series, number)
@@ -189,6 +192,20 @@ def _actions(modern: Modern, context: Context, findings: Findings) -> None:
                     f"writes the same backup as action {first}",
                     "give each its own backup_name",
                 )
+
+
+def _waits(action: Mapping[str, Any], place: Place, findings: Findings) -> None:
+    """The waits between attempts grow by a factor: none may come to more than a year."""
+    backoff, retries = action.get("retry_backoff", 1), action.get("max_retries", 0)
+    interval = action.get("max_retries_interval", 60)
+    if retries > 1 and interval and backoff > 1:
+        longest = math.log(interval) + (retries - 1) * math.log(backoff)
+        if longest > math.log(LONGEST_WAIT):
+            findings.error(
+                (*place, "retry_backoff"),
+                f"{shown(backoff)} makes the last of {retries} waits longer than a year",
+                "write a smaller retry_backoff or max_retries",
+            )
 
 
 def _refused(place: Place, findings: Findings) -> bool:

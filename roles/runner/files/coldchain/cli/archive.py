@@ -1,0 +1,168 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands about backups: backups, restore, agent."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from coldchain.agent import Backup, Progress, catalogue, perform
+from coldchain.agent import main as agent_main
+from coldchain.agent.options import DEFAULT_BACKUP_NAME, DEFAULT_CONTAINER
+from coldchain.agent.report import size
+from coldchain.cli.call import Call
+from coldchain.cli.output import duration, instant
+from coldchain.errors import Unavailable
+
+ERASE_LINE = "\r\x1b[K"
+
+
+class _Series(NamedTuple):
+    """Where to look: a container, and in it all of or one host's or name's backups."""
+
+    container: Path
+    hostname: str | None = None
+    backup_name: str | None = None
+
+
+def backups(call: Call) -> int:
+    """What can be restored from the containers of the jobs, or from the one that is named."""
+    arguments = call.arguments
+    found: dict[tuple[object, ...], Backup] = {}
+    for series in _chosen(call):
+        host = arguments.hostname or series.hostname
+        name = arguments.backup_name or series.backup_name
+        if series.container.is_dir():
+            for backup in catalogue(series.container, host, name):
+                series_key = (backup.container, backup.hostname, backup.backup_name)
+                key = (*series_key, backup.chain, backup.level, backup.time_stamp)
+                found[key] = backup
+    rows = list(found.values())
+    if call.output.json:
+        call.output.answer({"backups": [backup.as_dict() for backup in rows]})
+        return 0
+    call.output.table(
+        ("TIME", "HOST", "NAME", "LEVEL", "SIZE", "FILES", "CONTAINER", "STATE"),
+        [_row(call, backup) for backup in rows],
+    )
+    return 0
+
+
+def _row(call: Call, backup: Backup) -> tuple[object, ...]:
+    state = "restorable" if backup.restorable else backup.reason
+    return (
+        instant(datetime.fromisoformat(backup.time), call.settings.zone),
+        backup.hostname,
+        backup.backup_name,
+        backup.level,
+        size(backup.size),
+        backup.files,
+        backup.container,
+        f"{state}, encrypted" if backup.encrypted else state,
+    )
+
+
+def _chosen(call: Call) -> list[_Series]:
+    arguments = call.arguments
+    container = None if arguments.container is None else _container(call, arguments.container)
+    if arguments.job is not None:
+        series = _written_by(call, call.record(arguments.job).document)
+        return [each for each in series if container in (None, each.container)]
+    if container is not None:
+        return [_Series(container)]
+    try:
+        records = call.store.jobs().values()
+    except Unavailable:
+        return [_Series(_container(call, DEFAULT_CONTAINER))]
+    written = (each for record in records for each in _written_by(call, record.document))
+    return [_Series(path) for path in sorted({each.container for each in written})]
+
+
+def _written_by(call: Call, document: Mapping[str, Any]) -> Iterable[_Series]:
+    """The series that the job's actions write or read."""
+    for action in document["job_actions"]:
+        options = action["freezer_action"]
+        if options["action"] != "exec":
+            yield _Series(
+                _container(call, options.get("container", DEFAULT_CONTAINER)),
+                options.get("hostname", call.settings.client_id),
+                options.get("backup_name", DEFAULT_BACKUP_NAME),
+            )
+
+
+def _container(call: Call, name: str) -> Path:
+    return Path(os.path.normpath(call.settings.containers_dir / Path(name).expanduser()))
+
+
+def restore(call: Call) -> int:
+    """Restore a backup into a directory."""
+    arguments = call.arguments
+    action: dict[str, object] = {"action": "restore", "restore_paths": list(arguments.paths)}
+    for name in (
+        "container",
+        "backup_name",
+        "hostname",
+        "restore_abs_path",
+        "restore_from_date",
+        "encrypt_pass_file",
+        "overwrite",
+        "dry_run",
+    ):
+        value = getattr(arguments, name)
+        if value:
+            action[name] = value
+    for name in ("restore_abs_path", "encrypt_pass_file"):
+        if name in action:  # on a command line a path is relative to where one is
+            action[name] = os.path.abspath(os.path.expanduser(str(action[name])))
+    watched = sys.stderr.isatty()
+    try:
+        report = perform(
+            action,
+            containers_dir=call.settings.containers_dir,
+            client_id=call.settings.client_id,
+            progress=_tell_progress if watched else _silent,
+            zone=call.settings.zone,
+        )
+    finally:
+        if watched:
+            sys.stderr.write(ERASE_LINE)
+    if call.output.json:
+        call.output.answer(report.as_dict())
+    else:
+        for warning in report.warnings:
+            call.output.note(f"warning: {warning}")
+        call.output.line(report.message)
+    return 0
+
+
+def _silent(_: Progress) -> None:
+    pass
+
+
+def _tell_progress(progress: Progress) -> None:
+    """One line that is written over, on a terminal."""
+    parts = [progress.phase, f"{progress.files} files", size(progress.bytes)]
+    if progress.total:
+        parts.append(f"of {size(progress.total)}")
+    if progress.remaining is not None:
+        parts.append(f"{duration(progress.remaining)} left")
+    sys.stderr.write(ERASE_LINE + ", ".join(parts))
+    sys.stderr.flush()
+
+
+def agent(call: Call) -> int:
+    """Perform one freezer_action."""
+    arguments = call.arguments
+    return agent_main(
+        arguments.config,
+        arguments.result,
+        None if arguments.progress is None else Path(arguments.progress),
+        call.settings.containers_dir,
+        call.settings.client_id,
+        call.settings.zone,
+    )

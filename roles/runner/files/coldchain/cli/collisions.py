@@ -1,0 +1,66 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Jobs that would have to wait for each other: the same lock at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from coldchain.cli.trigger import SECOND, trigger_of
+from coldchain.schedule import Trigger
+from coldchain.settings import Settings
+
+
+class Locks:
+    """The jobs of a host by their lock.
+
+    documents: job id -> (document, anchor); durations: seconds that the last run of a job took.
+    A run is taken to last as long as the one before it, or no time when there was none.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        documents: Mapping[str, tuple[Mapping[str, Any], datetime]],
+        durations: Mapping[str, float],
+    ) -> None:
+        self._settings = settings
+        self._documents = documents
+        self._durations = durations
+        self._triggers: dict[str, Trigger | None] = {}
+
+    def mark(self, document: Mapping[str, Any], at: datetime) -> str:
+        """What to say of a run of *document* at *at*; "" when nothing is in its way."""
+        lock = document.get("lock")
+        if lock is None:
+            return ""
+        others = [
+            job_id
+            for job_id, (other, _) in self._documents.items()
+            if other.get("lock") == lock
+            and job_id != document["job_id"]
+            and self._due(job_id, at - self._length(job_id), at + self._length(document["job_id"]))
+        ]
+        return f"  (lock {lock}: also due: {', '.join(others)})" if others else ""
+
+    def _length(self, job_id: str) -> timedelta:
+        return timedelta(seconds=self._durations.get(job_id, 0.0))
+
+    def _due(self, job_id: str, begin: datetime, end: datetime) -> bool:
+        """Whether the job is due in begin <= instant <= end."""
+        if job_id not in self._triggers:
+            document, anchor = self._documents[job_id]
+            self._triggers[job_id] = self._trigger(document, anchor)
+        trigger = self._triggers[job_id]
+        occurrence = None if trigger is None else trigger.next(begin - SECOND)
+        return occurrence is not None and occurrence.at <= end
+
+    def _trigger(self, document: Mapping[str, Any], anchor: datetime) -> Trigger | None:
+        if document.get("job_schedule", {}).get("status") == "stop":
+            return None
+        try:
+            return trigger_of(document, anchor, self._settings)
+        except ValueError:  # declared when the host still knew its zone
+            return None
