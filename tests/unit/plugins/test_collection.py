@@ -137,8 +137,7 @@ def test_the_artifact_holds_the_bundle_and_nothing_of_the_workshop(tmp_path):
     command = [
         sys.executable,
         "-m",
-        "ansible",
-        "galaxy",
+        "ansible.cli.galaxy",
         "collection",
         "build",
         "--output-path",
