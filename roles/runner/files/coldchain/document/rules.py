@@ -332,8 +332,11 @@ def _trigger(
     try:
         return build(schedule, zone=context.zone, created=context.now, key=key)
     except ScheduleError as error:
+        known = {problem.path for problem in findings.errors}
         for problem in error.problems():
             path = f"$.job_schedule.{problem.path}" if problem.path else "$.job_schedule"
+            if path in known:
+                continue  # the schema has refused it already
             findings.errors.append(Problem(path, problem.message, problem.hint))
         return None
 

@@ -1,0 +1,302 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bad input: each mistake has its place, says what is wrong and what to write instead."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+from coldchain.document import Context, canonical, check, imported_facts
+from coldchain.errors import Problem
+
+NOW = datetime(2026, 11, 25, 1, 2, 3, tzinfo=timezone.utc)
+CONTEXT = Context("host1", timezone.utc, NOW)
+BACKUP = {"action": "backup", "path_to_backup": "/srv", "backup_name": "srv"}
+
+
+def job(action: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    return {"job_id": "x", "job_actions": [{"freezer_action": action or BACKUP}], **fields}
+
+
+def timed(**schedule: Any) -> dict[str, Any]:
+    return job(job_schedule=schedule)
+
+
+def step(**fields: Any) -> dict[str, Any]:
+    return job() | {"job_actions": [{"freezer_action": BACKUP, **fields}]}
+
+
+A = "$.job_actions[0].freezer_action"
+S = "$.job_schedule"
+
+# document, path of the one error, words of its message, words of its hint
+REFUSED = [
+    ([], "$", "a list is no job document", "object"),
+    (job(job_actions=[]), "$.job_actions", "at least one action", ""),
+    ({"job_id": "x"}, "$.job_actions", "is missing", "at least one action"),
+    (job({"action": "backup"}), f"{A}.path_to_backup", "is missing", "file or a directory"),
+    (job({"action": "restore"}), f"{A}.restore_abs_path", "is missing", "directory"),
+    (job({"action": "exec"}), f"{A}.command", "is missing", "list of arguments"),
+    (job({"action": "admin"}), f"{A}.remove_older_than", "removed", "remove_before_date"),
+    (job({**BACKUP, "encrypt_scheme": "strong"}), f"{A}.encrypt_pass_file", "is missing", "file"),
+    (
+        job({**BACKUP, "remove_older_than": 3, "remove_before_date": "2026-01-01"}),
+        f"{A}.remove_before_date",
+        "exclude each other",
+        "leave one out",
+    ),
+    (
+        job({"action": "restore", "restore_abs_path": "/x", "consistency_check": True}),
+        f"{A}.consistency_checksum",
+        "is missing",
+        "of the backup",
+    ),
+    (
+        job({**BACKUP, "incremental": False, "max_level": 2}),
+        f"{A}.incremental",
+        "max_level",
+        "leave",
+    ),
+    (
+        job({**BACKUP, "path_to_backup": "srv"}),
+        f"{A}.path_to_backup",
+        "absolute",
+        "start it with /",
+    ),
+    (job({**BACKUP, "backup_name": "a/../b"}), f"{A}.backup_name", "directory", "without .."),
+    (job({**BACKUP, "container": "../x"}), f"{A}.container", "out of", "without .."),
+    (job({**BACKUP, "storage": "swift"}), f"{A}.storage", "not supported", "supported: local"),
+    (job({**BACKUP, "mode": "mysql"}), f"{A}.mode", "not supported", "supported: fs"),
+    (job({**BACKUP, "engine_name": "rsync"}), f"{A}.engine_name", "not supported", "tar"),
+    (job({**BACKUP, "compression": "gz"}), f"{A}.compression", "not supported", "gzip"),
+    (job({**BACKUP, "action": "bakup"}), f"{A}.action", "not supported", 'did you mean "backup"?'),
+    (job({**BACKUP, "snapshot": True}), f"{A}.snapshot", "not supported", "leave it out"),
+    (job({**BACKUP, "exlude": "x"}), f"{A}.exlude", "unknown", 'did you mean "exclude"?'),
+    (job({**BACKUP, "max_retries": 1}), f"{A}.max_retries", "unknown", "beside"),
+    (job({**BACKUP, "schedule_hour": 1}), f"{A}.schedule_hour", "unknown", "into job_schedule"),
+    (job({**BACKUP, "exclude": ["a", ""]}), f"{A}.exclude[1]", "empty", "leave it out"),
+    (job({**BACKUP, "max_level": -1}), f"{A}.max_level", "too small", "at least 0"),
+    (job({**BACKUP, "backup_name": True}), f"{A}.backup_name", "not text", 'as "true"'),
+    (job({"action": "exec", "command": "a 'b"}), f"{A}.command", "words", "quotes"),
+    (job({"action": "exec", "command": "  "}), f"{A}.command", "blank", "program"),
+    (job({"action": "exec", "command": ["a"], "shell": True}), f"{A}.command", "list", "text"),
+    (
+        job({"action": "exec", "command": "a", "environment": {"A=B": "1"}}),
+        f'{A}.environment["A=B"]',
+        "no name of a variable",
+        "=",
+    ),
+    (job(job_id="a/b"), "$.job_id", "no name", "letters"),
+    (job(job_id=".."), "$.job_id", "no name", "letters"),
+    (job(lock="a b"), "$.lock", "no name", "letters"),
+    (job(client_id="other"), "$.client_id", "this host is", "client_id"),
+    (job(max_duration="5 fortnights"), "$.max_duration", "no duration", "30 minutes"),
+    (job(max_duration=0), "$.max_duration", "no time", "leave it out"),
+    (step(max_retries=-1), "$.job_actions[0].max_retries", "too small", "at least 0"),
+    (step(mandatory="maybe"), "$.job_actions[0].mandatory", "not true or false", "write"),
+    (
+        step(retry_backoff=1000, max_retries=9999),
+        "$.job_actions[0].retry_backoff",
+        "year",
+        "smaller",
+    ),
+    (timed(schedule_minute=99), f"{S}.schedule_minute", "99", "0-59"),
+    (timed(schedule_hour=[1, 3]), f"{S}.schedule_hour", "a list", '"1,3,5"'),
+    (timed(schedule_interval="5 fortnights"), f"{S}.schedule_interval", "fortnights", "weeks"),
+    (timed(schedule_date="2026-13-01"), f"{S}.schedule_date", "month", "2026-11-24T02:30:00"),
+    (timed(schedule_month=2, schedule_day=30), f"{S}.schedule_day", "never fires", "day"),
+    (timed(schedule_hour=1, schedule_timezone="Mars"), f"{S}.schedule_timezone", "Mars", "Europe"),
+    (timed(schedule_hour=1, dst={"gap": "x"}), f"{S}.dst.gap", "not supported", "shift"),
+    (timed(schedule_hour=1, missed={"runs": "all"}), f"{S}.missed.runs", "unknown", '"run"'),
+    (timed(blackout=[{"start": "08:00"}]), f"{S}.blackout[0].end", "missing", ""),
+    (timed(status="removed"), f"{S}.status", "cannot be declared", "--purge"),
+    (timed(event="remove"), f"{S}.event", "cannot be declared", "--purge"),
+    (
+        timed(
+            schedule_interval="1 days",
+            schedule_start_date="2027-01-02",
+            schedule_end_date="2027-01-01",
+        ),
+        f"{S}.schedule_end_date",
+        "before the start",
+        "after",
+    ),
+]
+
+
+@pytest.mark.parametrize(("raw", "path", "message", "hint"), REFUSED)
+def test_refused_with_place_reason_and_remedy(raw: Any, path: str, message: str, hint: str) -> None:
+    checked = check(raw, CONTEXT)
+    assert [problem.path for problem in checked.errors] == [path]
+    (problem,) = checked.errors
+    assert message in problem.message
+    assert hint in problem.hint
+    assert checked.document is None
+
+
+# document, path of the warning, words of it
+WARNED = [
+    (timed(schedule_day_of_week="0-4"), f"{S}.schedule_day_of_week", 'write "mon-fri"'),
+    (
+        timed(schedule_hour=1, blackout=[{"start": "2:00", "end": "3:00", "day_of_week": "6"}]),
+        f"{S}.blackout[0].day_of_week",
+        'write "sun"',
+    ),
+    (timed(schedule_date="2015-06-02T16:20:00"), f"{S}.schedule_date", "in the past"),
+    (timed(schedule_year="2015"), f"{S}.schedule_year", "in the past"),
+    (timed(schedule_hour=1, schedule_interval="1 days"), S, "only schedule_interval counts"),
+    (timed(schedule_start_date="2027-01-01"), f"{S}.schedule_start_date", "schedule_date"),
+    (timed(schedule_day="Mon, fri"), f"{S}.schedule_day", "schedule_day_of_week"),
+    (timed(status="completed"), f"{S}.status", 'write "stop"'),
+    (job({**BACKUP, "hostname": False}), f"{A}.hostname", "not set"),
+    (job({**BACKUP, "sync": "no"}), f"{A}.sync", "write false without quotes"),
+    (job({**BACKUP, "timeout": 120}), f"{A}.timeout", 'beside "freezer_action"'),
+    (job({"path_to_backup": "/srv"}), f"{A}.action", 'write "backup"'),
+    (
+        job({"action": "exec", "command": ["x"], "environment": {"DB_PASSWORD": "x"}}),
+        f"{A}.environment.DB_PASSWORD",
+        "file",
+    ),
+    (
+        job() | {"job_actions": [{"freezer_action": BACKUP}, {"freezer_action": BACKUP}]},
+        "$.job_actions[1].freezer_action",
+        "same backup as action 0",
+    ),
+]
+
+
+@pytest.mark.parametrize(("raw", "path", "words"), WARNED)
+def test_accepted_with_a_warning(raw: Any, path: str, words: str) -> None:
+    checked = check(raw, CONTEXT)
+    assert checked.errors == []
+    found = [f"{each.message} {each.hint}" for each in checked.warnings if each.path == path]
+    assert any(words in text for text in found), checked.warnings
+
+
+def test_every_problem_of_a_document_is_in_one_answer_in_its_order() -> None:
+    raw = {
+        "job_id": "a b",
+        "client_id": "other",
+        "job_actions": [{"freezer_action": {"action": "backup", "mod": "fs"}}] * 11,
+        "job_schedule": {"schedule_minute": 99, "schedule_hour": "x", "missed": {"max_age": "y"}},
+    }
+    paths = [problem.path for problem in check(raw, CONTEXT).errors]
+    assert len(paths) == 2 + 2 * 11 + 3
+    assert paths.index("$.job_actions[9].freezer_action.mod") < paths.index(
+        "$.job_actions[10].freezer_action.mod"
+    )
+
+
+def test_one_mistake_is_one_problem() -> None:
+    checked = check(job({"action": "backup", "path_to_backup": 10**400}), CONTEXT)
+    assert len(checked.errors) == 1
+    checked = check(job({"action": "backup", "path_to_backup": ["x"]}), CONTEXT)
+    assert [problem.path for problem in checked.errors] == [f"{A}.path_to_backup"]
+
+
+def test_exec_switched_off_is_refused_only_where_it_is_off() -> None:
+    raw = job({"action": "exec", "command": ["true"]})
+    assert check(raw, CONTEXT).valid
+    (problem,) = check(raw, Context("host1", timezone.utc, NOW, allow_exec=False)).errors
+    assert problem.path == f"{A}.action"
+    assert "allow_exec = yes" in problem.hint
+
+
+@pytest.mark.parametrize("client", ["host1", "26b4ea367ac64702868653912e9428cc_host1", None])
+def test_a_document_for_this_client_is_accepted(client: str | None) -> None:
+    assert check(job(client_id=client), CONTEXT).errors == []
+
+
+def test_any_client_will_do_where_none_is_given() -> None:
+    assert check(job(client_id="other"), Context(None, timezone.utc, NOW)).valid
+
+
+def test_an_interval_shorter_than_the_last_run_is_told() -> None:
+    raw = timed(schedule_interval="5 minutes")
+    slow = Context("host1", timezone.utc, NOW, last_durations={"x": 600.0, "y": 1.0})
+    assert check(raw, CONTEXT).warnings == []
+    (problem,) = check(raw, slow).warnings
+    assert problem.path == f"{S}.schedule_interval"
+    assert "600 seconds" in problem.message
+
+
+def test_false_in_an_action_means_not_set_even_against_a_default() -> None:
+    raw = job({**BACKUP, "hostname": False, "log_file": None})
+    raw["action_defaults"] = {"hostname": "other", "log_file": "/var/log/x"}
+    (action,) = canonical(raw)["job_actions"]
+    assert "hostname" not in action["freezer_action"]
+    assert action["freezer_action"]["log_file"] == "/var/log/x"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "status"),
+    [
+        ({"status": "stop"}, "stop"),
+        ({"status": "completed"}, "stop"),
+        ({"status": "stop", "event": "start"}, None),
+        ({"status": "scheduled", "event": "stop"}, "stop"),
+        ({"status": "running", "event": "abort"}, "stop"),
+        ({"status": "running"}, None),
+        ({"status": "aborting"}, None),
+        ({"status": ""}, None),
+        ({}, None),
+    ],
+)
+def test_what_a_document_wants_of_its_job(schedule: dict[str, Any], status: str | None) -> None:
+    assert canonical(timed(**schedule))["job_schedule"].get("status") == status
+
+
+def test_imported_facts_hold_only_what_says_something() -> None:
+    assert imported_facts(timed(time_created=5, time_started=-1, time_ended=0, result="")) == {
+        "time_created": 5
+    }
+    assert imported_facts([]) == {}
+    assert imported_facts({"job_schedule": []}) == {}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"schedule_interval": "24 hours"}, {"schedule_interval": "1 days"}),
+        (
+            {"schedule_hour": 3, "schedule_minute": "05"},
+            {"schedule_hour": "03", "schedule_minute": 5},
+        ),
+        ({"schedule_month": "1-6, 9 - 12"}, {"schedule_month": "1-6,9-12"}),
+        ({"schedule_date": "2027-01-01 10:00"}, {"schedule_date": "2027-01-01T10:00:00"}),
+        ({"schedule_date": "2027-01-01T10:00Z"}, {"schedule_date": "2027-01-01T11:00:00+01:00"}),
+        (
+            {"schedule_splay": 1800, "schedule_hour": 1},
+            {"schedule_splay": "30 minutes", "schedule_hour": "1"},
+        ),
+        ({"blackout": []}, {}),
+        ({"missed": {}, "dst": None}, {}),
+    ],
+)
+def test_one_meaning_is_one_canonical_form(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert canonical(timed(**one)) == canonical(timed(**other))
+
+
+@pytest.mark.parametrize(
+    ("fields", "job_id"),
+    [
+        ({"description": "Täglich: /srv & Co."}, "taglich-srv-co"),
+        ({}, "srv"),
+        ({"description": "!?"}, "srv"),
+    ],
+)
+def test_a_missing_job_id_is_derived_with_a_warning(fields: dict[str, Any], job_id: str) -> None:
+    raw = job(**fields)
+    del raw["job_id"]
+    checked = check(raw, CONTEXT)
+    assert checked.document is not None
+    assert checked.document["job_id"] == job_id
+    assert "$.job_id" in [problem.path for problem in checked.warnings]
+
+
+def test_problems_are_plain_data() -> None:
+    (problem,) = check([], CONTEXT).errors
+    assert problem == Problem(**problem.as_dict())
