@@ -31,7 +31,7 @@ from coldchain.schedule.slots import (
 )
 from coldchain.schedule.triggers import ContinuousTrigger, PointTrigger, SlotTrigger
 
-LONGEST = 100 * 366 * DAY  # of an interval, a splay or an age, in seconds
+_LONGEST = 100 * 366 * DAY  # of an interval, a splay or an age, in seconds
 _WINDOWS = 50
 _LENGTH = 60  # of the text of a date or duration
 _INTERVAL = re.compile(r"([0-9]{1,12})\s+([a-z]+)")
@@ -199,7 +199,7 @@ class _Reader:
     def read(self, name: str, parse: Callable[[object], _T]) -> _T | None:
         """The parsed value of *name*; None when it is not given or not acceptable."""
         value = self._values.get(name)
-        if value is None or value is False or value == "":
+        if not _given(value):
             return None
         try:
             return parse(value)
@@ -212,12 +212,13 @@ class _Reader:
     def section(self, name: str, known: Sequence[str]) -> _Reader:
         """The reader of a mapping; an empty one when it is not given or not acceptable."""
         value = self._values.get(name)
-        return self._inside(name, value if value not in (None, False, "") else {}, known)
+        found = self._inside(name, value, known) if _given(value) else None
+        return found or _Reader({}, problems=self._problems)
 
     def sections(self, name: str, known: Sequence[str]) -> list[_Reader]:
         """The readers of a list of mappings."""
         value = self._values.get(name)
-        if value in (None, False, ""):
+        if not _given(value):
             return []
         if not isinstance(value, (list, tuple)):
             self.problem(name, f"{quoted(value)} is not a list", f"a list of {_keys(known)}")
@@ -225,23 +226,23 @@ class _Reader:
         if len(value) > _WINDOWS:
             self.problem(name, f"{len(value)} entries are too many", f"at most {_WINDOWS}")
             return []
-        return [self._inside(f"{name}[{i}]", item, known) for i, item in enumerate(value)]
+        found = [self._inside(f"{name}[{i}]", item, known) for i, item in enumerate(value)]
+        return [section for section in found if section is not None]
 
-    def _inside(self, name: str, value: object, known: Sequence[str]) -> _Reader:
-        prefix = f"{self._prefix}{name}."
+    def _inside(self, name: str, value: object, known: Sequence[str]) -> _Reader | None:
         if not isinstance(value, Mapping):
             self.problem(name, f"{quoted(value)} is not a mapping", f"a mapping of {_keys(known)}")
-            return _Reader({}, prefix, self._problems)
+            return None
         for key in value:
             if key not in known:
                 near = get_close_matches(str(key)[:_LENGTH], known, 1)
                 hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
                 self.problem(f"{name}.{str(key)[:_LENGTH]}", "unknown key", hint)
-        return _Reader(value, prefix, self._problems)
+        return _Reader(value, f"{self._prefix}{name}.", self._problems)
 
     def require(self, name: str, parse: Callable[[object], _T]) -> _T | None:
         """Like read, but it has to be there."""
-        if self._values.get(name) in (None, False, ""):
+        if not _given(self._values.get(name)):
             self.problem(name, "is missing", f"add {name}")
         return self.read(name, parse)
 
@@ -249,6 +250,10 @@ class _Reader:
         """ScheduleError when there was any problem."""
         if self._problems:
             raise ScheduleError.of(self._problems)
+
+
+def _given(value: object) -> bool:
+    return not (value is None or value is False or value == "")
 
 
 def _keys(known: Sequence[str]) -> str:
@@ -315,7 +320,7 @@ def _interval(value: object) -> int:
         raise _Refused(
             "an interval of 0 never passes", "'continuous' runs again as soon as a run has ended"
         )
-    if period > LONGEST:
+    if period > _LONGEST:
         raise _Refused(f"{quoted(value)} is longer than 100 years", hint)
     return period
 
@@ -330,7 +335,7 @@ def _duration(value: object) -> int:
         duration = parse_duration(value)
     except ValueError:
         raise _Refused(f"{quoted(value)} is not a duration", hint) from None
-    if duration > LONGEST:
+    if duration > _LONGEST:
         raise _Refused(f"{quoted(value)} is longer than 100 years", hint)
     return duration
 

@@ -31,13 +31,9 @@ def catch_up(
     others stands for all of them in ``skipped``.
     """
     if trigger.kind == "continuous":
-        at = trigger.next(after)
-        if at is None or at.at > now:
-            return CatchUp([], [], [])
-        until = trigger.blackout_until(now)
-        if until is None:
-            return CatchUp([Occurrence(now, now)], [], [])
-        return CatchUp([], [], [])
+        # Of all the seconds that passed only the present one counts.
+        present = trigger.next(max(after, moment(seconds(now) - 1)))
+        return CatchUp([] if present is None or present.at > now else [present], [], [])
     due, unlisted = _newest(trigger, after, now)
     skipped = trigger.blacked_out(after, now, CATCH_UP_LIMIT)
     if unlisted is not None:

@@ -46,7 +46,7 @@ class Conditions:
 
     def of_cron(self, fields: Mapping[str, Field]) -> str:
         time, date = times(fields), dates(fields)
-        if time.startswith("every") and " of " not in time:
+        if _round_the_clock(fields):
             date = date.replace("every day", "").strip()
         text = f"{time} {date}" if date else time
         return f"{text} ({zone_name(self.zone)}){self._tail()}"
@@ -102,7 +102,8 @@ def times(fields: Mapping[str, Field]) -> str:
     if minutes == seconds == (0,):
         return _pace("hour", hours)
     if len(hours) == 24 and seconds == (0,):
-        return _pace("minute", minutes)
+        pace = _pace("minute", minutes)
+        return pace if pace.startswith("every") else f"{pace} of every hour"
     if len(hours) == 24 and len(minutes) == 60:
         return _pace("second", seconds)
     parts = []
@@ -111,6 +112,13 @@ def times(fields: Mapping[str, Field]) -> str:
     parts.append(_pace("minute", minutes))
     parts.append(_pace("hour", hours) if len(hours) < 24 else "every hour")
     return " of ".join(parts)
+
+
+def _round_the_clock(fields: Mapping[str, Field]) -> bool:
+    """Whether the time of day says already that it is every day."""
+    return len(fields["hour"].values) == 24 or (
+        times(fields).startswith("every") and fields["hour"].star
+    )
 
 
 def _pace(unit: str, values: Sequence[int]) -> str:

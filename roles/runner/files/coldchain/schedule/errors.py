@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 
 from coldchain.errors import Problem
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
 
 
 class ScheduleError(ValueError):
@@ -38,6 +42,8 @@ class ScheduleError(ValueError):
 
 
 def quoted(text: object) -> str:
-    """*text* as it stands in a message, cut where it gets long."""
-    shown = repr(text)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+    """*text* as it stands in a message, cut where it gets long or deep."""
+    try:
+        return _SHORT.repr(text)
+    except ValueError:  # Python refuses to write out a number of more than 4300 digits
+        return "so large a number"

@@ -103,7 +103,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class Simulation:
-    """The result; findings are the first of their kind for each job, in order, at most 100."""
+    """The result, by host and job_id; findings: the first of their kind for each job, in order of
+    time, at most 100."""
 
     start: datetime
     days: int
@@ -159,13 +160,15 @@ def simulate(
             raise ValueError(f"the job {job.job_id} is given twice for {job.host}")
         known.add((job.host, job.job_id))
         hosts.setdefault(job.host, []).append(_Job(job))
+    for found in hosts.values():
+        found.sort(key=lambda one: one.job.job_id)  # of equals the runner takes the first name
     begin = seconds(start)
     end = begin + days * DAY
     uses = {job.container: _Use() for job in jobs}
     nights = _nights(jobs, begin, end)
     peaks = {
-        name: _Host(found, begin, end, concurrent_jobs, uses, nights).run()
-        for name, found in sorted(hosts.items())
+        name: _Host(hosts[name], begin, end, concurrent_jobs, uses, nights).run()
+        for name in sorted(hosts)
     }
     done = [job for name in sorted(hosts) for job in hosts[name]]
     for one in done:
@@ -306,8 +309,7 @@ class _Host:
         self._jobs = jobs
         self._running = 0
         self._locks: set[str] = set()
-        self._waiting: list[tuple[int, int, int]] = []  # (-priority, arrival, job)
-        self._arrivals = 0
+        self._waiting: list[tuple[int, int, int]] = []  # (-priority, due, job)
         self._events: list[tuple[int, int, int]] = []  # (instant, _END or _DUE, job)
         self._peak, self._peak_at = 0, begin
         for index in range(len(jobs)):
@@ -330,14 +332,11 @@ class _Host:
                 if one.active:
                     one.count.overlaps += 1
                     one.found("overlap", now)
-                    continue
-                one.active, one.due = True, now
-                one.waits_for = "lock" if one.job.lock in self._locks else "limit"
-                self._arrivals += 1
-                heapq.heappush(self._waiting, (-one.job.priority, self._arrivals, index))
-            # All that ends now makes room before anything starts.
-            following = self._events[0] if self._events else None
-            if following is None or following[0] > now or following[1] == _DUE:
+                else:
+                    one.active, one.due, one.waits_for = True, now, "limit"
+                    heapq.heappush(self._waiting, (-one.job.priority, now, index))
+            # All that ends or is due now is known before anything starts.
+            if not self._events or self._events[0][0] > now:
                 self._start(now)
         return Peak(self._peak, moment(self._peak_at) if self._peak else None)
 
@@ -347,12 +346,13 @@ class _Host:
             heapq.heappush(self._events, (due, _DUE, index))
 
     def _start(self, now: int) -> None:
-        """Start what waits and may run, in the order of priority and arrival."""
+        """Start what waits and may run, in the order of priority, time and name."""
         blocked = []
         while self._waiting and self._running < self._limit:
             entry = heapq.heappop(self._waiting)
             one = self._jobs[entry[2]]
             if one.job.lock and one.job.lock in self._locks:
+                one.waits_for = "lock"
                 blocked.append(entry)
                 continue
             self._begin(entry[2], now)

@@ -1,0 +1,216 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Random schedules, and slow but obvious second opinions on when they fire."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+
+from hypothesis import strategies as st
+
+from coldchain.schedule import Trigger, build
+
+UTC = timezone.utc
+SECOND = timedelta(seconds=1)
+CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+ZONES = sorted(zoneinfo.available_timezones() - {"localtime", "Factory"})
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+RANGES = {
+    "year": (2020, 2040),
+    "month": (1, 12),
+    "day": (1, 31),
+    "week": (1, 53),
+    "day_of_week": (0, 6),
+    "hour": (0, 23),
+    "minute": (0, 59),
+    "second": (0, 59),
+}
+
+
+def trigger(zone: tzinfo = UTC, key: str = "client/job", **job_schedule: object) -> Trigger:
+    """A trigger of a job declared on 2026-01-01."""
+    return build(job_schedule, zone=zone, created=CREATED, key=key)
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)
+
+
+def runs(found: Trigger, after: datetime, until: datetime) -> list[datetime]:
+    """The instants of all occurrences in after < at <= until."""
+    instants = []
+    occurrence = found.next(after)
+    while occurrence is not None and occurrence.at <= until:
+        instants.append(occurrence.at)
+        occurrence = found.next(occurrence.at)
+    return instants
+
+
+# -- random cron-like fields, in the part of the grammar that APScheduler has too --------------
+
+
+@st.composite
+def _term(draw: st.DrawFn, name: str) -> str:
+    low, high = RANGES[name]
+    if name == "day":
+        special = draw(st.integers(0, 5))
+        if special == 0:
+            return "last"
+        if special == 1:
+            ordinal = draw(st.sampled_from(("1st", "2nd", "3rd", "4th", "5th", "last")))
+            return f"{ordinal} {draw(st.sampled_from(WEEKDAYS))}"
+    kind = draw(st.integers(0, 4))
+    if kind == 0:
+        return "*"
+    if kind == 1:
+        full = 230 if name == "year" else high - low
+        return f"*/{draw(st.integers(1, min(full, 3 * (high - low) // 4)))}"
+    first = draw(st.integers(low, high))
+    last = draw(st.integers(first, high))
+    names = {"month": ("", *MONTHS), "day_of_week": WEEKDAYS}.get(name)
+    if kind == 2 or first == last:
+        return names[first] if names and draw(st.booleans()) else f"{first:02}"
+    if kind == 3:
+        if names and draw(st.booleans()):
+            return f"{names[first]}-{names[last]}"
+        return f"{first}-{last}"
+    return f"{first}-{last}/{draw(st.integers(1, last - first))}"
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> dict[str, str]:
+    """Cron-like fields without the prefix "schedule_", at least one."""
+    names = draw(st.sets(st.sampled_from(list(RANGES)), min_size=1, max_size=5))
+    return {
+        name: ", ".join(draw(st.lists(_term(name), min_size=1, max_size=3)))
+        for name in RANGES
+        if name in names
+    }
+
+
+def prefixed(spec: Mapping[str, str]) -> dict[str, str]:
+    return {f"schedule_{name}": text for name, text in spec.items()}
+
+
+# -- a walk over every second around a clock change ---------------------------------------------
+
+
+@dataclass(frozen=True)
+class TimesOfDay:
+    """A daily schedule with the times written out; wildcard: hour or minute is "*" or "*/n"."""
+
+    spec: dict[str, str]
+    hours: frozenset[int]
+    minutes: frozenset[int]
+    seconds: frozenset[int]
+    weekdays: frozenset[int]
+    wildcard: bool
+
+    def matches(self, reading: datetime) -> bool:
+        return (
+            reading.second in self.seconds
+            and reading.minute in self.minutes
+            and reading.hour in self.hours
+            and reading.weekday() in self.weekdays
+        )
+
+
+def _values(size: int, **limits: int) -> st.SearchStrategy[tuple[str, frozenset[int], bool]]:
+    """(text, values, star) of a field with the values 0 to size - 1."""
+    some = st.sets(st.integers(0, size - 1), min_size=1, max_size=limits["few"]).map(
+        lambda found: (",".join(map(str, sorted(found))), frozenset(found), len(found) == size)
+    )
+    steps = st.integers(1, size - 1).map(
+        lambda step: (f"*/{step}", frozenset(range(0, size, step)), True)
+    )
+    return st.one_of(some, some, steps, st.just(("*", frozenset(range(size)), True)))
+
+
+@st.composite
+def times_of_day(draw: st.DrawFn) -> TimesOfDay:
+    hour, hours, every_hour = draw(_values(24, few=12))
+    minute, minutes, every_minute = draw(_values(60, few=4))
+    second, seconds, _ = draw(st.one_of(st.just(("0", frozenset({0}), False)), _values(60, few=2)))
+    weekday, weekdays, _ = draw(
+        st.one_of(st.just(("*", frozenset(range(7)), True)), _values(7, few=5))
+    )
+    spec = {"hour": hour, "minute": minute, "second": second, "day_of_week": weekday}
+    return TimesOfDay(spec, hours, minutes, seconds, weekdays, every_hour or every_minute)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Every second around an instant: what the clocks of a zone show.
+
+    shown: (instant, reading, first or only time, last or only time); left_out: (reading that no
+    clock shows, instant at which the gap ends, instant of the reading by the old offset).
+    """
+
+    begin: datetime
+    end: datetime
+    shown: list[tuple[datetime, datetime, bool, bool]]
+    left_out: list[tuple[datetime, datetime, datetime]]
+
+    def fires(self, schedule: TimesOfDay, gap: str, overlap: str) -> list[datetime]:
+        found = {
+            instant
+            for instant, reading, first, last in self.shown
+            if (overlap == "both" or (first if overlap == "first" else last))
+            and schedule.matches(reading)
+        }
+        if gap != "skip":
+            found |= {
+                end if gap == "next" else shifted
+                for reading, end, shifted in self.left_out
+                if schedule.matches(reading)
+            }
+        return sorted(instant for instant in found if self.begin < instant <= self.end)
+
+
+@lru_cache(maxsize=64)
+def walk(name: str, around: datetime) -> Walk:
+    """The walk from 4 hours before *around* to 5 hours after it."""
+    zone = zoneinfo.ZoneInfo(name)
+    begin, end = around - timedelta(hours=4), around + timedelta(hours=5)
+    shown, left_out = [], []
+    expected: datetime | None = None
+    instant = begin
+    while instant <= end:
+        local = instant.astimezone(zone)
+        reading = local.replace(tzinfo=None, fold=0)
+        offsets = [reading.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)]
+        once = offsets[0] == offsets[1]
+        shown.append((instant, reading, once or local.fold == 0, once or local.fold == 1))
+        if expected is not None and reading > expected:
+            step = reading - expected
+            missing = expected
+            while missing < reading:
+                old = missing - (local.utcoffset() - step)
+                left_out.append((missing, instant, old.replace(tzinfo=UTC)))
+                missing += SECOND
+        expected = reading + SECOND
+        instant += SECOND
+    return Walk(begin, end, shown, left_out)
+
+
+@lru_cache(maxsize=2048)
+def changes(name: str, year: int) -> tuple[datetime, ...]:
+    """The clock changes of a zone in a year, to the minute."""
+    zone = zoneinfo.ZoneInfo(name)
+    found = []
+    instant, before = datetime(year, 1, 1, tzinfo=UTC), None
+    while instant.year == year:
+        offset = instant.astimezone(zone).utcoffset()
+        if before is not None and offset != before:
+            minute = instant - timedelta(hours=6)
+            while minute.astimezone(zone).utcoffset() == before:
+                minute += timedelta(minutes=1)
+            found.append(minute)
+        before = offset
+        instant += timedelta(hours=6)
+    return tuple(found)

@@ -1,0 +1,139 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Around clock changes every zone's schedules fire as a walk over every second says."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from schedule_oracles import (
+    UTC,
+    ZONES,
+    TimesOfDay,
+    changes,
+    prefixed,
+    runs,
+    times_of_day,
+    trigger,
+    utc,
+    walk,
+)
+
+from coldchain.instants import parse_instant
+from coldchain.schedule.zones import clock_of
+
+slow = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+CHANGING = [name for name in ZONES if changes(name, 2026)]
+
+
+@given(
+    name=st.one_of(st.sampled_from(ZONES), st.sampled_from(CHANGING)),
+    year=st.integers(2020, 2037),
+    pick=st.integers(0, 9),
+    schedules=st.lists(times_of_day(), min_size=8, max_size=8),
+    gap=st.sampled_from((None, "next", "skip", "shift")),
+    overlap=st.sampled_from((None, "first", "second", "both")),
+)
+@slow
+def test_every_second_around_a_change(
+    name: str,
+    year: int,
+    pick: int,
+    schedules: list[TimesOfDay],
+    gap: str | None,
+    overlap: str | None,
+) -> None:
+    found = changes(name, year) or (datetime(year, 3, 29, 1, tzinfo=UTC),)
+    around = walk(name, found[pick % len(found)])
+    for schedule in schedules:
+        ours = trigger(
+            ZoneInfo(name), dst={"gap": gap, "overlap": overlap}, **prefixed(schedule.spec)
+        )
+        expected = around.fires(
+            schedule,
+            gap or ("skip" if schedule.wildcard else "next"),
+            overlap or ("both" if schedule.wildcard else "first"),
+        )
+        assert runs(ours, around.begin, around.end) == expected
+
+
+@given(
+    name=st.sampled_from(ZONES),
+    instant=st.datetimes(datetime(1971, 1, 1), datetime(2198, 12, 31)).map(
+        lambda naive: naive.replace(tzinfo=UTC)
+    ),
+)
+@settings(max_examples=500, deadline=None)
+def test_the_clock_shows_what_zoneinfo_says(name: str, instant: datetime) -> None:
+    zone = ZoneInfo(name)
+    epoch = int(instant.timestamp())
+    segment = clock_of(zone).segment(epoch)
+    assert segment.begin <= epoch < segment.end
+    for second in (segment.begin, epoch, segment.end - 1):
+        local = datetime.fromtimestamp(second, UTC).astimezone(zone)
+        assert local.utcoffset() == timedelta(seconds=segment.offset)
+    outside = datetime.fromtimestamp(segment.end, UTC).astimezone(zone)
+    assert outside.utcoffset() == timedelta(seconds=segment.after)
+
+
+@given(
+    name=st.sampled_from(CHANGING),
+    year=st.integers(2020, 2037),
+    pick=st.integers(0, 9),
+    minutes=st.integers(-300, 300),
+)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+def test_a_reading_is_the_same_instant_as_in_a_date(
+    name: str, year: int, pick: int, minutes: int
+) -> None:
+    found = changes(name, year)
+    assume(found)
+    zone = ZoneInfo(name)
+    change = found[pick % len(found)].astimezone(zone).replace(tzinfo=None, fold=0)
+    reading = change + timedelta(minutes=minutes)
+    instant = clock_of(zone).instant(int(reading.replace(tzinfo=UTC).timestamp()))
+    assert instant == parse_instant(reading.isoformat(), zone).timestamp()
+
+
+@pytest.mark.parametrize("name", ["Europe/Berlin", "America/New_York", "Africa/Cairo"])
+@pytest.mark.parametrize(
+    ("spec", "days"),
+    [
+        ({"hour": "0"}, 365),
+        ({"hour": "0", "minute": "30"}, 365),
+        ({"hour": "2", "minute": "30"}, 365),
+        ({"day": "1"}, 12),
+        ({"day_of_week": "mon"}, 52),
+    ],
+)
+def test_no_day_of_the_year_is_lost_or_doubled(name: str, spec: dict[str, str], days: int) -> None:
+    """APScheduler 3.11.3 loses the run after the spring change, all of 1 April even."""
+    zone = ZoneInfo(name)
+    begin = datetime(2026, 1, 1, tzinfo=zone) - timedelta(seconds=1)
+    end = datetime(2027, 1, 1, tzinfo=zone) - timedelta(seconds=1)
+    found = runs(trigger(zone, **prefixed(spec)), begin, end)
+    assert len(found) == days
+    assert len({instant.astimezone(zone).date() for instant in found}) == days
+
+
+def test_a_day_that_a_zone_leaves_out_runs_when_the_next_one_begins() -> None:
+    """Samoa had no 30 December 2011."""
+    zone = ZoneInfo("Pacific/Apia")
+    daily = trigger(zone, schedule_hour="2")
+    found = [
+        instant.astimezone(zone).strftime("%d %H")
+        for instant in runs(daily, utc(2011, 12, 29, 0), utc(2012, 1, 1, 0))
+    ]
+    assert found == ["29 02", "31 00", "31 02", "01 02"]
+
+
+def test_an_hourly_interval_stays_hourly() -> None:
+    zone = ZoneInfo("America/New_York")
+    hourly = trigger(zone, schedule_interval="1 hours", schedule_start_date="2026-03-08T00:00:00")
+    found = runs(hourly, utc(2026, 3, 8, 4), utc(2026, 3, 8, 9))
+    assert [instant.astimezone(zone).hour for instant in found] == [0, 1, 3, 4, 5]
+    assert all(b - a == timedelta(hours=1) for a, b in zip(found, found[1:]))

@@ -1,0 +1,284 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Splay and blackout against a model that lists all slots and looks at them one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schedule_oracles import SECOND, UTC, WEEKDAYS, runs, trigger, utc
+
+from coldchain.schedule import ScheduleError, Trigger, session_tag
+from coldchain.schedule.triggers import CATCH_UP_LIMIT, share
+
+MINUTE = timedelta(minutes=1)
+BEGIN, END = utc(2026, 5, 1), utc(2026, 5, 12)
+MARGIN = timedelta(days=9)  # what lies outside may still matter inside
+
+SCHEDULES = st.one_of(
+    st.builds(
+        lambda hours, minute: {
+            "schedule_hour": ",".join(map(str, sorted(hours))),
+            "schedule_minute": str(minute),
+        },
+        st.sets(st.integers(0, 23), min_size=1, max_size=8),
+        st.integers(0, 59),
+    ),
+    st.builds(
+        lambda minutes: {
+            "schedule_interval": f"{minutes} minutes",
+            "schedule_start_date": "2026-04-20T00:00:00",
+        },
+        st.integers(7, 3000),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Window:
+    start: int  # minutes since midnight
+    end: int
+    days: frozenset[int]
+
+    def document(self) -> dict[str, str]:
+        return {
+            "start": f"{self.start // 60:02}:{self.start % 60:02}",
+            "end": f"{self.end // 60:02}:{self.end % 60:02}",
+            "day_of_week": ",".join(WEEKDAYS[day] for day in sorted(self.days)),
+        }
+
+    def covers(self, instant: datetime) -> bool:
+        time = instant.hour * 60 + instant.minute
+        if self.start < self.end:
+            return self.start <= time < self.end and instant.weekday() in self.days
+        if time >= self.start:
+            return instant.weekday() in self.days
+        return time < self.end and (instant.weekday() - 1) % 7 in self.days
+
+
+WINDOWS = st.lists(
+    st.tuples(
+        st.integers(0, 1439),
+        st.integers(0, 1439),
+        st.frozensets(st.integers(0, 6), min_size=1, max_size=6),
+    )
+    .filter(lambda window: window[0] != window[1])
+    .map(lambda window: Window(*window)),
+    min_size=1,
+    max_size=2,
+)
+
+
+@dataclass
+class Model:
+    """All slots of the plain schedule, decided upon one by one."""
+
+    slots: list[datetime]
+    splay: int
+    share: float
+    windows: list[Window]
+    run: str
+    max_age: int
+    not_after: int | None
+    at: dict[datetime, datetime] = field(default_factory=dict)
+    cancelled: set[datetime] = field(default_factory=set)
+
+    def covered(self, instant: datetime) -> bool:
+        return any(window.covers(instant) for window in self.windows)
+
+    def decide(self) -> None:
+        regular = {}
+        for slot, following in zip(self.slots, self.slots[1:]):
+            room = int((following - slot).total_seconds())
+            delay = int(self.share * min(self.splay + 1, room))
+            regular[slot] = slot + timedelta(seconds=delay)
+        blackouts: dict[datetime, list[datetime]] = {}
+        for slot, at in regular.items():
+            if not self.covered(at):
+                self.at[slot] = at
+                continue
+            end = at.replace(second=0)
+            while self.covered(end):
+                end += MINUTE
+            blackouts.setdefault(end, []).append(slot)
+        for end, slots in blackouts.items():
+            self.put_off(end, slots, regular)
+
+    def put_off(
+        self, end: datetime, slots: list[datetime], regular: dict[datetime, datetime]
+    ) -> None:
+        chosen = [slot for slot in slots if self.in_time(regular[slot], end)]
+        chosen = {"skip": [], "once": chosen[-1:], "all": chosen[-CATCH_UP_LIMIT:]}[self.run]
+        following = min((at for at in regular.values() if at >= end), default=None)
+        room = int((following - end).total_seconds()) if following else self.splay + 1
+        delay = int(self.share * min(self.splay + 1, room))
+        if self.covered(end + timedelta(seconds=delay)):
+            delay = 0
+        for index, slot in enumerate(chosen):
+            if delay + index < room:
+                self.at[slot] = end + timedelta(seconds=delay + index)
+        self.cancelled.update(slot for slot in slots if slot not in self.at)
+
+    def in_time(self, at: datetime, end: datetime) -> bool:
+        if (end - at).total_seconds() > self.max_age:
+            return False
+        if self.not_after is None:
+            return True
+        limit = at.replace(hour=0, minute=0, second=0) + timedelta(minutes=self.not_after)
+        return end <= (limit if limit >= at else limit + timedelta(days=1))
+
+
+@given(
+    schedule=SCHEDULES,
+    splay=st.one_of(st.just(0), st.integers(0, 20_000)),
+    key=st.text(max_size=5),
+    windows=st.one_of(st.just([]), WINDOWS),
+    run=st.sampled_from(("skip", "once", "all")),
+    max_age=st.one_of(st.just(3600), st.integers(0, 40_000)),
+    not_after=st.one_of(st.none(), st.integers(0, 1439)),
+    question=st.integers(0, 11 * 86400),
+)
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+def test_runs_and_cancelled_slots(
+    schedule: dict[str, object],
+    splay: int,
+    key: str,
+    windows: list[Window],
+    run: str,
+    max_age: int,
+    not_after: int | None,
+    question: int,
+) -> None:
+    model = Model(
+        slots=runs(trigger(UTC, key, **schedule), BEGIN - MARGIN, END + MARGIN),
+        splay=splay,
+        share=share(key),
+        windows=windows,
+        run=run,
+        max_age=max_age,
+        not_after=not_after,
+    )
+    model.decide()
+    missed: dict[str, object] = {"run": run, "max_age": max_age}
+    if not_after is not None:
+        missed["not_after"] = f"{not_after // 60:02}:{not_after % 60:02}"
+    special = {
+        "schedule_splay": splay,
+        "blackout": [window.document() for window in windows],
+        "missed": missed,
+    }
+    try:
+        ours = trigger(UTC, key, **special, **schedule)
+    except ScheduleError:
+        assert not model.at
+        return
+    expected = sorted((at, slot) for slot, at in model.at.items() if BEGIN < at <= END)
+    found = occurrences(ours, BEGIN, END)
+    assert found == expected
+    edge = timedelta(seconds=splay) + MINUTE  # a delay may lead over it
+    inside = (BEGIN + edge, END - edge)
+    cancelled = [o.slot for o, _ in ours.blacked_out(BEGIN, END, 10_000)]
+    assert [slot for slot in cancelled if inside[0] < slot < inside[1]] == [
+        slot for slot in sorted(model.cancelled) if inside[0] < slot < inside[1]
+    ]
+    # The answer does not depend on from where one asks.
+    after = BEGIN + question * SECOND
+    later = [entry for entry in expected if entry[0] > after]
+    occurrence = ours.next(after)
+    assert not later or (occurrence is not None and tuple(occurrence) == later[0])
+
+
+def occurrences(
+    found: Trigger, after: datetime, until: datetime
+) -> list[tuple[datetime, datetime]]:
+    listed = []
+    occurrence = found.next(after)
+    while occurrence is not None and occurrence.at <= until:
+        listed.append((occurrence.at, occurrence.slot))
+        occurrence = found.next(occurrence.at)
+    return listed
+
+
+@given(key=st.text(), splay=st.integers(1, 10**6), every=st.integers(1, 10**6))
+@settings(max_examples=200, deadline=None)
+def test_a_splay_is_stable_and_never_reaches_the_next_slot(
+    key: str, splay: int, every: int
+) -> None:
+    schedule = {"schedule_interval": f"{every} seconds", "schedule_splay": splay}
+    found = trigger(UTC, key, **schedule)
+    occurrence = found.next(BEGIN)
+    assert occurrence is not None
+    delay = (occurrence.at - occurrence.slot).total_seconds()
+    assert 0 <= delay <= min(splay, every - 1)
+    again = trigger(UTC, key, **schedule).next(BEGIN)
+    assert again == occurrence
+
+
+def test_a_fleet_spreads_evenly_and_shares_the_session_tag() -> None:
+    found = [
+        trigger(UTC, f"host{number}/backup", schedule_hour="2", schedule_splay="60 minutes").next(
+            BEGIN
+        )
+        for number in range(1200)
+    ]
+    assert {session_tag(o.slot) for o in found if o} == {int(utc(2026, 5, 1, 2).timestamp())}
+    tenths = [int((o.at - o.slot).total_seconds()) // 360 for o in found if o]
+    assert all(80 < tenths.count(tenth) < 160 for tenth in range(10))
+
+
+def test_a_single_run_waits_for_the_end_of_a_blackout() -> None:
+    window = [{"start": "22:00", "end": "02:00", "day_of_week": "thu", "timezone": "UTC"}]
+    once = trigger(UTC, blackout=window)  # declared at midnight of Thursday to Friday
+    assert runs(once, utc(2025, 12, 1), END) == [utc(2026, 1, 1)]
+    window[0]["day_of_week"] = "wed"
+    once = trigger(UTC, blackout=window)
+    assert runs(once, utc(2025, 12, 1), END) == [utc(2026, 1, 1, 2)]
+    date = trigger(UTC, blackout=window, schedule_date="2026-01-01T01:30:00Z")
+    assert runs(date, utc(2025, 12, 1), END) == [utc(2026, 1, 1, 2)]
+
+
+def test_continuous_pauses_in_a_blackout() -> None:
+    window = [{"start": "08:00", "end": "18:00"}]
+    found = trigger(UTC, blackout=window, schedule_interval="continuous")
+    for after, at in (
+        (utc(2026, 5, 1, 7), utc(2026, 5, 1, 7, 0, 1)),
+        (utc(2026, 5, 1, 7, 59, 59), utc(2026, 5, 1, 18)),
+        (utc(2026, 5, 1, 12), utc(2026, 5, 1, 18)),
+    ):
+        occurrence = found.next(after)
+        assert occurrence is not None
+        assert occurrence.at == at
+
+
+def test_a_window_follows_the_clock_of_its_zone() -> None:
+    """The night of the change: 22:00 to 06:00 lasts seven hours in spring, nine in autumn."""
+    window = [{"start": "22:00", "end": "06:00", "timezone": "Europe/Berlin"}]
+    found = trigger(UTC, blackout=window, schedule_interval="continuous")
+    for day, end in (
+        (utc(2026, 3, 28, 23), utc(2026, 3, 29, 4)),
+        (utc(2026, 10, 25), utc(2026, 10, 25, 5)),
+    ):
+        occurrence = found.next(day)
+        assert occurrence is not None
+        assert occurrence.at == end
+
+
+@given(first=st.integers(1, 10**7), every=st.integers(1, 10**7), ahead=st.integers(0, 10**9))
+def test_an_interval_never_drifts(first: int, every: int, ahead: int) -> None:
+    start = BEGIN + first * SECOND
+    found = trigger(
+        UTC,
+        schedule_interval=f"{every}   second",
+        schedule_start_date=start.isoformat(),
+        schedule_end_date=(start + 50 * every * SECOND).isoformat(),
+    )
+    occurrence = found.next(start - SECOND)
+    assert occurrence is not None
+    assert occurrence.at == start
+    occurrence = found.next(start + ahead * SECOND)
+    due = ahead // every + 1
+    assert (occurrence is None) == (due > 50)
+    assert occurrence is None or occurrence.at == start + due * every * SECOND

@@ -1,0 +1,98 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What people read: the schedule in words and the next runs with their marks."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+import pytest
+from schedule_oracles import trigger, utc
+
+from coldchain.schedule.preview import preview
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"hour": 3, "minute": 25}, "at 03:25 every day"),
+        ({"minute": "*"}, "every minute"),
+        ({"minute": "*/15"}, "every 15 minutes"),
+        ({"minute": 20}, "minute 20 of every hour"),
+        ({"hour": "*/2"}, "every 2 hours"),
+        ({"second": "*/10"}, "every 10 seconds"),
+        ({"hour": "2,14"}, "at 02:00 and 14:00 every day"),
+        ({"hour": "1-10", "minute": "*/20"}, "every 20 minutes of hours 1-10 every day"),
+        (
+            {"month": "1-6, 9", "day": "mon, wed, fri", "hour": "03", "minute": "25"},
+            "at 03:25 on Monday, Wednesday and Friday in January to June and September",
+        ),
+        (
+            {"day": "2nd mon, last", "year": "2027"},
+            "at 00:00 on the last day of the month and the 2nd Monday of the month in 2027",
+        ),
+        ({"day": "13", "day_of_week": "fri"}, "at 00:00 on day 13 of the month if that is Friday"),
+        ({"week": "1,5"}, "at 00:00 every day in ISO week 1 and 5"),
+        ({"day_of_week": "fri-mon", "hour": 22}, "at 22:00 on Monday and Friday to Sunday"),
+    ],
+)
+def test_cron_fields_in_words(fields: dict[str, object], words: str) -> None:
+    found = trigger(BERLIN, **{f"schedule_{name}": value for name, value in fields.items()})
+    assert found.describe() == f"{words} (Europe/Berlin)"
+
+
+def test_everything_else_in_words() -> None:
+    assert trigger().describe() == "once, when it is declared"
+    date = trigger(BERLIN, schedule_date="2026-07-01T03:00:00")
+    assert date.describe() == "once, on 2026-07-01 03:00:00 CEST"
+    assert trigger(schedule_interval="continuous").describe() == (
+        "continuously: again as soon as a run has ended"
+    )
+    interval = trigger(
+        schedule_interval="90 minutes", schedule_splay=600, schedule_end_date="2026-12-31"
+    )
+    assert interval.describe() == (
+        "every 90 minutes, counted from 2026-01-01 01:30:00 UTC,"
+        " until 2026-12-31 00:00:00 UTC, spread over 10 minutes"
+    )
+    window = {"start": "8:00", "end": "18:00", "day_of_week": "mon-fri", "timezone": "UTC"}
+    cron = trigger(schedule_hour=2, schedule_start_date="2026-02-01", blackout=[window])
+    assert cron.describe() == (
+        "at 02:00 every day (UTC), from 2026-02-01 00:00:00 UTC, not 08:00-18:00 mon-fri (UTC)"
+    )
+
+
+def test_coming_runs_show_both_clocks_and_mark_the_change() -> None:
+    nightly = trigger(BERLIN, schedule_hour=2, schedule_minute=30)
+    assert [upcoming.line for upcoming in preview(nightly, utc(2026, 3, 28), 3)] == [
+        "Sat 2026-03-28 02:30:00 CET = 01:30:00 UTC",
+        "Sun 2026-03-29 03:00:00 CEST = 01:00:00 UTC  (clock change: 02:00:00 -> 03:00:00)",
+        "Mon 2026-03-30 02:30:00 CEST = 00:30:00 UTC",
+    ]
+    evening = trigger(ZoneInfo("America/New_York"), schedule_hour=22)
+    (line,) = (upcoming.line for upcoming in preview(evening, utc(2026, 11, 1, 12), 1))
+    assert line == (
+        "Sun 2026-11-01 22:00:00 EST = 2026-11-02 03:00:00 UTC"
+        "  (clock change: 02:00:00 -> 01:00:00)"
+    )
+
+
+def test_coming_runs_name_the_slot_that_was_moved() -> None:
+    window = [{"start": "23:00", "end": "00:30"}]
+    found = preview(
+        trigger(schedule_hour=23, schedule_minute=45, blackout=window), utc(2026, 5, 1), 1
+    )
+    assert found[0].as_dict() == {
+        "at": "2026-05-02T00:30:00+00:00",
+        "slot": "2026-05-01T23:45:00+00:00",
+        "local": "Sat 2026-05-02 00:30:00 UTC",
+        "marks": ["slot 2026-05-01 23:45:00"],
+    }
+
+
+def test_a_schedule_that_ends_has_fewer_and_a_continuous_one_only_the_first() -> None:
+    assert len(preview(trigger(schedule_year="2026,2028"), utc(2025, 1, 1), 9)) == 2
+    assert preview(trigger(), utc(2026, 5, 1), 9) == []
+    assert len(preview(trigger(schedule_interval="continuous"), utc(2026, 5, 1), 9)) == 1
