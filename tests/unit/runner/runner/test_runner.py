@@ -30,7 +30,7 @@ def test_a_job_without_schedule_runs_once_and_not_again(host: Any) -> None:
     host.declare("other", "true")
     host.runs("other")
     assert len(host.store.history("once", 9)) == 1
-    assert not list(host.paths.runs.iterdir())
+    host.until(lambda: not list(host.paths.runs.iterdir()))
 
 
 def test_a_changed_schedule_runs_a_finished_job_again_but_changed_actions_do_not(host: Any) -> None:
@@ -352,7 +352,7 @@ def test_a_crash_between_record_and_state_gives_one_result(
     host.start()
     host.settled("j")
     assert len(host.store.history("j", 9)) == 1
-    assert not list(host.paths.runs.iterdir())
+    host.until(lambda: not list(host.paths.runs.iterdir()))
 
 
 def test_a_run_without_a_trace_is_recorded_as_failed(host: Any) -> None:
@@ -370,7 +370,7 @@ def test_a_run_without_a_trace_is_recorded_as_failed(host: Any) -> None:
     assert (run["run_id"], run["result"]) == ("gone", "fail")
     assert "died" in run["reason"]
     host.settled("j", "scheduled")
-    assert not list(host.paths.runs.iterdir())
+    host.until(lambda: not list(host.paths.runs.iterdir()))
 
 
 def test_a_clock_that_is_set_back_repeats_nothing(

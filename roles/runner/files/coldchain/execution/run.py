@@ -8,19 +8,19 @@ import contextlib
 import json
 import os
 import random
-import secrets
 import shutil
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import coldchain
-from coldchain.agent import command
-from coldchain.errors import ColdchainError
+from coldchain.agent.command import Command, command
+from coldchain.errors import CannotWrite, ColdchainError
 from coldchain.execution import log as runlog
 from coldchain.execution import plan
 from coldchain.execution.process import Process, exit_code
@@ -93,7 +93,7 @@ class JobRun:
         now = time.time()
         stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         record = {
-            "run_id": f"{stamp}-{secrets.token_hex(4)}",
+            "run_id": f"{stamp}-{os.urandom(4).hex()}",
             "job_id": job_id,
             "cause": cause.kind,
             "scheduled_for": cause.scheduled_for,
@@ -113,8 +113,6 @@ class JobRun:
         return run
 
     def _cannot_write(self, error: OSError) -> ColdchainError:
-        from coldchain.errors import CannotWrite
-
         return CannotWrite(
             f"{error.filename}: cannot be written: {error.strerror}", "make room for the run"
         )
@@ -255,12 +253,12 @@ class JobRun:
                 f"# {iso(datetime.now(timezone.utc))} action {step.index + 1} of"
                 f" {len(self.specs)} ({spec.name}), attempt {step.attempt}",
             )
-            argv = self._argv(spec, directory)
+            wanted = self._command(spec, directory)
             self.process = Process.start(
                 directory,
-                argv,
-                environment=self._environment(spec, step),
-                working_directory=spec.action.get("working_directory"),
+                wanted.argv,
+                environment=self._environment(wanted.environment, step),
+                working_directory=wanted.working_directory,
                 log=self.log,
             )
         except (ColdchainError, OSError) as error:
@@ -269,19 +267,18 @@ class JobRun:
             return
         self._watch(step.index, 0.0)
 
-    def _argv(self, spec: plan.ActionSpec, directory: Path) -> list[str]:
+    def _command(self, spec: plan.ActionSpec, directory: Path) -> Command:
         if spec.name == "exec":
             if not self.settings.allow_exec:
                 raise ColdchainError("exec actions are switched off on this host (allow_exec)")
-            return command.argv(spec.action)
+            return command(spec.action)
         config = self.directory / f"{directory.name}.json"
         write_atomically(config, json.dumps({"freezer_action": spec.action}).encode("ascii"))
         package = Path(coldchain.__file__).resolve().parents[1]
         argv = [sys.executable, "-I", "-c", _AGENT, os.fspath(package)]
         if self.paths.home is not None:
             argv += ["--home", os.fspath(self.paths.home)]
-        return [
-            *argv,
+        argv += [
             "agent",
             "--config",
             os.fspath(config),
@@ -290,12 +287,13 @@ class JobRun:
             "--progress",
             os.fspath(directory / "progress.json"),
         ]
+        return Command(tuple(argv), {}, None)
 
-    def _environment(self, spec: plan.ActionSpec, step: plan.Begin) -> dict[str, str]:
+    def _environment(self, own: Mapping[str, str], step: plan.Begin) -> dict[str, str]:
         environment = {
             key: value for key, value in os.environ.items() if key not in _SERVICE_VARIABLES
         }
-        environment.update({str(k): str(v) for k, v in spec.action.get("environment", {}).items()})
+        environment.update(own)
         environment.update(
             COLDCHAIN_JOB_ID=self.job_id,
             COLDCHAIN_RUN_ID=self.run_id,

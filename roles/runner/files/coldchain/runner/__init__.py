@@ -7,7 +7,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import selectors
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -96,6 +95,8 @@ def _run_declared(paths: Paths, settings: Settings, job_id: str, output: Output)
 def _run_document(
     paths: Paths, settings: Settings, document: dict[str, Any], output: Output
 ) -> Run:
+    import tempfile  # only here: the daemon does without
+
     with tempfile.TemporaryDirectory(prefix="coldchain-run-") as scratch:
         place = dataclasses.replace(paths, lib=Path(scratch, "lib"), log=Path(scratch, "log"))
         for directory in (place.lib, place.log, place.runs):

@@ -137,7 +137,9 @@ class Runner:
         state = self.jobs.states.get(job_id)
         if state is not None and state.run_id != run.run_id:
             # The run was made, but its state not committed: it began all the same.
-            queue = state.queue[1:] if state.queue else []
+            slot = run.record["scheduled_for"]
+            queue = [entry for entry in state.queue if iso(from_epoch(entry["slot"])) != slot]
+            self.jobs.taken_up[job_id] = slot
             self.jobs.change(
                 job_id,
                 status=lifecycle.RUNNING,
@@ -166,6 +168,7 @@ class Runner:
             "runner ready: %d jobs, %d runs in progress", len(self.jobs.states), len(self.runs)
         )
         period, sign_at = watchdog_period(), 0.0
+        self.tick()
         while self._exit_code is None:
             for key, _ in self._selector.select(self._timeout()):
                 if key.fileobj is self._wake:

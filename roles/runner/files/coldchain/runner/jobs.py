@@ -8,9 +8,7 @@ No processes and no waiting here: the loop (daemon.py) asks what is due and tell
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
-import json
 import logging
 import time
 from collections.abc import Iterable
@@ -32,13 +30,6 @@ _WAITING_PLACE = "waiting for a free place: {0} jobs are running (concurrent_job
 log = logging.getLogger(__name__)
 
 
-def schedule_digest(schedule: dict[str, Any]) -> str:
-    """Two schedules with one digest fire alike."""
-    relevant = {key: value for key, value in schedule.items() if key != "status"}
-    text = json.dumps(relevant, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 class Jobs:
     """All jobs of the host.  ``dirty`` holds the ids whose state is not committed yet."""
 
@@ -49,6 +40,7 @@ class Jobs:
         self.dirty: set[str] = set()
         self.done_events: list[str] = []
         self.waiting: dict[str, int] = {}  # jobs with a queue -> their priority
+        self.taken_up: dict[str, str] = {}  # jobs whose run was found on disk -> its slot
         self._triggers: dict[str, calendar.Trigger] = {}
         self._unusable: dict[str, int] = {}  # jobs whose schedule cannot be used -> revision
         self._arm_jobs = arm
@@ -100,12 +92,11 @@ class Jobs:
 
     def _declared(self, record: JobRecord, *, new: bool) -> None:
         job_id, state = record.job_id, self.states[record.job_id]
-        digest = schedule_digest(record.schedule)
         was_stopped = state.status == lifecycle.STOP
         fields: dict[str, Any] = {"revision": record.revision}
-        rescheduled = digest != state.armed
+        rescheduled = record.anchor != state.armed  # it moves with the schedule, and only with it
         if rescheduled:
-            fields.update(armed=digest, considered=None)
+            fields.update(armed=record.anchor, considered=None)
         self.change(job_id, **fields)
         if new:
             self._arm(record)
@@ -206,6 +197,8 @@ class Jobs:
             for reason, group in itertools.groupby(found.skipped, key=lambda item: item[1]):
                 self._skip(job_id, [item.slot.timestamp() for item, _ in group], reason)
             for occurrence in found.run:
+                if self._already_begun(job_id, occurrence):
+                    continue
                 late = now - occurrence.at.timestamp() > ON_TIME and trigger.kind != "once"
                 self._enqueue(
                     job_id, occurrence, "catch-up" if late else "schedule", busy_skips=not late
@@ -215,6 +208,10 @@ class Jobs:
             self.change(job_id, considered=now)
         self._set_clock(job_id)
         self._settle(job_id)
+
+    def _already_begun(self, job_id: str, occurrence: calendar.Occurrence) -> bool:
+        """After a crash: the slot's run is on disk, although the state did not say so yet."""
+        return self.taken_up.get(job_id) == iso(occurrence.slot)
 
     def _settle(self, job_id: str) -> None:
         """A scheduled job that will never run again is a stopped one."""

@@ -78,7 +78,7 @@ class State:
 
     time_started, time_ended: POSIX seconds of the last run; next_run: ISO instant in UTC;
     reason: why the job is in this state, for people; considered: POSIX seconds up to which every
-    slot of the schedule is accounted for; armed: digest of the armed schedule; queue: slots
+    slot of the schedule is accounted for; armed: the anchor of the armed schedule; queue: slots
     that wait for their run; skipped: slots in a row that were passed over, not yet in the history.
     """
 
@@ -93,7 +93,7 @@ class State:
     reason: str = ""
     considered: float | None = None
     revision: int = 0
-    armed: str = ""
+    armed: float | None = None
     queue: list[dict[str, Any]] = field(default_factory=list)
     skipped: dict[str, Any] | None = None
 

@@ -13,7 +13,6 @@ import fcntl
 import os
 import socket
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -109,7 +108,7 @@ class Store:
 
     def add_event(self, job_id: str, event: str, by: str) -> Event:
         """Leave a request for the runner, durably."""
-        request = Event(uuid.uuid4().hex, job_id, event, time.time(), by)
+        request = Event(os.urandom(16).hex(), job_id, event, time.time(), by)
         row = dataclasses.asdict(request)
         del row["id"]
         with _storage(self._events).transaction():

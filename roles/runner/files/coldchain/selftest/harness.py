@@ -1,0 +1,179 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rounds of work and SIGKILL, with the oracle after each."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import coldchain
+from coldchain.errors import ColdchainError
+from coldchain.paths import Paths
+from coldchain.selftest import oracle
+from coldchain.selftest.worker import JOBS, TICKING, document
+from coldchain.store import Change, Store
+
+ALL = (*JOBS, *TICKING)
+_BOOT = "import sys; sys.path[:0] = sys.argv.pop(1).split(':'); "
+_SERVE = _BOOT + "from coldchain.cli import main; main()"
+_WORK = _BOOT + "from coldchain.selftest.worker import main; main(*sys.argv[1:])"
+QUIET = 30.0
+"""Seconds that the runner gets at the end to act on everything."""
+
+
+@dataclass
+class Outcome:
+    """What was done and what did not hold."""
+
+    directory: str
+    seed: int
+    rounds: int = 0
+    kills: int = 0
+    declarations: int = 0
+    events: int = 0
+    runs: int = 0
+    violations: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass
+class _Promises:
+    serials: dict[str, set[int]]
+    events: set[str] = field(default_factory=set)
+
+
+def torture(
+    home: Path,
+    rounds: int,
+    seed: int,
+    progress: Callable[[Outcome], None] = lambda outcome: None,
+    prefix: tuple[str, ...] = (),
+) -> Outcome:
+    """Torture an installation in *home* (made new) for *rounds* rounds.
+
+    prefix: words put before the runner's command line, for tools that inject faults.  The same
+    seed makes the same decisions; when a signal arrives is up to the machine all the same.
+    """
+    chance = random.Random(seed)
+    paths = Paths.under(home)
+    outcome = Outcome(str(home), seed)
+    store = Store.open(paths, create=True)
+    store.apply([Change(job_id, document(job_id, 0)) for job_id in ALL])
+    promises = _Promises({job_id: {0} for job_id in ALL})
+    runner = _start_runner(home, prefix)
+    try:
+        for number in range(1, rounds + 1):
+            if runner.poll() is not None:
+                runner = _start_runner(home, prefix)
+            worker = _start("worker", home, _WORK, str(home), str(number))
+            time.sleep(chance.uniform(0.02, 0.35))
+            victims = chance.choice(([worker], [runner, worker], [worker, runner]))
+            for victim in victims:
+                victim.kill()
+                outcome.kills += 1
+            if worker.poll() is None:
+                worker.kill()
+            _hear(worker, promises, outcome)
+            outcome.violations += _check(store, promises)
+            outcome.rounds = number
+            progress(outcome)
+            if outcome.violations:
+                break
+        if not outcome.violations:
+            _settle(home, store, promises, outcome)
+    finally:
+        runner.kill()
+        runner.wait()
+    outcome.runs = sum(len(store.history(job_id, 1_000_000)) for job_id in ALL)
+    store.close()
+    return outcome
+
+
+def _start_runner(home: Path, prefix: tuple[str, ...]) -> subprocess.Popen[bytes]:
+    return _start("runner", home, _SERVE, "--home", str(home), "serve", prefix=prefix)
+
+
+def _start(
+    name: str, home: Path, program: str, *arguments: str, prefix: tuple[str, ...] = ()
+) -> subprocess.Popen[bytes]:
+    """Under -I nothing but our own path is trusted, as in the installed launcher."""
+    path = ":".join(dict.fromkeys([str(Path(coldchain.__file__).parents[1]), *_libraries()]))
+    with (home / f"{name}.log").open("ab") as log:
+        return subprocess.Popen(
+            [*prefix, sys.executable, "-I", "-c", program, path, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if name == "worker" else log,
+            stderr=log,
+        )
+
+
+def _libraries() -> list[str]:
+    import tinydb
+
+    return [str(Path(tinydb.__file__).parents[1])]
+
+
+def _hear(worker: subprocess.Popen[bytes], promises: _Promises, outcome: Outcome) -> None:
+    """Take in what a killed worker had said; its last declaration may or may not have happened."""
+    assert worker.stdout is not None
+    for raw in worker.stdout.read().splitlines():
+        with contextlib.suppress(ValueError):  # the line in which it was killed
+            line = json.loads(raw)
+            if line.get("intent") == "declare":
+                promises.serials[line["job_id"]].add(line["serial"])
+            elif line.get("done") == "declare":
+                promises.serials[line["job_id"]] = {line["serial"]}
+                outcome.declarations += 1
+            elif line.get("done") == "event":
+                promises.events.add(line["event_id"])
+                outcome.events += 1
+    worker.stdout.close()
+    worker.wait()
+
+
+def _check(store: Store, promises: _Promises) -> list[str]:
+    try:
+        return [
+            *oracle.declarations(store, promises.serials),
+            *oracle.events(store, promises.events),
+            *oracle.one_result(store, ALL),
+            *oracle.records_readable(store, ALL),
+        ]
+    except ColdchainError as error:
+        return [error.message]
+
+
+def _settle(home: Path, store: Store, promises: _Promises, outcome: Outcome) -> None:
+    """A last runner, left alone: everything promised must have happened in the end."""
+    runner = _start_runner(home, ())
+    deadline = time.monotonic() + QUIET
+    try:
+        while time.monotonic() < deadline:
+            time.sleep(0.2)
+            busy = [s for s in store.states().values() if s.queue or s.status == "running"]
+            if not store.pending_events() and len(busy) <= len(TICKING):
+                break
+        else:
+            outcome.violations.append(f"events were not acted on within {QUIET:.0f} s")
+        runner.terminate()
+        runner.wait(QUIET)
+        outcome.violations += _check(store, promises)
+        outcome.violations += oracle.slots(store, TICKING)
+        left = [entry.name for entry in os.scandir(store.paths.runs)]
+        if left:
+            outcome.violations.append(f"runs left without a result: {left}")
+    finally:
+        runner.kill()
+        runner.wait()

@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must hold after any crash; each violation is a sentence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from coldchain.store import Store
+
+SLOT = 1.0
+"""Seconds between the slots of a ticking job."""
+
+
+def declarations(store: Store, promised: Mapping[str, set[int]]) -> list[str]:
+    """Every job holds its last acknowledged declaration or one that was asked for after it."""
+    found = {job_id: record.document["description"] for job_id, record in store.jobs().items()}
+    return [
+        f"job {job_id}: {found.get(job_id, 'is gone')}, acknowledged was one of {sorted(serials)}"
+        for job_id, serials in promised.items()
+        if found.get(job_id) not in {f"serial {serial}" for serial in serials}
+    ]
+
+
+def events(store: Store, promised: Iterable[str]) -> list[str]:
+    """Every acknowledged event is still there or was acted on."""
+    pending = {event.id for event in store.pending_events()}
+    return [
+        f"event {event_id}: neither pending nor acted on"
+        for event_id in promised
+        if event_id not in pending and not store.event_done(event_id)
+    ]
+
+
+def one_result(store: Store, job_ids: Iterable[str]) -> list[str]:
+    """No run has two results, and no slot two runs."""
+    faults = []
+    for job_id in job_ids:
+        runs = store.history(job_id, 1_000_000)
+        twice = [key for key, n in Counter(run["run_id"] for run in runs).items() if n > 1]
+        slots = Counter(
+            run["scheduled_for"] for run in runs if run["cause"] in ("schedule", "catch-up")
+        )
+        faults += [f"job {job_id}: run {key} has two results" for key in twice]
+        faults += [f"job {job_id}: slot {key} ran twice" for key, n in slots.items() if n > 1]
+    return faults
+
+
+def slots(store: Store, job_ids: Iterable[str]) -> list[str]:
+    """Every slot of a ticking job up to the last look ended in a run or in a skip on record."""
+    faults = []
+    for job_id in job_ids:
+        state, record = store.state(job_id), store.job(job_id)
+        if state is None or record is None or state.considered is None:
+            faults.append(f"job {job_id}: the runner does not know it")
+            continue
+        covered: list[tuple[float, float]] = []
+        for run in store.history(job_id, 1_000_000):
+            covered.append((_posix(run["scheduled_for"]),) * 2)
+        for group in store.skipped(job_id, 1_000_000):
+            covered.append((_posix(group["scheduled_for"]), _posix(group["last"])))
+        if state.skipped is not None:
+            covered.append((_posix(state.skipped["scheduled_for"]), _posix(state.skipped["last"])))
+        covered += [(entry["slot"], entry["slot"]) for entry in state.queue]
+        open_since = int(record.anchor) + SLOT
+        for first, last in sorted(covered):
+            if first > open_since + SLOT / 2:
+                break
+            open_since = max(open_since, last + SLOT)
+        if open_since <= state.considered - 2 * SLOT:
+            faults.append(f"job {job_id}: the slot at {open_since:.0f} has no record")
+    return faults
+
+
+def records_readable(store: Store, job_ids: Iterable[str]) -> list[str]:
+    """Every recorded run is whole."""
+    wanted: set[Any] = {"run_id", "job_id", "result", "time_started", "time_ended", "actions"}
+    return [
+        f"job {job_id}: run {run.get('run_id')} lacks {sorted(wanted - run.keys())}"
+        for job_id in job_ids
+        for run in store.history(job_id, 1_000_000)
+        if not wanted <= run.keys() or run["result"] not in ("success", "fail", "aborted")
+    ]
+
+
+def _posix(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
