@@ -108,7 +108,9 @@ def _problems(found: Iterable[ValidationError], bad: set[Place]) -> Iterator[Pro
             for key in [key for key in wanted if key not in value]:
                 if (*place, key) not in missing:
                     missing.add((*place, key))
-                    yield Problem(json_path((*place, key)), "is missing", _REQUIRED.get(key, f'add "{key}"'))
+                    yield Problem(
+                        json_path((*place, key)), "is missing", _REQUIRED.get(key, f'add "{key}"')
+                    )
         else:
             bad.add(place)
             yield _wrong_value(place, value, str(error.validator), wanted)
