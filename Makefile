@@ -67,7 +67,7 @@ pythons:
 # --- what a person wants to see
 
 demo: install ## backup, change, destroy, restore, compare: on this machine, without root
-	ansible-playbook coldchain.freezer.demo -e demo_directory=$(CURDIR)/build/demo
+	ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ansible-playbook coldchain.freezer.demo -e demo_directory=$(CURDIR)/build/demo
 
 test: ## all checks and tests, the fast ones first
 	@rm -rf build/results

@@ -1,0 +1,35 @@
+#!/bin/bash
+# SPDX-FileCopyrightText: 2026 coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# molecule.sh: the molecule scenario on hosts that it boots and removes again; the collection is the
+# installed artifact.  Needs root on Debian or Ubuntu, and says so where it is not.
+set -euo pipefail
+if [ "$(id -u)" != 0 ] || [ ! -x /usr/bin/apt-get ]; then
+  exec python tools/check.py --skip molecule "needs root on Debian, for podman and mmdebstrap"
+fi
+missing=()
+for package in podman runc netavark mmdebstrap iproute2 openssh-client; do
+  dpkg -s "$package" > /dev/null 2>&1 || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  apt-get -qq update
+  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+    "${missing[@]}" > /dev/null
+fi
+
+export BED=$PWD/tests/bed/bed.sh BED_DIR=$PWD/build/bed
+trap '"$BED" down' EXIT
+"$BED" up bookworm:bookworm trixie:trixie
+
+# The next release: the same collection with one more line in the runner.
+export NEXT_COLLECTIONS=$PWD/build/next
+rm -rf "$NEXT_COLLECTIONS"
+cp -r build/collections "$NEXT_COLLECTIONS"
+files=$NEXT_COLLECTIONS/ansible_collections/coldchain/freezer/roles/runner/files
+echo '# the next release' >> "$files/coldchain/__init__.py"
+python "$files/build_bundle.py" --wheels build/cache/wheels > /dev/null
+
+export MOLECULE_EPHEMERAL_DIRECTORY=$PWD/build/molecule
+root=$PWD
+cd extensions
+python "$root/tools/check.py" molecule molecule test --scenario-name default
