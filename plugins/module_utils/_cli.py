@@ -38,17 +38,23 @@ MEANINGS = {
 class CliError(Exception):
     """The command refused or failed.
 
-    code: its exit code (negative for a signal); errors: ``[{"index", "job_id", "path", "message", "hint"}]`` when the
-    data was at fault; message: for people, with the remedy in it.
+    message: for people, with the remedy in it; code: its exit code (negative for a signal); answer: what it has said in
+    JSON all the same, {} when nothing.
     """
 
     def __init__(
-        self, message: str, code: int = 70, errors: t.Sequence[dict[str, t.Any]] = ()
+        self, message: str, code: int = 70, answer: dict[str, t.Any] | None = None
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
-        self.errors = list(errors)
+        self.answer = answer or {}
+
+    @property
+    def errors(self) -> list[dict[str, t.Any]]:
+        """What is wrong with the data: ``[{"index", "job_id", "path", "message", "hint"}]``."""
+        refusal = self.answer.get("error")
+        return list(refusal.get("errors") or ()) if isinstance(refusal, dict) else []
 
 
 class RunnerMissing(CliError):
@@ -80,11 +86,9 @@ class Coldchain:
         refusal = answer.get("error") if answer else None
         if isinstance(refusal, dict) and refusal.get("message"):
             message = _sentence(refusal["message"], refusal.get("hint"))
-            errors = refusal.get("errors") or ()
         else:
             message = self._unexplained(arguments, code, out, err)
-            errors = ()
-        raise CliError(message + self._version_note(), code, errors)
+        raise CliError(message + self._version_note(), code, answer)
 
     def _run(self, *arguments: str, data: object = None) -> tuple[int, str, str]:
         if not os.path.exists(self.command):

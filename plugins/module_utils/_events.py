@@ -18,6 +18,9 @@ from ansible_collections.coldchain.freezer.plugins.module_utils._cli import (
 
 LAST_LINES = 20
 
+# (event, status) that changes nothing. An event that the job's own "event" names already waits for its turn.
+WITHOUT_EFFECT = {("start", "running"), ("stop", "stop"), ("abort", "stop")}
+
 
 def run_event(module: AnsibleModule) -> t.NoReturn:
     """Send the event of the module's parameters (in check mode: predict it), and end the module."""
@@ -44,7 +47,7 @@ def run_event(module: AnsibleModule) -> t.NoReturn:
             changed=would_change(event, None), job_id=job_id, event=event, run=None, job=None
         )
     except CliError as error:
-        if error.code == 1:
+        if error.answer.get("run"):
             fail_with_run(module, client, error)
         module.fail_json(msg=error.message)
     run = answer.get("run")
@@ -70,26 +73,28 @@ def would_change(event: str, job: t.Mapping[str, t.Any] | None) -> bool:
     """What the event would do to a job in this state."""
     if job is None:
         return event != "remove"
-    status = job["status"]
-    return {
-        "start": status not in ("running", "aborting"),
-        "stop": status not in ("stop", "removed"),
-        "abort": status == "running",
-        "remove": status != "removed",
-    }[event]
+    if (event, job["status"]) == ("abort", "aborting"):
+        return True  # the second time it is KILL
+    return job["event"] != event and (event, job["status"]) not in WITHOUT_EFFECT
 
 
 def fail_with_run(module: AnsibleModule, client: Coldchain, error: CliError) -> t.NoReturn:
-    """The run has failed: its record and the end of its log belong into the task's result, before anybody has to look."""
-    job_id = module.params["job_id"]
-    run = (current(client, job_id) or {}).get("last_run") or {}
-    log = client.call("log", job_id, *([run["run_id"]] if run.get("run_id") else []))
-    lines = log["text"].splitlines()[-LAST_LINES:]
+    """The run has failed: its record and the end of its log belong into the result, before anybody has to look."""
+    run = error.answer["run"]
+    message, lines = [error.message], []
+    try:
+        log = client.call("log", run["job_id"], run["run_id"])
+    except CliError as unread:
+        message.append(unread.message)
+    else:
+        lines = log["text"].splitlines()[-LAST_LINES:]
+        message.append("The end of {}:".format(log["path"]))
     module.fail_json(
-        msg="\n".join([error.message, "The last lines of {}:".format(log["path"]), *lines]),
-        changed=True,
-        job_id=job_id,
+        msg="\n".join(message + lines),
+        changed=error.answer["changed"],
+        job_id=module.params["job_id"],
         event=module.params["event"],
+        job=error.answer.get("job"),
         run=run,
         log=lines,
     )

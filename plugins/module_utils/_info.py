@@ -28,8 +28,9 @@ def run_job_info(module: AnsibleModule) -> t.NoReturn:
         arguments.append("--documents")
     if params["history"]:
         arguments += ["--history", str(params["history"])]
-    answer = ask(module, arguments, {"jobs": [], "unknown": names})
-    module.exit_json(changed=False, jobs=answer["jobs"], unknown=answer.get("unknown") or [])
+    answer = ask(module, arguments, {"jobs": [], "unknown": names, "runner_alive": False})
+    results = {name: answer[name] for name in ("jobs", "unknown", "runner_alive")}
+    module.exit_json(changed=False, **results)
 
 
 def run_backup_info(module: AnsibleModule) -> t.NoReturn:

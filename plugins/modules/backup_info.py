@@ -71,9 +71,9 @@ backups:
       type: str
       sample: pg
     chain:
-      description: The chain of a full backup and its increments that it belongs to, as the time of the full one.
-      type: str
-      sample: "1763951400"
+      description: The chain of a full backup and its increments that it belongs to, as the time of the full one in seconds since 1970.
+      type: int
+      sample: 1795487400
     level:
       description: Level in the chain; V(0) is a full backup.
       type: int
@@ -82,6 +82,10 @@ backups:
       description: When it was made, in UTC.
       type: str
       sample: "2026-11-24T02:30:00+00:00"
+    time_stamp:
+      description: The same in seconds since 1970, as it stands in the backup's name.
+      type: int
+      sample: 1795487400
     size:
       description: Bytes that it takes in the container.
       type: int
@@ -102,6 +106,9 @@ backups:
       description: Whether a password is needed to restore it.
       type: bool
       sample: false
+    encrypt_scheme:
+      description: How it is encrypted; V(null) when it is not.
+      type: str
     restorable:
       description: Whether it and everything that it builds on is there.
       type: bool

@@ -27,7 +27,7 @@ options:
     description:
       - V(start) runs the job now. Its schedule stays as it is. A stopped job is scheduled again as well. A running job goes on, and nothing changes.
       - V(stop) lets a run in progress come to its end and starts no further one until the job is started again.
-      - V(abort) ends a run in progress. Its schedule stays as it is.
+      - V(abort) is V(stop) that also ends a run in progress. A second one ends it by force.
       - V(remove) takes the job out of the declarations, after a run in progress has ended. Its history and its backups are kept.
     type: str
     choices: [start, stop, abort, remove]
@@ -103,17 +103,20 @@ run:
   returned: success, or when the run has failed
   type: dict
   sample:
-    run_id: 20261124T013000Z-1
+    run_id: 20261124T013000Z-b8ae392e
     job_id: db-nightly
     cause: event
+    scheduled_for: "2026-11-24T01:30:00+00:00"
+    time_started: 1795483800.015
+    time_ended: 1795483804.402
     result: success
-    time_started: "2026-11-24T01:30:00+00:00"
-    time_ended: "2026-11-24T01:30:04+00:00"
     actions:
       - action: backup
         result: success
         attempts: 1
         exit_code: 0
+        duration: 4.3
+    log: /var/log/coldchain/db-nightly/20261124T013000Z-b8ae392e.log
 log:
   description: The last lines of the run's log.
   returned: when the run has failed

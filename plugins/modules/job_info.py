@@ -91,16 +91,37 @@ jobs:
       description: When the job runs next, in UTC; V(null) when it does not.
       type: str
       sample: "2026-11-25T02:30:00+00:00"
+    reason:
+      description: Why the job is in this status, where that is worth saying.
+      type: str
+      sample: ""
+    time_started:
+      description: When the newest run started, in seconds since 1970; V(null) when there was none.
+      type: float
+      sample: 1795507017.484
+    time_ended:
+      description: When it ended; V(null) when it has not.
+      type: float
+      sample: 1795507021.002
     last_run:
-      description: The record of the last run; V(null) when there was none.
+      description: The record of the last finished run; V(null) when there was none.
       type: dict
       sample:
-        run_id: 20261124T023000Z-1
+        run_id: 20261124T023000Z-b8ae392e
         job_id: db-nightly
         cause: schedule
+        scheduled_for: "2026-11-24T02:30:00+00:00"
+        time_started: 1795487400.015
+        time_ended: 1795487404.402
         result: success
-        time_started: "2026-11-24T02:30:00+00:00"
-        time_ended: "2026-11-24T02:30:04+00:00"
+        actions:
+          - action: backup
+            result: success
+            attempts: 1
+            exit_code: 0
+            message: "level 2 of pg: 412 files, 1.1 MB read, 18 KB stored in 4.3 s"
+            duration: 4.3
+        log: /var/log/coldchain/db-nightly/20261124T023000Z-b8ae392e.log
     document:
       description: The job document in canonical form.
       returned: when O(documents=true)
@@ -116,6 +137,11 @@ unknown:
   type: list
   elements: str
   sample: []
+runner_alive:
+  description: Whether the runner is at work. Nothing will start when it is not.
+  returned: success
+  type: bool
+  sample: true
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -139,11 +139,11 @@ errors:
     message:
       description: What is wrong.
       type: str
-      sample: 99 is not in 0-59
+      sample: "'99' is out of range"
     hint:
       description: What to write instead; empty when there is nothing to add.
       type: str
-      sample: ""
+      sample: "allowed: 0-59"
 """
 
 from ansible_collections.coldchain.freezer.plugins.module_utils._arguments import (

@@ -47,6 +47,15 @@ def test_one_version():
     assert GALAXY["version"] == _cli.VERSION
 
 
+def test_the_units_of_ansible_test_get_what_the_bundle_ships():
+    def wanted(path):
+        lines = (ROOT / path).read_text().splitlines()
+        return [line for line in lines if line and not line.startswith("#")]
+
+    bundle = wanted("roles/runner/files/bundle-requirements.in")
+    assert wanted("tests/unit/requirements.txt") == bundle
+
+
 def test_the_action_group_is_all_modules():
     assert RUNTIME["action_groups"] == {"coldchain": MODULES}
     attributes = yaml.safe_load(_attributes.ModuleDocFragment.DOCUMENTATION)["attributes"]

@@ -64,23 +64,35 @@ def test_waiting_returns_the_run(run, host):
     assert result["run"] == RUN
 
 
-def test_a_failed_run_shows_its_record_and_the_end_of_its_log(run, host):
+def fails(host):
+    """The command's answer when the run has failed: everything, and the error."""
     failed = dict(RUN, result="fail")
-    host.answers("list", data={"jobs": [listed("scheduled", last_run=failed)]})
-    host.refuses("event", code=1, message="job db failed: action 1 (backup): /srv does not exist")
+    job = listed("scheduled", last_run=failed)
+    error = {"code": 1, "message": "job db: fail: /srv is missing", "hint": "", "errors": []}
+    answer = {"job_id": "db", "event": "start", "changed": True, "run": failed, "job": job}
+    host.answers("list", data={"jobs": [listed("scheduled")]})
+    host.answers("event", code=1, data=dict(answer, error=error))
+    return failed
+
+
+def test_a_failed_run_shows_its_record_and_the_end_of_its_log(run, host):
+    failed = fails(host)
     text = "".join(f"line {number}\n" for number in range(50))
-    host.answers(
-        "log", data={"job_id": "db", "run_id": "r1", "path": "/log/db/r1.log", "text": text}
-    )
+    host.answers("log", data={"job_id": "db", "run_id": "r1", "path": "/db/r1.log", "text": text})
     result = event(run, host, "start", wait=True)
     assert (result["failed"], result["changed"], result["run"]) == (True, True, failed)
     assert result["log"] == [f"line {number}" for number in range(30, 50)]
-    assert result["msg"].splitlines()[:2] == [
-        "job db failed: action 1 (backup): /srv does not exist",
-        "The last lines of /log/db/r1.log:",
-    ]
-    assert result["msg"].endswith("line 49")
+    lines = ["job db: fail: /srv is missing", "The end of /db/r1.log:", *result["log"]]
+    assert result["msg"].splitlines() == lines
     assert host.calls[-1][0] == ["--json", "log", "db", "r1"]
+
+
+def test_a_failed_run_is_told_even_when_its_log_is_gone(run, host):
+    failed = fails(host)
+    host.refuses("log", code=65, message="job db has no log of a run 'r1'")
+    result = event(run, host, "start", wait=True)
+    assert (result["run"], result["log"]) == (failed, [])
+    assert result["msg"] == "job db: fail: /srv is missing\njob db has no log of a run 'r1'"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +127,9 @@ def test_an_unknown_job_is_refused_by_the_command(run, host):
         ("stop", "running", True),
         ("stop", "stop", False),
         ("abort", "running", True),
-        ("abort", "scheduled", False),
+        ("abort", "scheduled", True),
+        ("abort", "aborting", True),
+        ("abort", "stop", False),
         ("remove", "stop", True),
     ],
 )
@@ -123,6 +137,12 @@ def test_check_mode_predicts_and_sends_nothing(run, host, name, status, changed)
     host.answers("list", data={"jobs": [listed(status)]})
     assert event(run, host, name, check=True)["changed"] is changed
     assert [call[0][1] for call in host.calls] == ["list"]
+
+
+def test_check_mode_knows_a_request_that_the_runner_has_not_come_to(run, host):
+    host.answers("list", data={"jobs": [listed("scheduled", event="stop")]})
+    assert event(run, host, "stop", check=True)["changed"] is False
+    assert event(run, host, "start", check=True)["changed"] is True
 
 
 def test_check_mode_expects_an_undeclared_job_to_be_declared_by_then(run, host):

@@ -32,14 +32,16 @@ JOB = {
 )
 @pytest.mark.parametrize("check", [False, True])
 def test_every_option_has_its_argument(run, host, options, arguments, check):
-    host.answers("list", data={"jobs": [JOB]})
+    host.answers("list", data={"jobs": [JOB], "unknown": [], "runner_alive": True})
     result = run(job_info, check=check, home=host.home, **options)
     assert host.calls == [[["--json", *arguments], None]]
     assert (result["changed"], result["jobs"], result["unknown"]) == (False, [JOB], [])
+    assert result["runner_alive"] is True
+    assert result["runner_alive"] is True
 
 
 def test_an_unknown_job_is_an_answer(run, host):
-    host.answers("list", data={"jobs": [], "unknown": ["nope"]})
+    host.answers("list", data={"jobs": [], "unknown": ["nope"], "runner_alive": True})
     result = run(job_info, home=host.home, job_id=["nope"])
     assert (result["failed"], result["jobs"], result["unknown"]) == (False, [], ["nope"])
 

@@ -1,0 +1,280 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules with the command itself: what one side says, the other one understands."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.coldchain.freezer.plugins.modules import (
+    backup_info,
+    job,
+    job_event,
+    job_info,
+    jobs,
+)
+
+RUNNER = Path(__file__).resolve().parents[3] / "roles" / "runner" / "files"
+LAUNCHER = """#!{python} -I
+import sys
+sys.path.insert(0, {runner!r})
+from coldchain.cli import main
+main(default_home={home!r})
+"""
+PATIENCE = 60  # seconds until a runner that does not come up is given up
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A single-directory installation of the checkout's own runner."""
+    place = tmp_path / "home"
+    for name in ("bin", "etc", "lib"):
+        (place / name).mkdir(parents=True, mode=0o700)
+    text = LAUNCHER.format(python=sys.executable, runner=str(RUNNER), home=str(place))
+    (place / "bin" / "coldchain").write_text(text)
+    (place / "bin" / "coldchain").chmod(0o755)
+    return place
+
+
+@pytest.fixture
+def runner(home):
+    """The runner of the installation, at work."""
+    process = subprocess.Popen([str(home / "bin" / "coldchain"), "serve"])
+    deadline = time.monotonic() + PATIENCE
+    while not ask(home, "list")["runner_alive"]:
+        assert process.poll() is None, "the runner has ended"
+        assert time.monotonic() < deadline, "the runner does not come up"
+        time.sleep(0.05)
+    yield process
+    process.terminate()
+    process.wait(PATIENCE)
+
+
+def ask(home, *arguments):
+    command = [str(home / "bin" / "coldchain"), "--json", *arguments]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+
+def files(place):
+    """Every file with its content and time: what a run that writes nothing leaves alone."""
+    return {
+        path: (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(place.rglob("*"))
+        if path.is_file()
+    }
+
+
+def nightly(job_id="nightly", hour="3", **more):
+    action = {"action": "backup", "path_to_backup": "/etc", "backup_name": "etc", "container": "c"}
+    document = {
+        "job_id": job_id,
+        "job_actions": [{"freezer_action": action}],
+        "job_schedule": {"schedule_hour": hour, "schedule_timezone": "Europe/Berlin"},
+    }
+    return dict(document, **more)
+
+
+def exec_job(job_id, *command, **schedule):
+    action = {"action": "exec", "command": list(command)}
+    job_actions = [{"freezer_action": action}]
+    schedule = schedule or {"schedule_date": "2100-01-01T00:00:00"}
+    return {"job_id": job_id, "job_actions": job_actions, "job_schedule": schedule}
+
+
+def four_times(run, module, home, **arguments):
+    """Check, run, again, check again; the first prediction and what came of it."""
+    before = files(home / "lib")
+    predicted = run(module, check=True, home=str(home), **arguments)
+    assert files(home / "lib") == before
+    done = run(module, home=str(home), **arguments)
+    after = files(home / "lib")
+    for check in (False, True):
+        again = run(module, check=check, home=str(home), **arguments)
+        assert (again["failed"], again["changed"]) == (False, False)
+        assert files(home / "lib") == after
+    assert done["changed"] == predicted["changed"]
+    assert done["diff"] == predicted["diff"]
+    assert done["warnings"] == predicted["warnings"]
+    return done
+
+
+def test_a_job_comes_changes_and_goes_as_predicted(run, home):
+    created = four_times(run, job, home, **nightly())
+    assert created["job"]["change"] == "created"
+    assert created["job"]["after"] == nightly()
+    assert len(created["job"]["next_runs"]) == 3
+
+    updated = four_times(run, job, home, **nightly(hour="4"))
+    assert updated["job"]["change"] == "updated"
+    before, after = (updated["diff"][name].splitlines() for name in ("before", "after"))
+    assert '  schedule_hour: "3"' in before
+    assert '  schedule_hour: "4"' in after
+    assert [" 03:00:00 CE" in line for line in before[before.index("# next runs:") + 1 :]] == [
+        True
+    ] * 5
+    assert [" 04:00:00 CE" in line for line in after[after.index("# next runs:") + 1 :]] == [
+        True
+    ] * 5
+
+    removed = four_times(run, job, home, job_id="nightly", state="absent")
+    assert removed["job"] == {
+        "job_id": "nightly",
+        "change": "removed",
+        "before": nightly(hour="4"),
+        "after": None,
+        "next_runs": [],
+    }
+
+
+def test_a_list_is_declared_and_purged_as_predicted(run, home):
+    run(jobs, home=str(home), jobs=[nightly("old"), nightly("kept"), nightly("named")])
+    items = [nightly("kept"), nightly("new"), {"job_id": "named", "state": "absent"}]
+    done = four_times(run, jobs, home, jobs=items, purge=True)
+    changes = {one["job_id"]: one["change"] for one in done["jobs"]}
+    removed = {"named": "removed", "old": "removed"}
+    assert changes == dict(removed, kept="unchanged", new="created")
+    assert sorted(one["before_header"] for one in done["diff"]) == [
+        "job named",
+        "job new",
+        "job old",
+    ]
+    assert [one["job_id"] for one in run(job_info, home=str(home))["jobs"]] == ["kept", "new"]
+
+
+def test_every_example_of_the_documentation_is_accepted(run, home):
+    for task in yaml.safe_load(job.EXAMPLES):
+        result = run(job, home=str(home), **task["coldchain.freezer.job"])
+        assert (result["failed"], result["warnings"]) == (False, []), result
+    concrete = yaml.safe_load(jobs.EXAMPLES)[1]["coldchain.freezer.jobs"]
+    result = run(jobs, home=str(home), **concrete)
+    assert not result["failed"], result
+    # One of them leaves out "action", as Freezer allows.
+    assert [text for text in result["warnings"] if "a backup is meant" not in text] == []
+
+
+def test_older_spellings_are_one_job_with_the_modern_ones(run, home):
+    action = {"action": "backup", "src_file": "/etc", "backup_name": "etc", "container": "c"}
+    run(job, home=str(home), **nightly())
+    old = nightly(job_actions=[{"freezer_action": dict(action, hostname=False)}])
+    assert run(job, home=str(home), **old)["changed"] is False
+
+
+@pytest.mark.parametrize(
+    ("wrong", "path", "words"),
+    [
+        ({"job_schedule": {"schedule_minute": 99}}, "job_schedule.schedule_minute", "0-59"),
+        (
+            {"job_schedule": {"schedule_date": "2026-13-01"}},
+            "job_schedule.schedule_date",
+            "2026-11-24T02:30:00",
+        ),
+        ({"job_schedule": {"schedule_interval": "5 fortnights"}}, "schedule_interval", "weeks"),
+        ({"job_actions": []}, "job_actions", "at least one action"),
+        ({"job_actions": [{"freezer_action": {"action": "backup"}}]}, "path_to_backup", "missing"),
+        ({"client_id": "another-host"}, "client_id", "another-host"),
+    ],
+)
+def test_a_refused_job_names_the_place_and_leaves_everything_as_it_is(
+    run, home, wrong, path, words
+):
+    run(jobs, home=str(home), jobs=[nightly()])
+    before = files(home / "lib")
+    items = [
+        nightly(hour="5"),
+        {"job_id": "gone", "state": "absent"},
+        dict(nightly("bad"), **wrong),
+    ]
+    for check in (True, False):
+        result = run(jobs, check=check, home=str(home), jobs=items)
+        assert result["failed"]
+        lines = result["msg"].splitlines()
+        assert lines[-1] == "Nothing was changed on this host."
+        assert lines[0].startswith("jobs[2] (job_id 'bad'): ")
+        assert path in lines[0]
+        assert words in lines[0]
+        assert {(one["index"], one["job_id"]) for one in result["errors"]} == {(2, "bad")}
+    assert files(home / "lib") == before
+
+
+def test_duplicates_are_refused_together_with_the_rest(run, home):
+    items = [nightly("a"), nightly("a"), nightly("b", job_schedule={"schedule_minute": "x"})]
+    result = run(jobs, home=str(home), jobs=items)
+    assert [(one["index"], one["path"]) for one in result["errors"]] == [
+        (1, "job_id"),
+        (2, "job_schedule.schedule_minute"),
+    ]
+    assert "already used by jobs[0]" in result["msg"]
+
+
+def test_a_database_that_others_can_write_is_refused_with_the_remedy(run, home):
+    os.chmod(home / "lib", 0o777)
+    result = run(job, home=str(home), **nightly())
+    assert result["failed"]
+    assert f"chmod go-w {home}/lib" in result["msg"]
+
+
+def test_what_is_not_there_is_an_answer(run, home):
+    result = run(job_info, home=str(home), job_id=["nope"])
+    assert (result["failed"], result["jobs"], result["unknown"]) == (False, [], ["nope"])
+    assert run(backup_info, home=str(home))["backups"] == []
+
+
+def test_waiting_without_a_runner_fails_at_once_and_says_so(run, home):
+    run(job, home=str(home), **nightly())
+    result = run(job_event, home=str(home), job_id="nightly", event="start", wait=True)
+    assert result["failed"]
+    assert "the runner is not running" in result["msg"]
+    assert "coldchain serve" in result["msg"]
+
+
+def test_events_are_predicted_done_and_told(run, home, runner, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_text("x")
+    backup = {
+        "path_to_backup": str(source),
+        "backup_name": "s",
+        "container": "c",
+        "action": "backup",
+    }
+    later = {"schedule_date": "2100-01-01T00:00:00"}
+    good = {"job_id": "good", "job_actions": [{"freezer_action": backup}], "job_schedule": later}
+    bad = exec_job("bad", "sh", "-c", "echo out of ideas >&2; exit 3")
+    run(jobs, home=str(home), jobs=[good, bad])
+
+    def event(name, job_id, **more):
+        arguments = dict(more, home=str(home), job_id=job_id, event=name, timeout=PATIENCE)
+        predicted = run(job_event, check=True, **arguments)
+        done = run(job_event, wait=True, **arguments)
+        assert done["changed"] == predicted["changed"]
+        return done
+
+    started = event("start", "good")
+    assert (started["changed"], started["run"]["result"]) == (True, "success")
+    found = run(backup_info, home=str(home), job_id="good")["backups"]
+    assert [(one["backup_name"], one["level"], one["restorable"]) for one in found] == [
+        ("s", 0, True)
+    ]
+
+    failed = event("start", "bad")
+    assert (failed["failed"], failed["run"]["result"]) == (True, "fail")
+    assert "out of ideas" in failed["msg"]
+    assert "out of ideas" in failed["log"]
+
+    assert event("stop", "good")["changed"] is True
+    assert event("stop", "good")["changed"] is False
+    assert event("abort", "good")["changed"] is False
+    assert event("abort", "bad")["changed"] is True
+    info = run(job_info, home=str(home), job_id=["good"], documents=True, history=5)["jobs"][0]
+    assert (info["status"], info["result"], info["next_run"]) == ("stop", "success", None)
+    assert info["document"]["job_actions"] == good["job_actions"]
+    assert [one["result"] for one in info["runs"]] == ["success"]
+    assert event("remove", "good")["changed"] is True
+    assert event("remove", "good")["changed"] is False
