@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -79,7 +80,7 @@ crooked = st.recursive(
 
 @st.composite
 def actions(draw: st.DrawFn) -> dict[str, Any]:
-    action: dict[str, Any] = {"freezer_action": dict(draw(st.sampled_from(ACTIONS)))}
+    action: dict[str, Any] = {"freezer_action": copy.deepcopy(draw(st.sampled_from(ACTIONS)))}
     extras = {"mandatory": True, "max_retries": 3, "max_retries_interval": 5, "timeout": "2 hours"}
     for name in draw(st.sets(st.sampled_from(sorted(extras)))):
         action[name] = extras[name]
@@ -92,7 +93,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     document: dict[str, Any] = {
         "job_id": draw(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,12}", fullmatch=True)),
         "job_actions": draw(st.lists(actions(), min_size=1, max_size=3)),
-        "job_schedule": dict(draw(st.sampled_from(SCHEDULES))),
+        "job_schedule": copy.deepcopy(draw(st.sampled_from(SCHEDULES))),
     }
     extras = {
         "description": "täglich",
@@ -103,7 +104,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         "action_defaults": {"container": "c", "hostname": "h", "dry_run": False},
     }
     for name in draw(st.sets(st.sampled_from(sorted(extras)))):
-        document[name] = extras[name]
+        document[name] = copy.deepcopy(extras[name])
     return document
 
 
