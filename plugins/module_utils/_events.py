@@ -18,7 +18,7 @@ from ansible_collections.coldchain.freezer.plugins.module_utils._cli import (
 
 LAST_LINES = 20
 
-# (event, status) that changes nothing. An event that the job's own "event" names already waits for its turn.
+# (event, status) that changes nothing, unless another event still waits for its turn (the job's own "event").
 WITHOUT_EFFECT = {("start", "running"), ("stop", "stop"), ("abort", "stop")}
 
 
@@ -73,9 +73,10 @@ def would_change(event: str, job: t.Mapping[str, t.Any] | None) -> bool:
     """What the event would do to a job in this state."""
     if job is None:
         return event != "remove"
-    if (event, job["status"]) == ("abort", "aborting"):
-        return True  # the second time it is KILL
-    return job["event"] != event and (event, job["status"]) not in WITHOUT_EFFECT
+    status, waiting = job["status"], job["event"]
+    if waiting == event:
+        return (event, status) == ("abort", "aborting")  # the second time it is KILL
+    return bool(waiting) or (event, status) not in WITHOUT_EFFECT
 
 
 def fail_with_run(module: AnsibleModule, client: Coldchain, error: CliError) -> t.NoReturn:

@@ -25,7 +25,8 @@ options:
     required: true
   event:
     description:
-      - V(start) runs the job now. Its schedule stays as it is. A stopped job is scheduled again as well. A running job goes on, and nothing changes.
+      - V(start) runs a scheduled job now; its schedule stays as it is. A running job goes on, and nothing changes.
+      - V(start) lets a stopped job follow its schedule again. It runs at once only when its schedule has no later run, as that of a one-shot job.
       - V(stop) lets a run in progress come to its end and starts no further one until the job is started again.
       - V(abort) is V(stop) that also ends a run in progress. A second one ends it by force.
       - V(remove) takes the job out of the declarations, after a run in progress has ended. Its history and its backups are kept.
@@ -35,7 +36,7 @@ options:
   wait:
     description:
       - Wait until the runner has dealt with the event; for V(start) until the run has ended.
-      - The module then fails when the run fails, and shows the end of the run's log.
+      - With V(start) the module then fails when the run fails, and shows the end of the run's log.
       - Waiting needs the runner to be up. Without it the event is kept until the runner is.
     type: bool
     default: false
@@ -99,7 +100,7 @@ job:
   type: dict
 run:
   description:
-    - The record of the run that the event was about. V(null) when O(wait=false) or when there was no run.
+    - The record of the run that the event was about. V(null) when O(wait=false), or when there was none to wait for.
   returned: success, or when the run has failed
   type: dict
   sample:

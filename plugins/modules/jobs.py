@@ -78,6 +78,7 @@ EXAMPLES = r"""
           exclude: ["*.iso", ".cache"]
         job_actions:
           - freezer_action:
+              action: backup
               path_to_backup: /home
               backup_name: home
         job_schedule:

@@ -41,6 +41,23 @@ IN_THE_ARTIFACT = {
 }
 
 
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
+
+
+def options(name):
+    """The documented options of a module, in the form of an argument spec."""
+    module = importlib.import_module(
+        "ansible_collections.coldchain.freezer.plugins.modules." + name
+    )
+    specs = {"job": _arguments.job_options(), "jobs": _arguments.jobs_options()}
+    documented = yaml.safe_load(module.DOCUMENTATION).get("options", {})
+    spec = specs.get(name) or {
+        option: {key: about[key] for key in ("type", "elements", "choices") if key in about}
+        for option, about in documented.items()
+    }
+    return dict(spec, **_arguments.home_options())
+
+
 def test_one_version():
     runner = (ROOT / "roles" / "runner" / "files" / "coldchain" / "__init__.py").read_text()
     assert re.search('^__version__ = "(.*)"$', runner, re.MULTILINE).group(1) == GALAXY["version"]
@@ -97,22 +114,49 @@ def test_job_and_an_item_of_jobs_take_the_same_options():
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_are_accepted_by_the_module(name):
-    """Every example is valid by the module's own argument spec."""
+    """Every example is valid by the module's own options."""
     module = importlib.import_module(
         "ansible_collections.coldchain.freezer.plugins.modules." + name
     )
-    specs = {"job": _arguments.job_options(), "jobs": _arguments.jobs_options()}
-    examples = [
-        task["coldchain.freezer." + name]
-        for task in yaml.safe_load(module.EXAMPLES)
-        if "coldchain.freezer." + name in task
+    tasks = [
+        task.get("coldchain.freezer." + name, "none") for task in yaml.safe_load(module.EXAMPLES)
     ]
-    assert examples
-    if name in specs:
-        concrete = [example for example in examples if not isinstance(example.get("jobs"), str)]
-        assert [list(_arguments.findings(specs[name], example)) for example in concrete] == [
-            []
-        ] * len(concrete)
+    examples = [example or {} for example in tasks if example != "none"]
+    concrete = [example for example in examples if not isinstance(example.get("jobs"), str)]
+    assert concrete
+    for example in concrete:
+        assert list(_arguments.findings(options(name), example)) == []
+
+
+def written(path):
+    """Every YAML block of a page."""
+    blocks = re.findall("^```yaml$(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
+    return [yaml.safe_load(block) for block in blocks]
+
+
+def mappings(value):
+    """Every mapping in a YAML value, however deep."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value:
+        if isinstance(inner, (dict, list)):
+            yield from mappings(inner)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_the_jobs_and_tasks_of_a_page_are_accepted(path):
+    found = 0
+    for each in mappings(written(path)):
+        for name, value in each.items():
+            if name.startswith("freezer_jobs"):
+                spec, given = _arguments.jobs_options(), {"jobs": value}
+            elif name.startswith("coldchain.freezer.") and isinstance(value, dict):
+                spec, given = options(name.rpartition(".")[2]), value
+            else:
+                continue
+            assert list(_arguments.findings(spec, given)) == []
+            found += 1
+    assert found
 
 
 def test_the_artifact_holds_the_bundle_and_nothing_of_the_workshop(tmp_path):

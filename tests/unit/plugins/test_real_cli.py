@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -21,7 +22,9 @@ from ansible_collections.coldchain.freezer.plugins.modules import (
     jobs,
 )
 
-RUNNER = Path(__file__).resolve().parents[3] / "roles" / "runner" / "files"
+ROOT = Path(__file__).resolve().parents[3]
+RUNNER = ROOT / "roles" / "runner" / "files"
+PAGES = [ROOT / "README.md", ROOT / "docs/guide/quick-start.md", ROOT / "docs/guide/jobs.md"]
 LAUNCHER = """#!{python} -I
 import sys
 sys.path.insert(0, {runner!r})
@@ -154,9 +157,18 @@ def test_every_example_of_the_documentation_is_accepted(run, home):
         assert (result["failed"], result["warnings"]) == (False, []), result
     concrete = yaml.safe_load(jobs.EXAMPLES)[1]["coldchain.freezer.jobs"]
     result = run(jobs, home=str(home), **concrete)
-    assert not result["failed"], result
-    # One of them leaves out "action", as Freezer allows.
-    assert [text for text in result["warnings"] if "a backup is meant" not in text] == []
+    assert (result["failed"], result["warnings"]) == (False, []), result
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_job_of_a_page_is_accepted(run, home, path):
+    blocks = re.findall("^```yaml$(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
+    for block in map(yaml.safe_load, blocks):
+        if isinstance(block, dict):
+            for name, listed in block.items():
+                if name.startswith("freezer_jobs"):
+                    result = run(jobs, home=str(home), jobs=listed)
+                    assert (result["failed"], result["warnings"]) == (False, []), result
 
 
 def test_older_spellings_are_one_job_with_the_modern_ones(run, home):

@@ -145,6 +145,11 @@ def test_check_mode_knows_a_request_that_the_runner_has_not_come_to(run, host):
     assert event(run, host, "start", check=True)["changed"] is True
 
 
+def test_check_mode_knows_that_a_start_takes_a_waiting_stop_back(run, host):
+    host.answers("list", data={"jobs": [listed("running", event="stop")]})
+    assert event(run, host, "start", check=True)["changed"] is True
+
+
 def test_check_mode_expects_an_undeclared_job_to_be_declared_by_then(run, host):
     host.answers("list", data={"jobs": [], "unknown": ["db"]})
     result = event(run, host, "start", check=True)
