@@ -91,7 +91,7 @@ def build(
             missed=missed,
             details=words.of_once() if date is None else words.of_date(date),
         )
-        _require_a_run(point, "schedule_date", moment(-1), "the date lies in a blackout")
+        _require_a_run(point, "schedule_date", [moment(-1)], "the date lies in a blackout")
         return point
     if interval == 0:
         continuous = ContinuousTrigger(
@@ -102,7 +102,9 @@ def build(
             missed=missed,
             details=words.of_continuous(),
         )
-        _require_a_run(continuous, "schedule_interval", moment(first - 1), "no time is left for it")
+        _require_a_run(
+            continuous, "schedule_interval", [moment(first - 1)], "no time is left for it"
+        )
         return continuous
     slots: Slots
     if interval is not None:
@@ -117,7 +119,8 @@ def build(
         slots = CronSlots(parsed, local, _policy(dst, is_wildcard(parsed)), first, last)
         kind, field, details = "cron", f"schedule_{[*fields][-1]}", words.of_cron(parsed)
         over = False
-    if not over and slots.slot(0) is None:
+    # Mostly there is a slot ahead, in years whose clock changes are needed anyway.
+    if not over and slots.slot(seconds(created)) is None and slots.slot(0) is None:
         raise ScheduleError(field, *_never(fields, start, end))
     trigger = SlotTrigger(
         kind,
@@ -130,7 +133,9 @@ def build(
         details=details,
     )
     if not over and blackout is not None:
-        _require_a_run(trigger, "blackout", moment(first - 1), "every slot lies in a blackout")
+        _require_a_run(
+            trigger, "blackout", [created, moment(first - 1)], "every slot lies in a blackout"
+        )
     return trigger
 
 
@@ -166,8 +171,9 @@ def _never(
     return f"the schedule never fires{between}: no instant has {spec}", hint
 
 
-def _require_a_run(trigger: Trigger, field: str, after: datetime, why: str) -> None:
-    if trigger.next(after) is None:
+def _require_a_run(trigger: Trigger, field: str, after: Sequence[datetime], why: str) -> None:
+    """ScheduleError unless there is a run after one of the instants."""
+    if all(trigger.next(instant) is None for instant in after):
         raise ScheduleError(
             field,
             f"the schedule never fires: {why} that the policy for missed slots does not outlast",
