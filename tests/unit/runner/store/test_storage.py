@@ -205,7 +205,7 @@ def test_a_failing_disk_leaves_file_and_memory_as_they_were(
     real = getattr(os, call)
 
     def broken(*args: object, **kwargs: object) -> object:
-        if call == "open" and not str(args[0]).endswith(".tmp"):
+        if call == "open" and not str(args[0]).endswith(".tmp"):  # the lock file opens
             return real(*args, **kwargs)
         raise OSError(28, "No space left on device")
 

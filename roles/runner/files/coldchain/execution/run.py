@@ -247,12 +247,10 @@ class JobRun:
         if entry["time_started"] is None:
             entry["time_started"] = round(time.time(), 3)
         directory = self._attempt_directory(step.index, step.attempt)
+        self._note(
+            f"action {step.index + 1} of {len(self.specs)} ({spec.name}), attempt {step.attempt}"
+        )
         try:
-            runlog.note(
-                self.log,
-                f"# {iso(datetime.now(timezone.utc))} action {step.index + 1} of"
-                f" {len(self.specs)} ({spec.name}), attempt {step.attempt}",
-            )
             wanted = self._command(spec, directory)
             self.process = Process.start(
                 directory,
@@ -353,8 +351,14 @@ class JobRun:
         elif first:
             self._terminate(reason, result)
 
-    def bound_log(self) -> bool:
-        return runlog.bound(self.log, self.settings.log_max_bytes)
+    def _note(self, text: str) -> None:
+        """A line of our own in the log; that it cannot be written is no reason not to back up."""
+        with contextlib.suppress(OSError):
+            runlog.note(self.log, f"# {iso(datetime.now(timezone.utc))} {text}")
+
+    def bound_log(self) -> None:
+        with contextlib.suppress(OSError):
+            runlog.bound(self.log, self.settings.log_max_bytes)
 
     # -- outcomes ------------------------------------------------------------------------------
 
@@ -407,8 +411,7 @@ class JobRun:
         self._begun = None
         self._kill_at = self._timeout_at = None
         self._end_reason = ""
-        with contextlib.suppress(OSError):
-            runlog.note(self.log, f"# {iso(datetime.now(timezone.utc))} {result}: {message}")
+        self._note(f"{result}: {message}")
         with contextlib.suppress(ColdchainError):  # a full disk: the attempt's own files tell it
             self._save()
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from coldchain import lifecycle
-from coldchain.errors import CannotWrite, ColdchainError, TryAgain
+from coldchain.errors import CannotWrite, ColdchainError
 from coldchain.execution.run import Cause, JobRun
 from coldchain.instants import from_epoch, iso
 from coldchain.paths import Paths
@@ -58,6 +58,9 @@ class Runner:
         self._clock_offset = time.time() - time.monotonic()
         self._appended: dict[str, int] = {}
         self._on_end: Callable[[JobRun], None] = lambda run: None
+        self._fresh: list[JobRun] = []  # made, but their state is not committed yet
+        self._retried: set[str] = set()  # runs whose record the disk did not take at first
+        self._closed: list[JobRun] = []  # recorded, but their state is not committed yet
         self._wake = self._open_wake()
 
     def _open_wake(self) -> socket.socket:
@@ -223,15 +226,24 @@ class Runner:
                     self._advance(run)
             if now >= self._write_again_at:
                 self._start_due()
-                self.jobs.commit()
-        except (CannotWrite, TryAgain) as error:
-            if now >= self._write_again_at:
-                log.error("%s (%s); trying again", error.message, error.hint)
-            self._write_again_at = time.monotonic() + RETRY_WRITE
+                self._commit()
         except ColdchainError as error:
-            log.error("%s (%s)", error.message, error.hint)
+            log.error("%s (%s); trying again", error.message, error.hint)
             self._write_again_at = time.monotonic() + RETRY_WRITE
         self._check_stop()
+
+    def _commit(self) -> None:
+        """Write the states; what had to wait for that is done then."""
+        self.jobs.commit()
+        fresh, self._fresh = self._fresh, []
+        for run in fresh:
+            log.info("job %s: run %s begins (%s)", run.job_id, run.run_id, run.record["cause"])
+            self._advance(run)
+        closed, self._closed = self._closed, []
+        for run in closed:
+            run.forget()
+            self._on_end(run)
+            self._prune(run.job_id)
 
     def _watch_clock(self) -> None:
         offset = time.time() - time.monotonic()
@@ -244,12 +256,13 @@ class Runner:
 
     def _places(self) -> int:
         active = sum(run.process is not None for run in self.runs.values())
-        return self.settings.concurrent_jobs - active
+        return self.settings.concurrent_jobs - active - len(self._fresh)
 
     def _start_due(self) -> None:
+        """Make the runs that are due.  They begin with the next commit, so that "running" is on
+        disk before anything starts."""
         if self._stopping_at is not None:
             return
-        made: list[JobRun] = []
         held = {
             run.document["lock"]: job_id
             for job_id, run in self.runs.items()
@@ -261,17 +274,12 @@ class Runner:
             name = record.document.get("lock", "")
             if name in held:
                 self.jobs.wait_reason(job_id, 0, held[name], name)
-            elif self._places() - len(made) <= 0:
+            elif self._places() <= 0:
                 self.jobs.wait_reason(job_id, self.settings.concurrent_jobs, None, "")
             else:
-                made.append(self._make(job_id, record))
+                self._fresh.append(self._make(job_id, record))
                 if name:
                     held[name] = job_id
-        if made:
-            self.jobs.commit()  # "running" is on disk before anything starts
-            for run in made:
-                log.info("job %s: run %s begins (%s)", run.job_id, run.run_id, run.record["cause"])
-                self._advance(run)
 
     def _make(self, job_id: str, record: JobRecord) -> JobRun:
         entry = self.jobs.states[job_id].queue[0]
@@ -284,7 +292,7 @@ class Runner:
     def _advance(self, run: JobRun) -> None:
         run.advance()
         self._register(run)
-        if run.result is not None:
+        if run.result is not None and run.job_id in self.runs:
             self._close(run)
 
     def _register(self, run: JobRun) -> None:
@@ -303,11 +311,14 @@ class Runner:
         """Record, then state, then clean up: a crash in between repeats, but loses nothing."""
         job_id = run.job_id
         try:
-            self.store.add_history(job_id, run.record)
+            if not (run.run_id in self._retried and self.store.in_history(job_id, run.run_id)):
+                self.store.add_history(job_id, run.record)
         except CannotWrite as error:
             log.error("%s", error.message)
+            self._retried.add(run.run_id)
             run.wake_at = time.monotonic() + RETRY_WRITE
             return
+        self._retried.discard(run.run_id)
         del self.runs[job_id]
         seconds = run.record["time_ended"] - run.record["time_started"]
         log.log(
@@ -319,10 +330,7 @@ class Runner:
             seconds,
         )
         self.jobs.ended(job_id, run.record)
-        self.jobs.commit()
-        run.forget()
-        self._prune(job_id)
-        self._on_end(run)
+        self._closed.append(run)
 
     def _prune(self, job_id: str) -> None:
         appended = self._appended.get(job_id, PRUNE_EVERY)
@@ -399,6 +407,8 @@ class Runner:
         """Write what is left and let go of everything; running actions go on."""
         try:
             self.jobs.commit()
+            for run in self._closed:
+                run.forget()
         except ColdchainError as error:
             log.error("%s", error.message)
         self._selector.close()

@@ -16,6 +16,7 @@ from typing import Any
 
 from coldchain import lifecycle
 from coldchain import schedule as calendar
+from coldchain.errors import CannotWrite
 from coldchain.instants import from_epoch, iso
 from coldchain.runner.clock import Clock
 from coldchain.settings import Settings
@@ -258,22 +259,31 @@ class Jobs:
         """Put *slots* (POSIX seconds, in order) on record as passed over."""
         first, last = iso(from_epoch(slots[0])), iso(from_epoch(slots[-1]))
         group = self.states[job_id].skipped
-        if group is not None and group["reason"] == reason:
-            group = {**group, "last": last, "skipped": group["skipped"] + len(slots)}
-        else:
-            self._flush_skipped(job_id)
+        if group is not None and group["reason"] != reason and self._flush_skipped(job_id):
+            group = None
+        if group is None:
             count = len(slots)
             group = {"skipped": count, "reason": reason, "scheduled_for": first, "last": last}
+        else:
+            group = {**group, "last": last, "skipped": group["skipped"] + len(slots)}
         self.change(job_id, skipped=group, reason=f"the slot {last} was skipped: {reason}")
         count_text = "slot" if len(slots) == 1 else f"{len(slots)} slots up to"
         log.warning("job %s: %s %s skipped: %s", job_id, count_text, last, reason)
 
-    def _flush_skipped(self, job_id: str) -> None:
+    def _flush_skipped(self, job_id: str) -> bool:
+        """Move the group of skipped slots to the history.  False: the disk does not take it now;
+        it stays in the state until later."""
         group = self.states[job_id].skipped
-        if group is not None:
-            entry = {**group, "job_id": job_id, "time_ended": round(time.time(), 3)}
+        if group is None:
+            return True
+        entry = {**group, "job_id": job_id, "time_ended": round(time.time(), 3)}
+        try:
             self.store.add_history(job_id, entry)
-            self.change(job_id, skipped=None)
+        except CannotWrite as error:
+            log.error("%s", error.message)
+            return False
+        self.change(job_id, skipped=None)
+        return True
 
     # -- requests ----------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ def acquire(paths: Paths) -> int:
             return descriptor
     try:
         descriptor = os.open(
-            paths.runner_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+            paths.runner_lock, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
         )
     except OSError as error:
         raise CannotWrite(f"{paths.runner_lock}: {error.strerror}") from None

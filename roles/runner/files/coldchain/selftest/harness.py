@@ -78,14 +78,16 @@ def torture(
             if runner.poll() is not None:
                 runner = _start_runner(home, prefix)
             worker = _start("worker", home, _WORK, str(home), str(number))
-            time.sleep(chance.uniform(0.02, 0.35))
+            assert worker.stdout is not None
+            first = worker.stdout.readline()  # it is at work now
+            time.sleep(chance.uniform(0.0, 0.3))
             victims = chance.choice(([worker], [runner, worker], [worker, runner]))
             for victim in victims:
                 victim.kill()
                 outcome.kills += 1
             if worker.poll() is None:
                 worker.kill()
-            _hear(worker, promises, outcome)
+            _hear(worker, first, promises, outcome)
             outcome.violations += _check(store, promises)
             outcome.rounds = number
             progress(outcome)
@@ -125,10 +127,12 @@ def _libraries() -> list[str]:
     return [str(Path(tinydb.__file__).parents[1])]
 
 
-def _hear(worker: subprocess.Popen[bytes], promises: _Promises, outcome: Outcome) -> None:
+def _hear(
+    worker: subprocess.Popen[bytes], first: bytes, promises: _Promises, outcome: Outcome
+) -> None:
     """Take in what a killed worker had said; its last declaration may or may not have happened."""
     assert worker.stdout is not None
-    for raw in worker.stdout.read().splitlines():
+    for raw in (first + worker.stdout.read()).splitlines():
         with contextlib.suppress(ValueError):  # the line in which it was killed
             line = json.loads(raw)
             if line.get("intent") == "declare":

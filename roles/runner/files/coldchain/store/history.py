@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -33,11 +34,13 @@ def append(path: Path, entries: list[dict[str, Any]]) -> None:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 raw = b"\n" + raw
-            written = os.write(descriptor, raw)
-            if written != len(raw):
-                os.ftruncate(descriptor, size)
-                raise OSError(28, os.strerror(28))
-            os.fsync(descriptor)
+            try:
+                if os.write(descriptor, raw) != len(raw):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, size)  # else the next try would record it twice
+                raise
         finally:
             os.close(descriptor)
         if new:

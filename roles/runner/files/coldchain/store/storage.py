@@ -55,7 +55,7 @@ class AtomicJSONStorage(Storage):
         self.path = Path(path)
         self.kind = kind
         self._file: int | None = None  # open while its parse is cached: its inode cannot be reused
-        self._identity: tuple[int, int] | None = None
+        self._identity: tuple[int, ...] | None = None
         self._tables: Tables | None = None
         self._loaded = False
         self._rows: dict[int, tuple[Any, bytes]] = {}
@@ -71,7 +71,7 @@ class AtomicJSONStorage(Storage):
             status = self.path.stat()
         except FileNotFoundError:
             return self._identity is not None
-        return (status.st_dev, status.st_ino) != self._identity
+        return _identity(status) != self._identity
 
     def read(self) -> Tables | None:
         if not self._depth:  # inside a transaction it was refreshed at its start
@@ -161,7 +161,7 @@ class AtomicJSONStorage(Storage):
             self._identity = None
             with contextlib.suppress(FileNotFoundError):
                 status = self.path.stat()
-                self._identity = (status.st_dev, status.st_ino)
+                self._identity = _identity(status)
 
     def _put_aside(self) -> Path:
         aside = self.path.with_name(f"{self.path.name}.damaged-{int(time.time())}")
@@ -173,8 +173,7 @@ class AtomicJSONStorage(Storage):
         return self.path.with_name(self.path.name + ".previous")
 
     def _remember(self, descriptor: int, tables: Tables) -> None:
-        status = os.fstat(descriptor)
-        self._file, self._identity = descriptor, (status.st_dev, status.st_ino)
+        self._file, self._identity = descriptor, _identity(os.fstat(descriptor))
         self._tables, self._loaded = tables, True
 
     def _forget(self) -> None:
@@ -245,14 +244,16 @@ class AtomicJSONStorage(Storage):
         try:
             descriptor = os.open(
                 temporary,
-                os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW,
+                os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW,
                 0o600,
             )
             _write_all(descriptor, raw)
             os.fsync(descriptor)
             self._keep_generation()
+            reading = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+            os.close(descriptor)  # kept open for writing it would keep the file system writable
+            descriptor = reading
             os.rename(temporary, self.path)
-            sync_directory(self.path.parent)
         except OSError as error:
             if descriptor is not None:
                 os.close(descriptor)
@@ -263,6 +264,13 @@ class AtomicJSONStorage(Storage):
             os.close(self._file)
         self._dirty = False
         self._remember(descriptor, self._tables or {})
+        try:
+            sync_directory(self.path.parent)
+        except OSError as error:
+            raise CannotWrite(
+                f"{self.path}: was written, but the disk does not confirm it: {error.strerror}",
+                "see the system log for the reason, and look at the result before you go on",
+            ) from None
 
     def _keep_generation(self) -> None:
         link = self.path.with_name(self.path.name + ".link")
@@ -293,6 +301,11 @@ class AtomicJSONStorage(Storage):
 
     def close(self) -> None:
         self._forget()
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    """Device and inode tell one commit from the next; the rest tells a file changed in place."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _encode(value: Any) -> bytes:

@@ -1,0 +1,181 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Broken disks, crowds and hostile actions: nothing acknowledged is lost, everything is said."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from conftest import COMMAND, ENVIRONMENT, Home, document, needs_root
+
+from coldchain.selftest import torture
+
+
+def test_killed_at_random_points(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    outcome = torture(tmp_path / "home", rounds=12, seed=int(time.time()))
+    assert outcome.violations == [], outcome
+    assert outcome.declarations > 20 and outcome.runs > 0
+
+
+@needs_root
+def test_a_full_disk_refuses_and_keeps_what_was_there(small_disk: Home) -> None:
+    home = small_disk
+    assert home.run("apply", "-", given=document("first", schedule={"status": "stop"}))[0] == 0
+    home.start()
+    ballast = home.path.parent / "ballast"
+    subprocess.run(["sh", "-c", f"cat /dev/zero > {ballast} 2>/dev/null"], check=False)
+    many = [document(f"job-{n}", "x" * 200, {"status": "stop"}) for n in range(50)]
+    code, answer = home.run("apply", "-", given=many)
+    assert code == 73
+    assert "nothing was changed" in answer["error"]["message"]
+    assert "make room" in answer["error"]["hint"]
+    code, answer = home.run("event", "first", "start")
+    assert code == 73, answer
+    assert [job["job_id"] for job in home.run("list")[1]["jobs"]] == ["first"]
+    ballast.unlink()
+    assert home.run("apply", "-", given=many)[0] == 0
+    assert home.run("event", "first", "start", "--wait", "--timeout", "20")[0] == 0
+    assert len(home.run("list")[1]["jobs"]) == 51
+
+
+@needs_root
+def test_a_disk_that_fills_up_during_a_run_loses_no_result(small_disk: Home) -> None:
+    home = small_disk
+    ballast = home.path.parent / "ballast"
+    fill = f"cat /dev/zero > {ballast} 2>/dev/null; exit 7"
+    home.run("apply", "-", given=document("filler", fill))
+    home.start()
+    home.until(lambda: ballast.exists())
+    time.sleep(2.5)
+    assert home.runner is not None and home.runner.poll() is None, home.log()
+    ballast.unlink()
+    (run,) = home.until(lambda: home.runs("filler"))
+    assert (run["result"], run["actions"][0]["exit_code"]) == ("fail", 7)
+    assert home.until(lambda: home.job("filler")["status"] == "stop")
+
+
+@needs_root
+def test_a_read_only_file_system_is_named_and_waited_for(small_disk: Home) -> None:
+    home = small_disk
+    home.run("apply", "-", given=document("j", schedule={"status": "stop"}))
+    home.start()
+    place = str(home.path.parent)
+    time.sleep(0.5)
+    done = subprocess.run(["mount", "-o", "remount,ro", place], capture_output=True, text=True)
+    if done.returncode:
+        pytest.fail(f"cannot remount: {done.stderr}")
+    code, answer = home.run("apply", "-", given=document("k"))
+    assert code == 73 and "mount it read-write" in answer["error"]["hint"]
+    assert [job["job_id"] for job in home.run("list")[1]["jobs"]] == ["j"]
+    subprocess.run(["mount", "-o", "remount,rw", place], check=True)
+    assert home.run("event", "j", "start", "--wait", "--timeout", "20")[0] == 0
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace to inject errors")
+@pytest.mark.parametrize("call", ["fsync", "rename", "write"])
+def test_errors_of_the_disk_delay_the_runner_and_lose_nothing(home: Home, call: str) -> None:
+    home.run("apply", "-", given=[document(f"j{n}") for n in range(3)])
+    home.start("strace", "-f", "-qq", "-o", "/dev/null", f"--trace={call}", "-e", "signal=none",
+               "-e", f"inject={call}:error=EIO:when=9+7")  # fmt: skip
+    for number in range(3):
+        runs = home.until(lambda number=number: home.runs(f"j{number}"))
+        assert len(runs) == 1
+    for number in range(3):
+        home.until(lambda number=number: home.job(f"j{number}")["status"] == "stop")
+        home.run("event", f"j{number}", "start")
+    for number in range(3):
+        home.until(lambda number=number: len(home.runs(f"j{number}")) >= 2)
+    found = [run["run_id"] for n in range(3) for run in home.runs(f"j{n}")]
+    assert len(found) == len(set(found)) == 6
+
+
+def test_ten_writers_at_once_lose_nothing(home: Home) -> None:
+    home.run("apply", "-", given=document("seed", schedule={"status": "stop"}))
+
+    def declare(number: int) -> int:
+        documents = [document(f"w{number}-{n}", schedule={"status": "stop"}) for n in range(5)]
+        codes = {home.run("apply", "-", given=one)[0] for one in documents}
+        return max(codes)
+
+    with ThreadPoolExecutor(10) as pool:
+        assert set(pool.map(declare, range(10))) == {0}
+    assert len(home.run("list")[1]["jobs"]) == 51
+
+
+def test_garbage_in_a_database_is_said_and_the_runner_goes_on(home: Home) -> None:
+    home.run("apply", "-", given=document("a", schedule={"status": "stop"}))
+    home.run("apply", "-", given=document("b", schedule={"status": "stop"}))
+    home.start()
+    jobs = home.path / "lib" / "jobs.json"
+    jobs.write_bytes(b"\0garbage")
+    home.until(lambda: "is damaged" in home.log())
+    assert home.runner is not None and home.runner.poll() is None
+    code, answer = home.run("event", "a", "start", "--wait", "--timeout", "20")
+    assert code == 0, answer
+    assert home.run("apply", "-", given=document("c", schedule={"status": "stop"}))[0] == 0
+    assert {job["job_id"] for job in home.run("list")[1]["jobs"]} == {"a", "c"}
+    assert list(jobs.parent.glob("jobs.json.damaged-*"))
+
+
+def test_a_removed_directory_is_an_error_and_no_empty_start(home: Home) -> None:
+    home.run("apply", "-", given=document("a", schedule={"status": "stop"}))
+    shutil.rmtree(home.path / "lib")
+    code, answer = home.run("list")
+    assert code == 69 and "there is no coldchain runner here" in answer["error"]["message"]
+
+
+def test_a_runner_without_descriptors_does_not_die(home: Home) -> None:
+    home.run("apply", "-", given=[document(f"j{n}", "sleep 1") for n in range(30)])
+    conf = home.path / "etc" / "runner.conf"
+    conf.parent.mkdir(mode=0o700, exist_ok=True)
+    conf.write_text("[runner]\nconcurrent_jobs = 30\n")
+    home.start("prlimit", "--nofile=24:24")
+    for number in range(30):
+        (run,) = home.until(lambda number=number: home.runs(f"j{number}"), 60)
+        assert run["result"] in ("success", "fail")
+    assert home.runner is not None and home.runner.poll() is None
+
+
+def test_a_command_that_forks_into_the_background_ends_with_its_run(home: Home) -> None:
+    flag = home.path / "flag"
+    home.run("apply", "-", given=document("j", f"(sleep 2; touch {flag}) & exit 0"))
+    home.start()
+    home.until(lambda: home.runs("j"))
+    time.sleep(2.3)
+    assert not flag.exists()
+
+
+def test_a_second_runner_is_refused(home: Home) -> None:
+    home.run("apply", "-", given=document("j", schedule={"status": "stop"}))
+    home.start()
+    code, answer = home.run("serve")
+    assert code == 75 and "another runner" in str(answer)
+
+
+def test_a_retry_that_waits_makes_no_job_wait(home: Home) -> None:
+    waiting = document("waiting", "false")
+    waiting["job_actions"][0].update(max_retries=1, max_retries_interval=60)
+    others = [document(f"j{n}") for n in range(40)]
+    home.run("apply", "-", given=[waiting, *others])
+    home.start()
+    for number in range(40):
+        assert home.until(lambda number=number: home.runs(f"j{number}"))
+    assert home.job("waiting")["status"] == "running"
+    home.run("event", "waiting", "abort")
+    home.until(lambda: home.runs("waiting"))
+
+
+def test_the_command_selftest_finds_nothing_here(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "selftest", "--rounds", "3", "--directory", str(tmp_path)],
+        capture_output=True, text=True, env=ENVIRONMENT, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 violations" in done.stdout
+    assert not list(tmp_path.iterdir()), "the scratch directory goes"
