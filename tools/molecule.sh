@@ -30,6 +30,7 @@ echo '# the next release' >> "$files/coldchain/__init__.py"
 python "$files/build_bundle.py" --wheels build/cache/wheels > /dev/null
 
 export MOLECULE_EPHEMERAL_DIRECTORY=$PWD/build/molecule
+rm -rf "$MOLECULE_EPHEMERAL_DIRECTORY" # the hosts are new, whatever an earlier run remembers of them
 root=$PWD
 cd extensions
 python "$root/tools/check.py" molecule molecule test --scenario-name default

@@ -15,10 +15,12 @@ python='' tag='' seen=''
 for name in ${wanted:-/usr/bin/python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9}; do
   path=$(command -v "$name") || continue
   seen="$seen $path ($("$path" -V 2>&1))"
-  if tag=$("$path" -I -c "$check" 2>/dev/null); then
+  tag=$("$path" -I -c "$check" 2>/dev/null)
+  case $tag in tag=?*)
     python=$path
     break
-  fi
+    ;;
+  esac
 done
 echo "python=$python"
 echo "${tag:-tag=}"

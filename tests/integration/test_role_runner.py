@@ -1,0 +1,180 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role runner in its single-directory form, on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from conftest import COLLECTIONS, Play
+
+RUNNER = [{"hosts": "all", "gather_facts": False, "roles": ["coldchain.freezer.runner"]}]
+ROLE = Path("ansible_collections/coldchain/freezer/roles/runner")
+
+
+def snapshot(directory: Path) -> dict[str, tuple[int, int, bytes]]:
+    return {
+        str(path): (
+            path.lstat().st_mode,
+            path.lstat().st_mtime_ns,
+            path.read_bytes() if path.is_file() else b"",
+        )
+        for path in [directory, *directory.rglob("*")]
+    }
+
+
+def release(home: Path) -> str:
+    return (home / "program" / "current").readlink().name
+
+
+def next_release(tmp_path: Path, mark: str) -> Path:
+    """The installed collection with one line more in the runner."""
+    collections = tmp_path / mark
+    shutil.copytree(COLLECTIONS, collections)
+    files = collections / ROLE / "files"
+    with (files / "coldchain" / "__init__.py").open("a", encoding="utf-8") as stream:
+        stream.write(f"# {mark}\n")
+    wheels = Path(__file__).parents[2] / "build" / "cache" / "wheels"
+    subprocess.run(
+        [sys.executable, files / "build_bundle.py", "--wheels", wheels],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return collections
+
+
+def test_check_mode_predicts_and_changes_nothing(play: Play, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    predicted = play(RUNNER, "--check", "--diff", runner_home=str(home))
+    assert predicted.code == 0, predicted.output
+    assert predicted.changed > 0
+    assert not home.exists()
+
+
+def test_second_run_changes_nothing(play: Play, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    first = play(RUNNER, runner_home=str(home))
+    assert first.code == 0, first.output
+    before = snapshot(home)
+    again = play(RUNNER, runner_home=str(home))
+    assert (again.code, again.changed) == (0, 0), again.output
+    assert snapshot(home) == before
+    version = subprocess.run(
+        [home / "bin" / "coldchain", "--version"], check=True, capture_output=True, text=True
+    )
+    assert version.stdout.startswith("coldchain ")
+
+
+def test_twice_in_a_play_without_facts_under_different_homes(play: Play, tmp_path: Path) -> None:
+    clear = {"name": "Forget", "ansible.builtin.meta": "clear_facts"}
+    include = {
+        "name": "Install",
+        "ansible.builtin.include_role": {"name": "coldchain.freezer.runner"},
+    }
+    plays = [
+        {
+            "hosts": "all",
+            "gather_facts": False,
+            "tasks": [
+                clear,
+                {**include, "vars": {"runner_home": f"{tmp_path}/a", "runner_client_id": "one"}},
+                clear,
+                {**include, "vars": {"runner_home": f"{tmp_path}/b"}},
+            ],
+        }
+    ]
+    result = play(plays)
+    assert result.code == 0, result.output
+    assert "client_id = one\n" in (tmp_path / "a/etc/runner.conf").read_text(encoding="utf-8")
+    assert "client_id = \n" in (tmp_path / "b/etc/runner.conf").read_text(encoding="utf-8")
+
+
+def test_bad_settings_never_replace_good_ones(play: Play, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    play(RUNNER, runner_home=str(home))
+    before = (home / "etc" / "runner.conf").read_bytes()
+    refused = play(RUNNER, runner_home=str(home), runner_timezone="Mars/Olympus")
+    assert refused.code != 0
+    assert "'Mars/Olympus' is not a time zone of this host" in refused.output
+    assert (home / "etc" / "runner.conf").read_bytes() == before
+
+
+def test_preflight_names_what_is_missing(play: Play, tmp_path: Path) -> None:
+    relative = play(RUNNER, runner_home="somewhere")
+    assert "runner_home must be an absolute path" in relative.output
+    python = play(RUNNER, runner_home=str(tmp_path / "home"), runner_python="/bin/true")
+    assert "The runner needs Python >= 3.9" in python.output
+    nowhere = play(RUNNER, runner_home=str(tmp_path / "home"), runner_rollback=True)
+    assert "this host has no other release" in nowhere.output
+
+
+def test_upgrade_way_back_and_pruning(play: Play, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    play(RUNNER, runner_home=str(home))
+    names = [release(home)]
+    for mark in ("second", "third"):
+        collections = next_release(tmp_path, mark)
+        upgraded = play(RUNNER, collections=collections, runner_home=str(home))
+        assert upgraded.code == 0, upgraded.output
+        names.append(release(home))
+    assert len(set(names)) == 3
+    kept = {path.name for path in (home / "program" / "releases").iterdir()}
+    assert kept == set(names[1:]), "the release before stays, older ones go"
+
+    back = play(RUNNER, collections=collections, runner_home=str(home), runner_rollback=True)
+    assert back.code == 0, back.output
+    assert release(home) == names[1]
+    again = play(RUNNER, collections=collections, runner_home=str(home), runner_rollback=True)
+    assert (again.changed, release(home)) == (0, names[1])
+    forward = play(RUNNER, collections=collections, runner_home=str(home))
+    assert (forward.code, release(home)) == (0, names[2])
+
+
+def test_a_change_of_settings_reaches_a_running_runner(play: Play, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    play(RUNNER, runner_home=str(home))
+    command = home / "bin" / "coldchain"
+    log = tmp_path / "serve.log"
+    with log.open("wb") as stream:
+        runner = subprocess.Popen([command, "serve"], stdout=stream, stderr=stream)
+    try:
+        for _ in range(100):
+            if (home / "lib" / "wake").exists():
+                break
+            time.sleep(0.1)
+        before = log.stat().st_size
+        unchanged = play(RUNNER, runner_home=str(home))
+        assert unchanged.changed == 0
+        assert log.stat().st_size == before, "a run without a change tells the runner nothing"
+        changed = play(RUNNER, runner_home=str(home), runner_concurrent_jobs=2)
+        assert changed.code == 0, changed.output
+        assert runner.poll() is None, "the runner goes on under the same process id"
+        assert log.stat().st_size > before
+        removed = play(RUNNER, runner_home=str(home), runner_state="absent")
+        assert removed.code == 0, removed.output
+        assert runner.wait(timeout=60) == 0, "removal stops the runner"
+    finally:
+        if runner.poll() is None:
+            os.kill(runner.pid, signal.SIGKILL)
+            runner.wait()
+
+
+def test_removal_keeps_the_data_unless_told_otherwise(play: Play, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    play(RUNNER, runner_home=str(home))
+    (home / "backups" / "precious").write_text("kept", encoding="utf-8")
+    removed = play(RUNNER, runner_home=str(home), runner_state="absent")
+    assert removed.code == 0, removed.output
+    assert (home / "backups" / "precious").read_text(encoding="utf-8") == "kept"
+    assert sorted(path.name for path in home.iterdir()) == ["backups", "bin", "lib", "log"]
+    again = play(RUNNER, runner_home=str(home), runner_state="absent")
+    assert (again.code, again.changed) == (0, 0)
+    purged = play(RUNNER, runner_home=str(home), runner_state="absent", runner_purge_data=True)
+    assert purged.code == 0
+    assert not home.exists()
