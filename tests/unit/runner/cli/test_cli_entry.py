@@ -1,0 +1,220 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Arguments, homes, exit codes, and the ways in which a command can end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_command import PACKAGE, Command, exec_job
+
+import coldchain
+import coldchain.cli.look
+from coldchain.cli import entry, run
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["frob"],
+        ["list", "--no-such"],
+        ["list", "--status", "odd"],
+        ["history", "x", "-n", "-1"],
+        ["history", "x", "-n", "9" * 20],
+        ["event", "x", "explode"],
+        ["validate"],
+        ["next", "x", "y"],
+        ["lis"],
+        ["simulate", "x"],
+    ],
+)
+def test_a_wrong_command_line_is_exit_code_64(command: Command, words: list[str]) -> None:
+    assert command(*words) == 64
+    assert command.out == ""
+    assert command.err.startswith("coldchain: ")
+    assert command.error(*words)["message"]
+
+
+def test_json_may_stand_before_and_after_the_command(command: Command) -> None:
+    for words in (["--json", "show", "x"], ["show", "--json", "x"], ["show", "x", "--json"]):
+        assert command(*words) == 69
+        assert json.loads(command.out)["error"]["code"] == 69
+        assert command.err == ""
+
+
+def test_help_and_version_end_with_0(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--help"], ["--version"], *([name, "--help"] for name in entry._COMMANDS)):
+        with pytest.raises(SystemExit) as ended:
+            run(words)
+        assert ended.value.code in (0, None)
+        assert capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        run(["--version"])
+    assert capsys.readouterr().out == f"coldchain {coldchain.__version__}\n"
+
+
+def test_the_home_comes_from_option_launcher_variable_in_this_order(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    homes = {}
+    for name in ("option", "launcher", "variable"):
+        homes[name] = tmp_path / name
+        Command.__call__(_at(command, homes[name]), "apply", "-", data=exec_job(name))
+        assert command.code == 0
+    monkeypatch.setenv("COLDCHAIN_HOME", str(homes["variable"]))
+
+    def listed(*words: str, launcher: Path | None = None) -> list[str]:
+        command._capsys.readouterr()
+        assert run([*words, "--json", "list"], default_home=launcher) == 0
+        return [job["job_id"] for job in json.loads(command._capsys.readouterr().out)["jobs"]]
+
+    assert listed() == ["variable"]
+    assert listed(launcher=homes["launcher"]) == ["launcher"]
+    assert listed("--home", str(homes["option"]), launcher=homes["launcher"]) == ["option"]
+
+
+def _at(command: Command, home: Path) -> Command:
+    home.mkdir(mode=0o700)
+    command.home = home
+    return command
+
+
+def test_where_nothing_is_installed_the_remedy_is_named(command: Command) -> None:
+    for words in (["list"], ["show", "x"], ["history", "x"], ["event", "x", "start"]):
+        error = command.error(*words)
+        assert command.code == 69
+        assert "coldchain.freezer.runner" in error["hint"]
+        assert "--home DIR" in error["hint"]
+    assert list(command.home.iterdir()) == []
+
+
+def test_where_nothing_was_declared_a_list_is_empty(command: Command) -> None:
+    (command.home / "lib").mkdir(mode=0o700)
+    assert command.json("list")["jobs"] == []
+    assert command("list") == 0
+    assert command.out.startswith("JOB")
+
+
+@pytest.mark.parametrize("words", [["list"], ["apply", "-"], ["serve"], ["agent", "--config", "-"]])
+def test_a_home_that_others_can_write_is_refused(command: Command, words: list[str]) -> None:
+    command.home.chmod(0o777)
+    error = command.error(*words, data=exec_job("x"))
+    assert error["code"] == 69
+    assert "can be written by others" in error["message"]
+    assert error["hint"] == f"chmod go-w {command.home}"
+    assert list(command.home.iterdir()) == []
+
+
+def test_a_database_that_is_not_ours_is_refused(command: Command) -> None:
+    assert command("apply", "-", data=exec_job("x")) == 0
+    jobs = command.home / "lib" / "jobs.json"
+    jobs.write_text('{"something": "else"}')
+    error = command.error("list")
+    assert error["code"] == 65
+    assert str(jobs) in error["message"]
+    command("apply", "-", data=exec_job("y"))
+    assert command.code == 65
+    assert jobs.read_text() == '{"something": "else"}'
+
+
+def test_a_settings_file_with_a_mistake_is_named(command: Command) -> None:
+    settings = command.home / "etc" / "runner.conf"
+    settings.parent.mkdir(mode=0o755)
+    settings.write_text("[runner]\nconcurent_jobs = 3\n")
+    settings.chmod(0o644)
+    error = command.error("apply", "-", data=exec_job("x"))
+    assert error["code"] == 65
+    assert "concurrent_jobs" in error["hint"]
+
+
+def test_a_bug_of_ours_is_exit_code_70_with_a_traceback(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(call: Any) -> int:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(coldchain.cli.look, "list_jobs", broken)
+    assert command("list") == 70
+    assert "Traceback" in command.err
+    assert "oops" in command.err
+    assert command.error("list")["code"] == 70
+
+
+def test_an_interrupt_is_no_traceback(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(call: Any) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(coldchain.cli.look, "list_jobs", interrupted)
+    assert command("list") == 130
+    assert command.err == ""
+
+
+def test_a_reader_that_goes_away_is_no_traceback(command: Command) -> None:
+    command("apply", "-", data=[exec_job(f"job{number}") for number in range(600)])
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = command.process("list", stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    _, error = process.communicate()
+    assert process.returncode == 141
+    assert "Traceback" not in error
+    assert "Exception ignored" not in error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list"],
+        ["list", "--documents"],
+        ["show", "x"],
+        ["history", "x"],
+        ["next", "x"],
+        ["log", "x"],
+    ],
+)
+def test_reading_commands_import_only_what_they_need(command: Command, words: list[str]) -> None:
+    assert command("apply", "-", data=exec_job("x")) == 0
+    code = (
+        "import sys; from coldchain.cli import run; run(sys.argv[1:]);"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--home", str(command.home), *words],
+        env={**os.environ, "PYTHONPATH": str(PACKAGE)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = set(done.stderr.splitlines()[-1].split())
+    assert "coldchain.cli.entry" in modules
+    assert not modules & {"jsonschema", "schedule", "subprocess", "asyncio", "coldchain.document"}
+    if words[0] != "next":
+        assert "coldchain.schedule" not in modules
+
+
+def test_what_steers_a_terminal_is_shown_and_not_sent(command: Command) -> None:
+    job = exec_job("x", description="\x1b[31mred\u202e \N{SNOWMAN}")
+    assert command("apply", "-", data=job) == 0
+    for words in (["list"], ["explain", "x"], ["show", "x"], ["apply", "--check", "-"]):
+        assert command(*words, data={**job, "description": "\x1b]0;x"}) == 0
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u202e]", command.out + command.err)
+
+
+def test_an_output_that_cannot_say_a_character_still_gets_a_line(command: Command) -> None:
+    assert command("apply", "-", data=exec_job("x", description="täglich")) == 0
+    process = subprocess.run(
+        [sys.executable, "-m", "coldchain", "--home", str(command.home), "list"],
+        env={**os.environ, "PYTHONPATH": str(PACKAGE), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "t\\xe4glich" in process.stdout

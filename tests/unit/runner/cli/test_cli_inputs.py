@@ -1,0 +1,92 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whatever is handed in instead of a document: one clear error, nothing changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_command import Command, exec_job
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+# raw input, words of the message
+NO_DOCUMENTS = [
+    (b"", "is empty"),
+    (b" \n\t", "is empty"),
+    (b"{", "line 1, column 2"),
+    (b'{"job_id": "x",\n "job_actions": [}', "line 2, column 18"),
+    (b"\x00\x01\x02", "is binary"),
+    (b"\x89PNG\r\n\x1a\n", "is binary"),
+    (b"\xff\xfe{\x00}\x00", "is binary"),
+    (b'"text"', "no job document"),
+    (b"3", "no job document"),
+    (b"null", "no job document"),
+    (b"NaN", "NaN is no number"),
+    (b'{"job_id": Infinity}', "Infinity is no number"),
+    (b'{"job_id": "a", "job_id": "b"}', '"job_id" is given twice'),
+    (b"[" * 100_000, "nested too deeply"),
+    (b'{"jobs": {}}', '"jobs" is no list'),
+    (b'{"jobs": [], "absent": "x"}', '"absent" is no list'),
+    (b'{"jobs": [], "absent": [3]}', '"absent" is no list'),
+    (b'{"jobs": [], "purge": true}', '"purge" is unknown'),
+]
+
+
+@pytest.mark.parametrize(("raw", "words"), NO_DOCUMENTS)
+@pytest.mark.parametrize("name", ["validate", "apply", "run"])
+def test_what_is_no_document_is_one_error(
+    command: Command, name: str, raw: bytes, words: str
+) -> None:
+    (command.home / "lib").mkdir(mode=0o700)
+    before = command.files()
+    error = command.error(name, "-", data=raw)
+    assert error["code"] == 65
+    assert error["message"].startswith("standard input: ")
+    assert words in error["message"]
+    assert command.files() == before
+    assert command(name, "-", data=raw) == 65
+    assert command.out == ""
+    assert len(command.err.splitlines()) <= 2
+
+
+def test_a_huge_number_is_an_error_and_no_traceback(command: Command) -> None:
+    raw = b'{"job_id": "x", "priority": ' + b"9" * 10_000 + b"}"
+    assert command("validate", "-", data=raw) == 65
+    assert "Traceback" not in command.err
+
+
+def test_files_that_cannot_be_read_are_named(command: Command, tmp_path: Path) -> None:
+    for name, words in (
+        (str(tmp_path / "none.json"), "No such file"),
+        (str(tmp_path), "Is a directory"),
+        ("a\0b", "no name of a file"),
+    ):
+        error = command.error("validate", name)
+        assert error["code"] == 65
+        assert words in error["message"]
+
+
+def test_yaml_is_told_where_it_belongs(command: Command, tmp_path: Path) -> None:
+    path = tmp_path / "jobs.yml"
+    path.write_text("job_id: x\n")
+    assert "Ansible" in command.error("apply", str(path))["hint"]
+
+
+def test_a_byte_order_mark_is_no_mistake(command: Command) -> None:
+    raw = b"\xef\xbb\xbf" + json.dumps(exec_job("x")).encode()
+    assert command("validate", "-", data=raw) == 0
+
+
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.one_of(st.binary(max_size=60), st.text(max_size=60).map(str.encode)))
+def test_any_bytes_get_an_answer(command: Command, raw: bytes) -> None:
+    code = command("--json", "validate", "-", data=raw)
+    assert code in (0, 65)
+    json.loads(command.out)
