@@ -68,12 +68,12 @@ def anything(source: random.Random, depth: int) -> object:
     if kind < 6:
         return source.choice([0, -1, 7, 1.5, True, False, None, [], {}])
     if kind == 6:
-        return [anything(source, depth - 1) for _ in range(source.randrange(4))]
+        return [anything(source, depth - 1) for dummy in range(source.randrange(4))]
     return mapping(source, depth - 1)
 
 
 def mapping(source: random.Random, depth: int) -> dict[str, object]:
-    return {source.choice(WORDS): anything(source, depth) for _ in range(source.randrange(5))}
+    return {source.choice(WORDS): anything(source, depth) for dummy in range(source.randrange(5))}
 
 
 @pytest.mark.parametrize("seed", range(300))
