@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import COMMAND, ENVIRONMENT, Home, document, needs_root
+from homes import COMMAND, ENVIRONMENT, Home, document, needs_root
 
 from coldchain.selftest import torture
 

@@ -19,6 +19,8 @@ STOP, SCHEDULED, RUNNING, ABORTING, REMOVED = (
 )
 STATUSES = (STOP, SCHEDULED, RUNNING, ABORTING, REMOVED)
 EVENTS = ("start", "stop", "abort", "remove")
+RUN = "run"
+"""Run once and be as before: what `coldchain run` asks for.  Not an event of Freezer's."""
 RESULTS = ("success", "fail", "aborted")
 
 ARM = "arm"
@@ -61,6 +63,9 @@ _TABLE: dict[tuple[str, str], Transition] = {
     (RUNNING, "stop"): Transition(RUNNING, "stop"),
     (RUNNING, "abort"): Transition(ABORTING, "abort", TERMINATE),
     (RUNNING, "remove"): Transition(RUNNING, "remove"),
+    # A stopped job is stopped again after it; a run in progress is the run that was asked for.
+    (STOP, RUN): Transition(SCHEDULED, "stop", RUN_NOW),
+    (SCHEDULED, RUN): Transition(SCHEDULED, effect=RUN_NOW),
     (ABORTING, "start"): Transition(ABORTING, "start"),
     (ABORTING, "stop"): Transition(ABORTING, "stop"),
     (ABORTING, "abort"): Transition(ABORTING, "abort", KILL),

@@ -95,7 +95,7 @@ import os, sys, time
 from pathlib import Path
 from coldchain.execution.process import Process
 where = Path(sys.argv[1])
-for name, command in [("short", "exit 4"), ("long", "sleep 2; exit 7"), ("killed", "sleep 60")]:
+for name, command in [("short", "exit 4"), ("long", "sleep 4; exit 7"), ("killed", "sleep 60")]:
     Process.start(where / name, ["sh", "-c", command], environment=dict(os.environ),
                   working_directory=None, log=where / "log")
 print("started", flush=True)
@@ -111,9 +111,11 @@ def test_a_killed_runner_s_processes_are_adopted_with_their_results(tmp_path: Pa
     )
     assert starter.stdout is not None
     starter.stdout.readline()
-    time.sleep(0.3)
+    while exit_code(tmp_path / "short") is None or not (tmp_path / "long" / "pid").exists():
+        time.sleep(0.01)
     starter.kill()
     starter.communicate()
+    time.sleep(0.1)
     assert Process.adopt(tmp_path / "short") is None
     assert exit_code(tmp_path / "short") == 4
     killed, long = Process.adopt(tmp_path / "killed"), Process.adopt(tmp_path / "long")

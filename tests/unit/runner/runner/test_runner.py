@@ -430,4 +430,30 @@ def test_history_is_bounded_and_old_logs_go(host: Any) -> None:
     host.runner._appended.clear()
     host.event("j", "start")
     host.until(lambda: len(host.store.history("j", 99)) == 3)
-    assert len(list(host.paths.job_log("j").glob("*.log"))) == 3
+    host.until(lambda: len(list(host.paths.job_log("j").glob("*.log"))) == 3)
+
+
+def test_requests_that_arrive_while_others_are_cleared_away_are_seen(host: Any) -> None:
+    """The runner's own write to the file of requests takes in what came meanwhile."""
+    for number in range(6):
+        host.declare(f"j{number}", "true", schedule={"status": "stop"})
+    host.start()
+    for _ in range(15):
+        for number in range(6):
+            host.event(f"j{number}", "start")
+    host.until(lambda: not host.store.pending_events())
+    host.until(lambda: all(host.store.history(f"j{n}", 1) for n in range(6)))
+
+
+def test_run_leaves_a_job_as_it_was(host: Any) -> None:
+    daily = {"schedule_interval": "1 days"}
+    host.declare("stopped", "true", schedule={**daily, "status": "stop"})
+    host.declare("scheduled", "true", schedule=daily)
+    host.start()
+    host.until(lambda: host.state("scheduled").next_run)
+    planned = host.state("scheduled").next_run
+    for job_id in ("stopped", "scheduled"):
+        host.event(job_id, "run")
+        host.runs(job_id, 1)
+    host.settled("stopped", "stop")
+    assert host.settled("scheduled", "scheduled").next_run == planned

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands about backups: backups, restore, agent."""
+"""The commands about backups: backups, restore, verify, agent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from coldchain.agent.options import DEFAULT_BACKUP_NAME, DEFAULT_CONTAINER
 from coldchain.agent.report import size
 from coldchain.cli.call import Call
 from coldchain.cli.output import duration, instant
-from coldchain.errors import Unavailable
+from coldchain.errors import JobFailed, Unavailable
 
 ERASE_LINE = "\r\x1b[K"
 
@@ -153,6 +153,46 @@ def _tell_progress(progress: Progress) -> None:
         parts.append(f"{duration(progress.remaining)} left")
     sys.stderr.write(ERASE_LINE + ", ".join(parts))
     sys.stderr.flush()
+
+
+def verify(call: Call) -> int:
+    """Check backups; exit code 1 when something is wrong with one."""
+    from coldchain.agent.verify import verify as check
+
+    arguments = call.arguments
+    mode = "full" if arguments.full else "sample" if arguments.sample else "quick"
+    pass_file = arguments.encrypt_pass_file
+    results = [
+        check(
+            series.container,
+            arguments.hostname or series.hostname,
+            arguments.backup_name or series.backup_name,
+            mode,
+            sample=arguments.sample,
+            pass_file=None if pass_file is None else Path(pass_file).expanduser().absolute(),
+        )
+        for series in dict.fromkeys(_chosen(call))
+        if series.container.is_dir()
+    ]
+    sound = all(result.sound for result in results)
+    if call.output.json:
+        call.output.answer(
+            {"sound": sound, "mode": mode, "containers": [result.as_dict() for result in results]}
+        )
+        return 0 if sound else JobFailed.exit_code
+    for result in results:
+        for finding in result.findings:
+            series = f"{finding.hostname}_{finding.backup_name}"
+            call.output.line(f"{finding.kind}: {series} level {finding.level}: {finding.message}")
+        for note in result.notes:
+            call.output.note(note)
+    call.output.line(
+        f"{sum(result.checked for result in results)} levels checked,"
+        f" {sum(result.read for result in results)} of them read to their last byte,"
+        f" {sum(len(result.restorable) for result in results)} restorable,"
+        f" {sum(len(result.lost) for result in results)} lost"
+    )
+    return 0 if sound else JobFailed.exit_code
 
 
 def agent(call: Call) -> int:

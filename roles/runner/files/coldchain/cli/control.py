@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import getpass
+import math
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +67,7 @@ def _changes(store: Store, job_id: str, state: State, wanted: str) -> bool:
     """Whether the event does anything, after those that already wait for the runner."""
     status, pending = state.status, state.event
     for earlier in store.pending_events():
-        if earlier.job_id == job_id:
+        if earlier.job_id == job_id and earlier.event in lifecycle.EVENTS:
             if earlier.event == wanted:
                 return False
             after = lifecycle.after_event(status, earlier.event)
@@ -117,11 +119,18 @@ class _Wait:
         return run if run is not None and run.get("run_id") != self.before else None
 
 
-def _wait(wait: _Wait, timeout: float) -> dict[str, Any] | None:
-    """Until it is over; the run that ended meanwhile, if any."""
+def _nothing() -> None:
+    pass
+
+
+def _wait(
+    wait: _Wait, timeout: float, watch: Callable[[], None] = _nothing
+) -> dict[str, Any] | None:
+    """Until it is over; the run that ended meanwhile, if any.  *watch* is called now and then."""
     begun = looked = time.monotonic()
     pause = POLL_FIRST
     while not wait.over():
+        watch()
         now = time.monotonic()
         if now - begun >= timeout:
             raise TryAgain(
@@ -184,12 +193,42 @@ def run(call: Call) -> int:
     target = _target(call)
     job_id = target if isinstance(target, str) else str(target["job_id"])
     tell = _to_stderr if call.output.json else call.output.text
-    record = run_now(call.paths, call.settings, target, tell)
+    if isinstance(target, str) and call.store.runner_alive():
+        record = _run_by_runner(call, target, tell)
+    else:
+        record = run_now(call.paths, call.settings, target, tell)
     failure = _failure(job_id, record)
     _answer(call, {"job_id": job_id, "run": record}, failure)
     if not call.output.json and failure is None:
         call.output.line(f"{job_id}: {record['result']} after {duration(length(record))}")
     return 0 if failure is None else failure.exit_code
+
+
+def _run_by_runner(call: Call, job_id: str, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Let the runner that is at work do it, and follow the log.  An interrupt aborts the run."""
+    from coldchain.runner import Follower
+
+    store, follow = call.store, Follower(tell)
+    before = ((store.state(job_id) or State()).last_run or {}).get("run_id")
+    request = store.add_event(job_id, lifecycle.RUN, _somebody()).id
+    wait = _Wait(store, job_id, "start", request, before)
+
+    def watch() -> None:
+        state = store.state(job_id)
+        if state is not None and state.run_id:
+            follow.more(call.paths.run_log(job_id, state.run_id))
+
+    try:
+        record = _wait(wait, math.inf, watch)
+    except KeyboardInterrupt:
+        store.add_event(job_id, "abort", _somebody())
+        record = _wait(wait, math.inf, watch)
+    if record is None:
+        raise Unavailable(
+            f"job {job_id} went away before it ran", f"coldchain explain {job_id} may know why"
+        )
+    follow.more(call.paths.run_log(job_id, record["run_id"]))
+    return record
 
 
 def _to_stderr(text: str) -> None:

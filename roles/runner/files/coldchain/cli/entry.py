@@ -44,7 +44,9 @@ _COMMANDS = {
     "serve": ("control", "serve"),
     "backups": ("archive", "backups"),
     "restore": ("archive", "restore"),
+    "verify": ("archive", "verify"),
     "agent": ("archive", "agent"),
+    "selftest": ("selftest", "selftest"),
 }
 
 
@@ -197,6 +199,12 @@ def _add_acting(add: _Add) -> None:
     command = add("run", "run a job now, in the foreground")
     command.add_argument("target", metavar="JOB|FILE", help="a declared job, or a document")
     add("serve", "be the runner, in the foreground")
+    command = add("selftest", "kill runners and writers on a disk, and see that nothing is lost")
+    command.add_argument("--rounds", metavar="N", type=_count, default=50)
+    command.add_argument(
+        "--directory", metavar="DIR", help="a scratch directory on the disk to test (here)"
+    )
+    command.add_argument("--seed", metavar="N", type=_count, help="repeat an earlier one")
     command = add("simulate", "show what documents would do in the coming days, run nothing")
     command.add_argument("files", metavar="FILE", nargs="+")
     command.add_argument("--days", metavar="N", type=_count, required=True)
@@ -228,6 +236,17 @@ def _add_archive(add: _Add) -> None:
     command.add_argument("--overwrite", action="store_true", help="into a directory with files")
     command.add_argument("--dry-run", action="store_true", help="write nothing")
     command.add_argument("paths", metavar="PATH", nargs="*", help="only these paths of the backup")
+    command = add("verify", "check that backups are whole, and what can be restored from them")
+    command.add_argument("--container", help="only this one; by default those of all jobs")
+    command.add_argument("--backup-name")
+    command.add_argument("--hostname")
+    command.add_argument("--job", metavar="JOB", help="only what this job has written")
+    depth = command.add_mutually_exclusive_group()
+    depth.add_argument("--full", action="store_true", help="read every byte, not only sizes")
+    depth.add_argument(
+        "--sample", metavar="N", type=_count, default=0, help="read every byte of N levels"
+    )
+    command.add_argument("--encrypt-pass-file", metavar="FILE", help="to read encrypted ones")
     command = add("agent", "perform one freezer_action")
     command.add_argument(
         "--config", metavar="FILE", required=True, help="JSON or freezer-agent's INI"

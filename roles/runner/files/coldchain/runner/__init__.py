@@ -67,11 +67,9 @@ def _run_declared(paths: Paths, settings: Settings, job_id: str, output: Output)
         runner.recover()
         if job_id not in runner.jobs.states:
             raise DataError(f"there is no job {job_id!r} here", "coldchain list shows them")
-        now = time.time()
         if job_id not in runner.runs:
-            runner.jobs.change(job_id, status="scheduled")
-            runner.jobs.queue(job_id, slot=now, at=now, cause="event")
-        follow = _Follower(output)
+            runner.jobs.run_once(job_id, "coldchain run")
+        follow = Follower(output)
         with caught() as inbox:
             runner._selector.register(inbox.socket, selectors.EVENT_READ)
             while not any(run.job_id == job_id for run in ended):
@@ -104,7 +102,7 @@ def _run_document(
         cause = Cause("event", iso(from_epoch(int(time.time()))))
         job_id = str(document.get("job_id", "document"))
         run = JobRun.create(place, settings, job_id, document, cause)
-        follow = _Follower(output)
+        follow = Follower(output)
         with caught() as inbox, selectors.DefaultSelector() as selector:
             selector.register(inbox.socket, selectors.EVENT_READ)
             run.advance()
@@ -130,7 +128,7 @@ def _run_document(
         return run.record
 
 
-class _Follower:
+class Follower:
     """Hands on what a log has grown by."""
 
     def __init__(self, output: Output) -> None:

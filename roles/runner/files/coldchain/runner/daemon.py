@@ -188,7 +188,7 @@ class Runner:
 
     def _timeout(self) -> float:
         now, clock = time.monotonic(), time.time()
-        timeout = TICK
+        timeout = 0.0 if self.jobs.jobs_written or self.jobs.events_written else TICK
         idle = self.jobs.clock.idle_seconds
         if idle is not None:
             timeout = min(timeout, idle)
@@ -214,9 +214,9 @@ class Runner:
         now = time.monotonic()
         try:
             if self.only is None:
-                if self.store.jobs_changed():
+                if self.store.jobs_changed() or self.jobs.jobs_written:
                     self.jobs.reload()
-                if self.store.events_changed():
+                if self.store.events_changed() or self.jobs.events_written:
                     for job_id, effect, by in self.jobs.take_events():
                         self._affect(job_id, effect, by)
                 self.jobs.clock.run_pending()

@@ -42,6 +42,9 @@ class Jobs:
         self.done_events: list[str] = []
         self.waiting: dict[str, int] = {}  # jobs with a queue -> their priority
         self.taken_up: dict[str, str] = {}  # jobs whose run was found on disk -> its slot
+        # Our own writes to the command's files bring in what was written there meanwhile, so that
+        # no change is seen afterwards.
+        self.jobs_written = self.events_written = False
         self._triggers: dict[str, calendar.Trigger] = {}
         self._unusable: dict[str, int] = {}  # jobs whose schedule cannot be used -> revision
         self._arm_jobs = arm
@@ -70,11 +73,13 @@ class Jobs:
         if done:
             self.store.forget_events(done)
             self.done_events = []
+            self.events_written = True
 
     # -- declarations ------------------------------------------------------------------------
 
     def reload(self) -> None:
         """Take in what was declared, changed and removed since the last time."""
+        self.jobs_written = False
         records = self.store.jobs()
         for job_id in [job_id for job_id in self.states if job_id not in records]:
             self._removed(job_id)
@@ -290,6 +295,7 @@ class Jobs:
     def take_events(self) -> list[tuple[str, str, str]]:
         """Act on the pending requests; returns (job_id, effect, by) for what concerns processes."""
         effects = []
+        self.events_written = False
         for request in self.store.pending_events():
             if request.id in self.done_events:
                 continue
@@ -304,6 +310,9 @@ class Jobs:
             log.warning("event %s: there is no job %s", request.event, request.job_id)
             return lifecycle.NOTHING
         log.info("job %s: event %s by %s", request.job_id, request.event, request.by)
+        active = (lifecycle.RUNNING, lifecycle.ABORTING)
+        if request.event == lifecycle.RUN and self.states[request.job_id].status in active:
+            return lifecycle.NOTHING
         return self._event(request.job_id, request.event, request.by)
 
     def _event(self, job_id: str, event: str, by: str) -> str:
@@ -335,6 +344,7 @@ class Jobs:
                 self.change(job_id, reason=f"{verb} by {by} at {iso(from_epoch(int(now)))}")
         elif event == "remove":
             self.store.remove_declaration(job_id)
+            self.jobs_written = True
             self._removed(job_id) if after.status == lifecycle.REMOVED else None
         return after.effect
 
@@ -357,6 +367,10 @@ class Jobs:
             created=from_epoch(int(record.anchor)),
             key=f"{self.settings.client_id}/{record.job_id}",
         )
+
+    def run_once(self, job_id: str, by: str) -> None:
+        """Queue one run now; afterwards the job is scheduled or stopped as it was."""
+        self._event(job_id, lifecycle.RUN, by)
 
     # -- runs ----------------------------------------------------------------------------------
 

@@ -1,0 +1,121 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A home directory on whatever disk a test wants, driven through the command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "roles" / "runner" / "files"
+COMMAND = [sys.executable, "-m", "coldchain"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE)}
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system: needs root")
+
+
+class Home:
+    """One installation; ``run`` calls the command, ``start`` its runner."""
+
+    def __init__(self, path: Path, log_file: Path) -> None:
+        self.path = path
+        self.log_file = log_file
+        self.runner: subprocess.Popen[bytes] | None = None
+
+    def run(self, *words: str, given: Any = None) -> tuple[int, Any]:
+        done = subprocess.run(
+            [*COMMAND, "--home", str(self.path), "--json", *words],
+            input=None if given is None else json.dumps(given),
+            capture_output=True,
+            text=True,
+            env=ENVIRONMENT,
+            timeout=120,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        try:
+            return done.returncode, json.loads(done.stdout)
+        except ValueError:
+            return done.returncode, done.stdout + done.stderr
+
+    def start(self, *prefix: str) -> None:
+        log = self.log_file.open("ab")
+        words = [*prefix, *COMMAND, "--home", str(self.path), "serve"]
+        self.runner = subprocess.Popen(words, stderr=log, env=ENVIRONMENT)
+        log.close()
+        self.until(lambda: "runner ready" in self.log())
+
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    def stop(self) -> None:
+        if self.runner is not None:
+            self.runner.send_signal(signal.SIGTERM)
+            try:
+                self.runner.wait(20)
+            except subprocess.TimeoutExpired:
+                self.runner.kill()
+                self.runner.wait()
+            self.runner = None
+
+    def until(self, condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            value = condition()
+            if value:
+                return value
+            time.sleep(0.05)
+        raise AssertionError(f"did not happen in {seconds} s; the runner said:\n{self.log()}")
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        code, answer = self.run("list", job_id)
+        assert code == 0, answer
+        job: dict[str, Any] = answer["jobs"][0]
+        return job
+
+    def runs(self, job_id: str) -> list[dict[str, Any]]:
+        code, answer = self.run("history", job_id, "-n", "1000")
+        assert code == 0, answer
+        runs: list[dict[str, Any]] = answer["runs"]
+        return runs
+
+
+def document(job_id: str, line: str = "true", schedule: Any = None, **fields: Any) -> Any:
+    action = {"action": "exec", "command": ["sh", "-c", line]}
+    return {
+        "job_id": job_id,
+        "job_actions": [{"freezer_action": action}],
+        "job_schedule": schedule or {},
+        **fields,
+    }
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    made = Home(tmp_path / "home", tmp_path / "runner.log")
+    made.path.mkdir()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Home]:
+    """A home on a file system of one megabyte."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0755", "coldchain", str(place)], check=True
+    )
+    made = Home(place / "home", tmp_path / "runner.log")
+    made.path.mkdir()
+    yield made
+    made.stop()
+    subprocess.run(["umount", "-l", str(place)], check=True)
