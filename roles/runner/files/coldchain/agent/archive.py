@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from coldchain.agent import cipher, snapshot, tar
-from coldchain.agent.cipher import ITERATIONS, Part
+from coldchain.agent.cipher import Part
 from coldchain.agent.layout import DATA, ENGINE_METADATA
 from coldchain.agent.options import BackupOptions
 from coldchain.agent.pipeline import Exit, Pipeline, Stage, failure
@@ -68,7 +68,7 @@ def write_archive(
         if scheme is not None:
             assert options.encryption is not None
             pass_file = options.encryption.pass_file
-            command = cipher.openssl(scheme, pass_file, ITERATIONS, decrypt=False)
+            command = cipher.openssl(scheme, pass_file, cipher.ITERATIONS, decrypt=False)
             stages.append(Stage(command))
         with Pipeline(stages) as pipeline:
             os.close(writer)
@@ -92,7 +92,7 @@ def write_snapshot(options: BackupOptions, draft: Draft, scheme: str | None, sna
         if scheme == "strong":
             assert options.encryption is not None
             pass_file = options.encryption.pass_file
-            command = cipher.openssl("strong", pass_file, ITERATIONS, decrypt=False)
+            command = cipher.openssl("strong", pass_file, cipher.ITERATIONS, decrypt=False)
             os.lseek(snar, 0, os.SEEK_SET)
             with Pipeline([Stage(command)], source=snar) as pipeline:
                 for chunk in pipeline.chunks():

@@ -160,7 +160,7 @@ def _take_place(staged: Stage) -> bool:
 
 def _check_conflicts(source: bytes, target: bytes, top: bytes) -> None:
     """Before the first change: nothing that is not in the backup may have to go."""
-    for entry in os.scandir(source):
+    for entry in list(os.scandir(source)):
         path = os.path.join(target, entry.name)
         try:
             there = os.lstat(path)

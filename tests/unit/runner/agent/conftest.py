@@ -1,0 +1,92 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from coldchain import agent
+from coldchain.agent import cipher
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A container, a source and a password in one directory, and one way to perform actions."""
+
+    root: Path
+
+    @property
+    def source(self) -> Path:
+        return self.root / "source"
+
+    @property
+    def container(self) -> Path:
+        return self.root / "container"
+
+    @property
+    def target(self) -> Path:
+        return self.root / "target"
+
+    @property
+    def pass_file(self) -> Path:
+        return self.root / "password"
+
+    def perform(self, action: str, **fields: object) -> agent.Report:
+        defaults: dict[str, object] = {
+            "container": str(self.container),
+            "backup_name": "docs",
+            "hostname": "host",
+            "sync": False,
+        }
+        return agent.perform(
+            {"action": action, **defaults, **fields},
+            containers_dir=self.root,
+            client_id="client",
+        )
+
+    def backup(self, **fields: object) -> agent.Report:
+        fields.setdefault("path_to_backup", str(self.source))
+        return self.perform("backup", **fields)
+
+    def level(self, **fields: object) -> agent.Report:
+        return self.backup(incremental=True, **fields)
+
+    def restore(self, **fields: object) -> agent.Report:
+        fields.setdefault("restore_abs_path", str(self.target))
+        return self.perform("restore", **fields)
+
+    def catalogue(self) -> list[agent.Backup]:
+        return agent.catalogue(self.container)
+
+    def files(self) -> set[str]:
+        """Every name in the container, for "nothing was written"."""
+        return {
+            os.path.join(folder, name)
+            for folder, folders, names in os.walk(self.container)
+            for name in folders + names
+        }
+
+
+def make_bench(root: Path) -> Bench:
+    bench = Bench(root)
+    bench.source.mkdir()
+    bench.pass_file.write_text("correct horse\n")
+    bench.pass_file.chmod(0o600)
+    return bench
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    # Not tmp_path: pytest keeps those, and these trees have names that other tools dislike.
+    with tempfile.TemporaryDirectory() as root:
+        yield make_bench(Path(root))
+
+
+@pytest.fixture(autouse=True)
+def _quick_derivation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cipher, "ITERATIONS", 1000)

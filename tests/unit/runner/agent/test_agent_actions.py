@@ -1,0 +1,287 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options, exec, admin, info, and the command line's entrance."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Bench
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coldchain import agent
+from coldchain.agent import command
+from coldchain.agent.options import Fields
+from coldchain.agent.progress import Meter, into_file
+from coldchain.agent.report import size
+from coldchain.agent.tar import unquote
+from coldchain.errors import ColdchainError, DataError, JobFailed
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"path_to_backup": None}, "path_to_backup"),
+        ({"path_to_backup": "relative"}, "path_to_backup"),
+        ({"path_to_backup": "/nonexistent"}, "path_to_backup"),
+        ({"compression": "rar"}, "compression"),
+        ({"max_level": -1}, "max_level"),
+        ({"max_level": 1.5}, "max_level"),
+        ({"always_level": True}, "always_level"),
+        ({"restart_always_level": "nan"}, "restart_always_level"),
+        ({"exclude": [1]}, "exclude"),
+        ({"storage": "swift"}, "storage"),
+        ({"mode": "nova"}, "mode"),
+        ({"engine_name": "rsync"}, "engine_name"),
+        ({"dereference_symlink": "some"}, "dereference_symlink"),
+        ({"encrypt_scheme": "strong"}, "encrypt_pass_file"),
+        ({"encrypt_pass_file": "/nonexistent"}, "encrypt_pass_file"),
+        ({"remove_older_than": 1, "remove_before_date": "2026-01-01"}, "exclude each other"),
+        ({"on_read_error": "ignore"}, "on_read_error"),
+        ({"dry_run": "maybe"}, "dry_run"),
+    ],
+)
+def test_bad_options_name_their_field_and_write_nothing(bench: Bench, fields, place) -> None:
+    with pytest.raises(ColdchainError, match=place):
+        bench.backup(**fields)
+    assert not bench.container.exists()
+
+
+def test_false_and_null_mean_not_given(bench: Bench) -> None:
+    report = bench.perform(
+        "backup",
+        path_to_backup=str(bench.source),
+        hostname=False,
+        encrypt_pass_file=False,
+        max_priority=False,
+        exclude=None,
+        log_file="",
+    )
+    assert report.fields["hostname"] == "client"
+    assert report.fields["encrypt_scheme"] is None
+
+
+def test_relative_containers_lie_under_the_containers_directory(bench: Bench) -> None:
+    report = bench.backup(container="a b/c%")
+    assert report.fields["container"] == str(bench.root / "a b" / "c%")
+
+
+def test_level_options_imply_incremental_unless_it_is_denied() -> None:
+    from coldchain.agent.options import _rules
+
+    assert _rules(Fields({"max-level": "2"})).incremental
+    assert not _rules(Fields({"max_level": 2, "incremental": False})).incremental
+    assert not _rules(Fields({})).incremental
+
+
+@given(st.binary(min_size=1, max_size=30).filter(lambda name: b"\0" not in name))
+def test_quoted_names_come_back(name: bytes) -> None:
+    quoted = b"".join(
+        b"\\%03o" % byte if byte < 32 or byte > 126 or byte in b'"\\' else bytes([byte])
+        for byte in name
+    )
+    assert unquote(quoted) == name
+
+
+def test_sizes_for_people() -> None:
+    shown = [size(n) for n in (0, 999, 1000, 3_400_000, 10**12)]
+    assert shown == ["0 B", "999 B", "1.0 kB", "3.4 MB", "1.0 TB"]
+
+
+# exec
+
+
+def test_a_line_is_split_without_a_shell() -> None:
+    action = {"command": "echo 'a b' $(id) | cat > x"}
+    assert command.argv(action) == ["echo", "a b", "$(id)", "|", "cat", ">", "x"]
+    assert command.argv({**action, "shell": True}) == ["/bin/sh", "-c", action["command"]]
+    assert command.argv({"command": ["x", "y z"]}) == ["x", "y z"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"command": ""},
+        {"command": "'open"},
+        {"command": [1]},
+        {"command": ["a"], "shell": True},
+        {"command": "true", "user": "no such user"},
+        {"command": "true", "environment": {"A=B": "x"}},
+        {"command": "true", "environment": {"A": []}},
+    ],
+)
+def test_bad_commands_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(DataError):
+        command.command(fields)
+
+
+def test_exec_runs_in_its_place_with_its_environment(bench: Bench) -> None:
+    code = "import os; open('out', 'w').write(os.environ['GREETING'])"
+    bench.perform(
+        "exec",
+        command=[sys.executable, "-c", code],
+        environment={"GREETING": "hello"},
+        working_directory=str(bench.root),
+    )
+    assert (bench.root / "out").read_text() == "hello"
+    with pytest.raises(JobFailed, match="exit code 3"):
+        bench.perform("exec", command="sh -c 'exit 3'")
+    with pytest.raises(JobFailed, match="cannot be started"):
+        bench.perform("exec", command="/nonexistent/program")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_exec_as_another_user() -> None:
+    words = command.argv({"command": "id -un", "user": "nobody"})
+    output = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "nobody"
+    own = pwd.getpwuid(os.geteuid()).pw_name
+    assert command.argv({"command": "id", "user": own}) == ["id"]
+
+
+# admin and info
+
+
+def _age(bench: Bench, days: dict[int, list[float]]) -> None:
+    """Chains of given ages: {number: [days since level 0, level 1, ...]}, by renaming."""
+    import time
+
+    for ages in days.values():
+        (bench.source / "f").write_text(str(ages))
+        now = int(time.time())
+        stamps = [now - int(age * 86400) for age in ages]
+        bench.backup(backup_name="new")
+        for number, stamp in enumerate(stamps):
+            for tree in ("data", "metadata"):
+                made = next(bench.container.glob(f"{tree}/tar/host_new/*/0_*"))
+                place = bench.container / tree / "tar" / "host_docs" / str(stamps[0])
+                place.mkdir(parents=True, exist_ok=True)
+                copy = place / f"{number}_{stamp}"
+                subprocess.run(["cp", "-a", made, copy], check=True)
+                (copy / "manifest.json").unlink(missing_ok=True)
+        subprocess.run(["rm", "-r", bench.container / "data/tar/host_new"], check=True)
+        subprocess.run(["rm", "-r", bench.container / "metadata/tar/host_new"], check=True)
+
+
+AGES = {0: [20, 10, 5], 1: [3, 1]}
+
+
+@pytest.mark.parametrize(
+    ("older_than", "force", "left"),
+    [(25, False, 2), (15, False, 2), (7, False, 2), (4, False, 1), (0, False, 1), (0, True, 0)],
+)
+def test_chains_go_whole_by_their_newest_level_and_the_last_good_one_stays(
+    bench: Bench, older_than: float, force: bool, left: int
+) -> None:
+    _age(bench, AGES)
+    report = bench.perform("admin", remove_older_than=older_than, force=force)
+    assert len({one.chain for one in bench.catalogue()}) == left
+    assert len(report.fields["removed"]) == 2 - left
+    assert len(list(bench.container.glob("data/tar/host_docs/*"))) == left
+
+
+def test_a_broken_newer_chain_does_not_cost_the_last_good_one(bench: Bench) -> None:
+    _age(bench, AGES)
+    newest = max(bench.container.glob("data/tar/host_docs/*/0_*/data"))
+    newest.unlink()
+    bench.perform("admin", remove_older_than=2)
+    assert [one.restorable for one in bench.catalogue()] == [True, True, True, False, False]
+
+
+def test_removal_after_a_backup_spares_what_was_just_written(bench: Bench) -> None:
+    _age(bench, AGES)
+    report = bench.level(remove_older_than=4)
+    # Freezer would have counted from level 0 and removed the chain it just continued.
+    assert report.fields["level"] in (0, 2)
+    assert len(report.fields["removed"]) == 1
+    assert bench.catalogue()[-1].time_stamp == report.fields["time_stamp"]
+
+
+def test_admin_of_nothing_and_without_a_bound_are_errors(bench: Bench) -> None:
+    with pytest.raises(DataError, match="no removal option"):
+        bench.perform("admin")
+    with pytest.raises(JobFailed, match="no backup"):
+        bench.perform("admin", remove_older_than=1)
+
+
+def test_names_come_from_the_manifest_where_underscores_are_ambiguous(bench: Bench) -> None:
+    bench.backup(hostname="a_b", backup_name="c_d/e")
+    (one,) = bench.catalogue()
+    assert (one.hostname, one.backup_name, one.restorable) == ("a_b", "c_d/e", True)
+    assert agent.catalogue(bench.container, "a_b")[0].backup_name == "c_d/e"
+    assert agent.catalogue(bench.container, None, "c_d/e")[0].hostname == "a_b"
+    assert agent.catalogue(bench.container, "a", "b_c_d/e")
+    assert agent.catalogue(bench.container, "x") == []
+    report = bench.perform("info", hostname="a_b", backup_name="c_d/e")
+    assert report.message.startswith("1 level of 1 backup in ")
+
+
+# the entrance
+
+
+def _main(bench: Bench, text: str, **more: object) -> tuple[int, dict[str, object]]:
+    config, result = bench.root / "config", bench.root / "result.json"
+    config.write_text(text)
+    code = agent.main(config, result, bench.root / "progress.json", bench.root, "host")
+    return code, json.loads(result.read_text())
+
+
+def test_json_and_freezers_ini_are_read(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    fields = {"path_to_backup": str(bench.source), "backup_name": "100%", "sync": False}
+    code, result = _main(bench, json.dumps({"freezer_action": {"action": "backup", **fields}}))
+    assert (code, result["level"], result["hostname"]) == (0, 0, "host")
+    ini = "[action]\naction = backup\nmax-level = 3\nsync = False\nbackup_name = 100%\n"
+    ini += f"path_to_backup = {bench.source}\n"
+    assert _main(bench, ini)[1]["level"] == 1
+    assert "level 1 of 100%: 0 files" in capsys.readouterr().out
+    assert json.loads((bench.root / "progress.json").read_text())["phase"] == "writing level 1"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("{", 65),
+        ("junk", 65),
+        ('{"action": "dance"}', 65),
+        ('{"action": "backup", "path_to_backup": "/nonexistent"}', 1),
+        ('{"action": "exec", "command": "false"}', 1),
+    ],
+)
+def test_failures_have_a_code_a_message_and_a_result(bench: Bench, text: str, code: int) -> None:
+    got, result = _main(bench, text)
+    assert got == code
+    assert result["message"]
+
+
+def test_the_log_file_tells_what_happened(bench: Bench) -> None:
+    log = bench.root / "agent.log"
+    bench.backup(log_file=str(log))
+    with pytest.raises(JobFailed):
+        bench.restore(log_file=str(log), backup_name="other")
+    lines = log.read_text().splitlines()
+    assert [line.split(" ", 3)[1:3] for line in lines] == [
+        ["INFO", "backup"],
+        ["INFO", "backup"],
+        ["INFO", "restore"],
+        ["ERROR", "restore"],
+    ]
+
+
+def test_progress_is_told_at_most_once_a_second(tmp_path: Path) -> None:
+    told = []
+    meter = Meter(told.append)
+    meter.begin("reading", 100)
+    for _ in range(1000):
+        meter.bytes += 1
+        meter.tick()
+    assert len(told) == 1
+    into_file(tmp_path / "p")(told[0])
+    assert json.loads((tmp_path / "p").read_text())["total"] == 100

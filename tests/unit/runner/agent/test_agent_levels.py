@@ -1,0 +1,186 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Freezer's level rules, against a model written from its documentation alone."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from conftest import Bench
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coldchain.agent.layout import Chain, Level, chain_of, chain_times, newest_chain
+from coldchain.agent.levels import DAY, LevelRules, next_level, previous_backup
+
+RULES = st.builds(
+    LevelRules,
+    incremental=st.sampled_from([True, True, True, False]),
+    max_level=st.integers(0, 3),
+    always_level=st.integers(0, 3),
+    restart_always_level=st.sampled_from([0, 0, 0.5, 1, 7]),
+)
+
+
+@dataclass
+class Model:
+    """A container as lists: chains of (number, time, base), the newest last."""
+
+    chains: list[list[tuple[int, int, int | None]]] = field(default_factory=list)
+
+    def expect(self, rules: LevelRules, now: int) -> tuple[int, int | None]:
+        """(number, time of the level it is based on) by the seven rules, one by one."""
+        if not rules.incremental:
+            return 0, None
+        if not self.chains:
+            return 0, None
+        chain = self.chains[-1]
+        highest = max(number for number, _, _ in chain)
+        newest = {number: time for number, time, _ in chain}
+        if rules.max_level and rules.max_level <= highest:
+            return 0, None
+        if rules.always_level and rules.always_level < highest:
+            return 0, None
+        if rules.restart_always_level:
+            begun = min(time for _, time, _ in chain)
+            if now > begun + rules.restart_always_level * DAY:
+                return 0, None
+        if rules.always_level and rules.always_level == highest:
+            return highest, newest[highest - 1]
+        return highest + 1, newest[highest]
+
+
+def _chains(model: Model) -> list[Chain]:
+    found = []
+    for chain in model.chains:
+        zero = chain[0][1]
+        # Listings come in any order and with foreign names.
+        names = [f"{number}_{time}" for number, time, _ in reversed(chain)] + ["lost+found"]
+        one = chain_of(zero, names)
+        assert one is not None
+        found.append(one)
+    return found
+
+
+@given(st.lists(st.tuples(RULES, st.integers(-2 * DAY, 4 * DAY)), min_size=1, max_size=25))
+def test_levels_follow_the_model(steps: list[tuple[LevelRules, int]]) -> None:
+    model, now, latest = Model(), 1_700_000_000, 0
+    for rules, passed in steps:
+        now += passed
+        chains = _chains(model)
+        previous = previous_backup(chains, rules, now)
+        level = next_level(chains, previous, now)
+        number, base = model.expect(rules, now)
+        assert level.number == number
+        assert (previous.time if previous else None) == base
+        # A clock that was set back never makes a backup look older than the last one.
+        assert level.time > latest
+        latest = level.time
+        if number == 0:
+            assert level.zero == level.time
+            model.chains.append([])
+        model.chains[-1].append((number, level.time, base))
+
+
+@given(st.lists(st.tuples(RULES, st.integers(1, 4 * DAY)), min_size=1, max_size=25))
+def test_a_lineage_is_what_each_level_was_based_on(steps: list[tuple[LevelRules, int]]) -> None:
+    chains: list[Chain] = []
+    bases: dict[Level, Level | None] = {}
+    now = 1_700_000_000
+    for rules, passed in steps:
+        now += passed
+        previous = previous_backup(chains, rules, now)
+        level = next_level(chains, previous, now)
+        bases[level] = previous
+        kept = [chain for chain in chains if chain.zero != level.zero]
+        old = next((chain.levels for chain in chains if chain.zero == level.zero), ())
+        chains = [*kept, Chain(level.zero, tuple(sorted([*old, level])))]
+    for chain in chains:
+        for point in chain.levels:
+            lineage, missing = chain.lineage(point)
+            assert not missing
+            step: Level | None = point
+            for level in reversed(lineage):
+                assert level == step
+                step = bases[level]
+            assert step is None
+
+
+@given(st.sets(st.integers(0, 50), min_size=1), st.integers(-1, 60))
+def test_a_date_selects_the_newest_chain_and_its_levels_until_then(zeros, until):
+    chains = [Chain(zero, (Level(zero, 0, zero), Level(zero, 1, zero + 3))) for zero in zeros]
+    chosen = newest_chain(chains, until)
+    begun = [zero for zero in zeros if zero <= until]
+    if not begun:
+        assert chosen is None
+    else:
+        assert chosen is not None
+        assert chosen.zero == max(begun)
+        assert all(level.time <= until for level in chosen.levels)
+        assert (Level(chosen.zero, 1, chosen.zero + 3) in chosen.levels) == (
+            chosen.zero + 3 <= until
+        )
+
+
+def test_foreign_names_in_the_tree_are_ignored() -> None:
+    assert chain_times(["12", ".lock", "x", "7", "1_2", ""]) == [7, 12]
+    assert chain_of(7, [".x", "0_7", "1_", "a_b", "1_9"]) == Chain(
+        7, (Level(7, 0, 7), Level(7, 1, 9))
+    )
+    assert chain_of(7, ["junk"]) is None
+
+
+def test_the_report_tells_the_true_level(bench: Bench) -> None:
+    numbers = [bench.backup(max_level=2).fields["curr_backup_level"] for _ in range(5)]
+    assert numbers == [0, 1, 2, 0, 1]
+
+
+def test_always_level_repeats_the_level_and_the_newest_entry_counts(bench: Bench) -> None:
+    for number in range(5):
+        (bench.source / f"f{number}").write_text("x")
+        bench.backup(always_level=2)
+    assert [one.level for one in bench.catalogue()] == [0, 1, 2, 2, 2]
+    bench.restore()
+    assert len(os.listdir(bench.target)) == 5
+
+
+def test_a_clock_set_back_loses_nothing(bench: Bench, monkeypatch) -> None:
+    # tar would take a file changed after the step for an old one, so a new chain is begun.
+    first = bench.level().fields
+    monkeypatch.setattr("coldchain.agent.snapshot.started", lambda _: 2**40)
+    (bench.source / "changed").write_text("x")
+    report = bench.level()
+    assert report.fields["level"] == 0
+    assert report.fields["time_stamp"] > first["time_stamp"]
+    assert "clock was set back" in report.warnings[0]
+    bench.restore()
+    assert os.listdir(bench.target) == ["changed"]
+
+
+def test_two_runs_in_one_second_are_two_levels(bench: Bench) -> None:
+    stamps = [bench.backup().fields["time_stamp"] for _ in range(3)]
+    assert len(set(stamps)) == 3
+
+
+def test_another_source_or_key_begins_a_new_chain_and_says_so(bench: Bench) -> None:
+    bench.level()
+    other = bench.root / "other"
+    other.mkdir()
+    report = bench.level(path_to_backup=str(other))
+    assert report.fields["level"] == 0
+    assert "path_to_backup" in report.warnings[0]
+    report = bench.level(path_to_backup=str(other), encrypt_pass_file=str(bench.pass_file))
+    assert report.fields["level"] == 0
+    for scheme in ("freezer", "strong"):
+        secret = {"encrypt_pass_file": str(bench.pass_file), "encrypt_scheme": scheme}
+        bench.level(backup_name=scheme, **secret)
+        assert bench.level(backup_name=scheme, **secret).fields["level"] == 1
+        # Without a scheme the chain keeps its own.
+        kept = bench.level(backup_name=scheme, encrypt_pass_file=str(bench.pass_file)).fields
+        assert (kept["level"], kept["encrypt_scheme"]) == (2, scheme)
+        bench.pass_file.write_text("another\n")
+        report = bench.level(backup_name=scheme, **secret)
+        assert report.fields["level"] == 0
+        assert "password" in report.warnings[0]
+        bench.pass_file.write_text("correct horse\n")

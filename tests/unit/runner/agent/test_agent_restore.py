@@ -1,0 +1,182 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a restore goes, what it keeps, and what it selects."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+from agent_trees import state
+from conftest import Bench
+
+from coldchain.agent import verify
+from coldchain.errors import ColdchainError, DataError, JobFailed, UsageError
+
+
+def _tree(bench: Bench) -> None:
+    (bench.source / "sub" / "deep").mkdir(parents=True)
+    (bench.source / "sub" / "one").write_text("1")
+    (bench.source / "sub" / "deep" / "two").write_text("2")
+    (bench.source / "top").write_text("t")
+
+
+def test_a_target_with_content_needs_overwrite_and_keeps_foreign_files(bench: Bench) -> None:
+    _tree(bench)
+    bench.level()
+    (bench.source / "sub" / "one").unlink()
+    bench.level()
+    (bench.target / "sub").mkdir(parents=True)
+    for name in ("foreign", "sub/foreign", "sub/one", "top"):
+        (bench.target / name).write_text("mine")
+    with pytest.raises(DataError, match="not empty"):
+        bench.restore()
+    bench.restore(overwrite=True)
+    assert (bench.target / "top").read_text() == "t"
+    # tar --incremental would have deleted what the backup does not hold.
+    for name in ("foreign", "sub/foreign", "sub/one"):
+        assert (bench.target / name).read_text() == "mine"
+
+
+def test_a_folder_with_content_is_never_replaced_by_a_file(bench: Bench) -> None:
+    _tree(bench)
+    bench.backup()
+    (bench.target / "top").mkdir(parents=True)
+    (bench.target / "top" / "foreign").write_text("mine")
+    before = state(os.fsencode(bench.target))
+    with pytest.raises(JobFailed, match="directory with content"):
+        bench.restore(overwrite=True)
+    assert state(os.fsencode(bench.target)) == before
+
+
+def test_selected_paths_at_a_level_where_they_are_unchanged(bench: Bench) -> None:
+    _tree(bench)
+    bench.level()
+    (bench.source / "top").write_text("changed")
+    bench.level()
+    bench.restore(restore_paths=["sub/deep", "top"])
+    assert (bench.target / "sub" / "deep" / "two").read_text() == "2"
+    assert (bench.target / "top").read_text() == "changed"
+    assert not (bench.target / "sub" / "one").exists()
+
+
+def test_selected_paths_follow_renames_and_deletions(bench: Bench) -> None:
+    _tree(bench)
+    bench.level()
+    (bench.source / "sub").rename(bench.source / "moved")
+    (bench.source / "top").unlink()
+    bench.level()
+    bench.restore(restore_paths=[str(bench.source / "moved" / "deep")])
+    assert (bench.target / "moved" / "deep" / "two").read_text() == "2"
+    assert os.listdir(bench.target) == ["moved"]
+    with pytest.raises(JobFailed, match="top is not in the backup"):
+        bench.restore(restore_paths=["top"], restore_abs_path=str(bench.root / "other"))
+    assert not (bench.root / "other").exists()
+
+
+def test_a_dry_run_lists_what_a_restore_brings(bench: Bench) -> None:
+    _tree(bench)
+    bench.level()
+    (bench.source / "top").unlink()
+    (bench.source / "new").write_text("n")
+    bench.level()
+    report = bench.restore(dry_run=True)
+    assert report.fields["names"] == ["new", "sub/deep/two", "sub/one"]
+    assert not bench.target.exists()
+    assert bench.restore(dry_run=True, restore_paths=["sub"]).fields["files"] == 2
+
+
+def test_dry_runs_write_nothing(bench: Bench) -> None:
+    _tree(bench)
+    log = bench.root / "log"
+    report = bench.backup(dry_run=True, log_file=str(log))
+    assert report.fields["level"] == 0
+    assert not bench.container.exists()
+    bench.level()
+    before = bench.files()
+    assert bench.level(dry_run=True).fields["level"] == 1
+    bench.perform("admin", remove_older_than=0, force=True, dry_run=True)
+    assert bench.files() == before
+    assert not log.exists()
+
+
+def test_the_consistency_checksum_of_a_backup_proves_its_restore(bench: Bench) -> None:
+    _tree(bench)
+    checksum = bench.backup(consistency_check=True).fields["consistency_checksum"]
+    bench.restore(consistency_checksum=checksum)
+    shutil.rmtree(bench.target)
+    with pytest.raises(JobFailed, match="consistency_checksum"):
+        bench.restore(consistency_checksum="0" * 64)
+    assert not bench.target.exists()
+
+
+def test_another_hosts_backup_is_restored_by_its_name(bench: Bench) -> None:
+    _tree(bench)
+    bench.backup(hostname="there")
+    with pytest.raises(JobFailed, match='"host_docs"') as caught:
+        bench.restore()
+    assert "there_docs" in caught.value.hint
+    bench.restore(hostname="there")
+    assert (bench.target / "top").exists()
+
+
+def test_what_a_killed_restore_left_is_removed_by_the_next(bench: Bench) -> None:
+    _tree(bench)
+    bench.backup()
+    stale = bench.root / ".coldchain-restore-dead"
+    (stale / "tree").mkdir(parents=True)
+    bench.restore()
+    assert not stale.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root becomes an ordinary user here")
+def test_an_ordinary_user_restores_what_the_system_allows(bench: Bench) -> None:
+    (bench.source / "locked").mkdir()
+    (bench.source / "locked" / "a").write_text("a")
+    (bench.source / "locked" / "gone").write_text("x")
+    os.chown(bench.source / "locked" / "a", 12345, 12345)
+    (bench.source / "locked").chmod(0o555)
+    bench.level()
+    (bench.source / "locked" / "b").write_text("b")
+    (bench.source / "locked" / "gone").unlink()
+    bench.level()
+    for folder, folders, files in os.walk(bench.root):
+        for name in [folder, *(os.path.join(folder, one) for one in folders + files)]:
+            if not name.startswith(str(bench.source)):
+                os.chown(name, 65534, 65534)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            outcome = "\n".join(bench.restore().warnings)
+        except (ColdchainError, OSError) as error:
+            outcome = repr(error)
+        os.write(writer, outcome.encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as stream:
+        outcome = stream.read()
+    os.waitpid(child, 0)
+    assert "only root can give files away" in outcome
+    assert sorted(os.listdir(bench.target / "locked")) == ["a", "b"]
+    assert (bench.target / "locked").stat().st_mode & 0o777 == 0o555
+
+
+def test_verify_says_what_it_did(bench: Bench) -> None:
+    _tree(bench)
+    with pytest.raises(DataError, match="no backup"):
+        verify(bench.container)
+    for _ in range(4):
+        bench.level(encrypt_pass_file=str(bench.pass_file))
+    assert verify(bench.container).read == 0
+    sample = verify(bench.container, mode="sample", sample=2)
+    assert (sample.read, sample.checked, sample.sound) == (2, 4, True)
+    assert len(sample.notes) == 2
+    full = verify(bench.container, mode="full", pass_file=bench.pass_file)
+    assert full.as_dict()["sound"] and not full.notes and len(full.restorable) == 4
+    with pytest.raises(UsageError):
+        verify(bench.container, mode="sample")

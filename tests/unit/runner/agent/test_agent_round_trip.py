@@ -1,0 +1,133 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every level of any history restores to exactly what the source was then."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from agent_trees import HISTORIES, apply, state
+from conftest import Bench, make_bench
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from coldchain.agent.tools import COMPRESSIONS
+
+SCHEMES = st.sampled_from([None, "freezer", "strong"])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    history=HISTORIES,
+    scheme=SCHEMES,
+    compression=st.sampled_from(sorted(COMPRESSIONS)),
+    rules=st.sampled_from([{"incremental": True}, {"max_level": 1}, {"always_level": 1}]),
+)
+def test_every_level_restores_to_the_source_of_its_time(history, scheme, compression, rules):
+    with tempfile.TemporaryDirectory() as root:
+        bench = make_bench(Path(root))
+        source = os.fsencode(bench.source)
+        secret = {}
+        if scheme is not None:
+            secret = {"encrypt_pass_file": str(bench.pass_file)}
+        points = []
+        for changes in history:
+            apply(source, changes)
+            chosen = {**secret, "encrypt_scheme": scheme} if scheme else {}
+            report = bench.backup(compression=compression, **rules, **chosen)
+            assert not [w for w in report.warnings if "socket" not in w]
+            points.append((report.fields["time_stamp"], state(source)))
+        for moment, expected in points:
+            when = f"@{moment}"
+            report = bench.restore(restore_from_date=_iso(moment), **secret)
+            assert state(os.fsencode(bench.target)) == expected, when
+            assert report.fields["time_stamp"] == moment
+            shutil.rmtree(bench.target)
+
+
+def _iso(moment: object) -> str:
+    from coldchain.instants import from_epoch, iso
+
+    assert isinstance(moment, int)
+    return iso(from_epoch(moment))
+
+
+def test_attributes_and_holes_survive(bench: Bench) -> None:
+    path = bench.source / "file"
+    path.write_bytes(b"x")
+    os.truncate(path, 8 << 20)
+    try:
+        os.setxattr(path, "user.origin", b"here")
+    except OSError:
+        pytest.fail("the temporary directory must be on a file system with extended attributes")
+    bench.backup()
+    bench.restore()
+    assert os.getxattr(bench.target / "file", "user.origin") == b"here"
+    assert (bench.target / "file").stat().st_blocks * 512 < 1 << 20
+
+
+def test_a_single_file_is_restored_under_its_name(bench: Bench) -> None:
+    (bench.source / "-a file").write_text("one")
+    path = str(bench.source / "-a file")
+    bench.level(path_to_backup=path)
+    (bench.source / "-a file").write_text("two!")
+    bench.level(path_to_backup=path)
+    bench.restore()
+    assert [entry.name for entry in bench.target.iterdir()] == ["-a file"]
+    assert (bench.target / "-a file").read_text() == "two!"
+
+
+def test_a_hard_link_that_became_a_file_of_its_own_does_not_overwrite_the_other(
+    bench: Bench,
+) -> None:
+    # freezer-agent extracts with --overwrite, which writes through the shared inode.
+    (bench.source / "a").write_text("old")
+    os.link(bench.source / "a", bench.source / "b")
+    bench.level()
+    (bench.source / "new").write_text("new content")
+    (bench.source / "new").rename(bench.source / "b")
+    bench.level()
+    bench.restore()
+    assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
+
+
+def test_what_is_excluded_is_left_out_literally_as_written(bench: Bench) -> None:
+    for name in ("keep", "a.log", "b c.tmp", "$(touch pwned)", "cache"):
+        (bench.source / name).write_text("x")
+    bench.backup(exclude=["*.log", "b c*", "$(touch pwned)"])
+    bench.restore()
+    assert sorted(os.listdir(bench.target)) == ["cache", "keep"]
+
+
+def test_soft_links_are_followed_only_on_request(bench: Bench) -> None:
+    (bench.root / "outside").write_text("x")
+    (bench.source / "link").symlink_to(bench.root / "outside")
+    bench.backup(dereference_symlink="soft")
+    bench.restore()
+    assert not (bench.target / "link").is_symlink()
+    assert (bench.target / "link").read_text() == "x"
+
+
+def test_the_container_inside_the_source_is_not_backed_up_into_itself(bench: Bench) -> None:
+    (bench.source / "file").write_text("x")
+    inside = bench.source / "ba*ck[up]s"
+    bench.backup(container=str(inside))
+    bench.backup(container=str(inside))
+    bench.restore(container=str(inside))
+    assert os.listdir(bench.target) == ["file"]
+
+
+def test_plain_tar_reads_what_we_write(bench: Bench) -> None:
+    (bench.source / "d").mkdir()
+    (bench.source / "d" / "f").write_text("x")
+    bench.backup(compression="xz")
+    data = next(bench.container.glob("data/tar/host_docs/*/*/data"))
+    bench.target.mkdir()
+    command = ["tar", "-xJf", data, "--incremental", "--directory", bench.target]
+    subprocess.run(command, check=True)
+    assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
