@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Installs pip from the wheel beside this file: ansible-test finds it in its cache as get_pip_X_Y.py.
+"""Installs pip from the wheel beside this file.
 
-ansible-test fetches get-pip.py from a site of its own, which a machine with nothing but a package
-index does not reach.
+ansible-test finds it in its cache as get_pip_X_Y.py.  It would fetch get-pip.py from a site of its
+own, which a machine with nothing but a package index does not reach.
 """
 
 from __future__ import annotations

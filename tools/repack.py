@@ -28,10 +28,10 @@ def main(artifact: Path, target: Path) -> None:
             modes[entry.name] = entry.mode
     files = json.loads(contents["FILES.json"] or b"")
     files["files"].sort(key=lambda entry: entry["name"])
-    contents["FILES.json"] = json.dumps(files, indent=True).encode()
+    listing = json.dumps(files, indent=True).encode()
+    contents["FILES.json"] = listing
     manifest = json.loads(contents["MANIFEST.json"] or b"")
-    digest = hashlib.sha256(contents["FILES.json"]).hexdigest()
-    manifest["file_manifest_file"]["chksum_sha256"] = digest
+    manifest["file_manifest_file"]["chksum_sha256"] = hashlib.sha256(listing).hexdigest()
     contents["MANIFEST.json"] = json.dumps(manifest, indent=True).encode()
 
     target.parent.mkdir(parents=True, exist_ok=True)

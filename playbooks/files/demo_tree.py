@@ -120,8 +120,8 @@ def compare(recorded: dict[str, Entry], tree: Path) -> int:
     kinds = [entry["kind"] for entry in recorded.values()]
     hard = sum(entry.get("same_as", name) != name for name, entry in recorded.items())
     print(
-        f"{kinds.count('-')} files ({hard} by another's hard link), {kinds.count('d')} directories and"
-        f" {kinds.count('l')} symlinks are the same to the last byte, mode and nanosecond"
+        f"{kinds.count('-')} files ({hard} by another's hard link), {kinds.count('d')} directories"
+        f" and {kinds.count('l')} symlinks are the same to the last byte, mode and nanosecond"
     )
     return 0
 
