@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # SPDX-FileCopyrightText: 2026 coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # ansible_test.sh NAME COMMAND...: run "ansible-test COMMAND..." in the staged tree; its JUnit files

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # SPDX-FileCopyrightText: 2026 coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # pythons.sh DIRECTORY: link every Python 3.8 to 3.14 that really runs into DIRECTORY, and list those

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # SPDX-FileCopyrightText: 2026 coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # venv.sh PYTHON DIRECTORY LOCK: a virtual environment that holds exactly what the lock names.

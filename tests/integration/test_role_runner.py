@@ -144,7 +144,7 @@ def test_a_change_of_settings_reaches_a_running_runner(play: Play, tmp_path: Pat
     with log.open("wb") as stream:
         runner = subprocess.Popen([command, "serve"], stdout=stream, stderr=stream)
     try:
-        for _ in range(100):
+        for _attempt in range(100):
             if (home / "lib" / "wake").exists():
                 break
             time.sleep(0.1)
