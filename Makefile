@@ -150,8 +150,14 @@ importer: build ## what Galaxy would say
 molecule: install ## the role on booted hosts: install, upgrade, reboot, removal
 	tools/molecule.sh
 
-interop torture benchmarks: install ## longer measurements: freezer-agent's archives, crashes, figures
-	pytest -q tests/$(if $(filter torture,$@),faults,$@) --junitxml build/results/$@.xml
+interop: install pythons ## the real freezer-agent restores our backups, and we restore its
+	pytest -q tests/interop --junitxml build/results/interop.xml
+
+torture: install ## crashes, full disks and dying databases
+	pytest -q tests/faults --junitxml build/results/torture.xml
+
+benchmarks: install ## figures: calendar, store, runner, modules
+	for script in tests/benchmarks/*.py; do echo "== $$script"; PYTHONPATH=roles/runner/files python $$script; done
 
 # --- housekeeping
 
