@@ -190,11 +190,20 @@ def test_run_of_nothing_names_what_is_near(command: Command) -> None:
     assert "did you mean database?" in error["hint"]
 
 
-def test_run_and_a_second_runner_give_way_to_the_runner(
+def test_run_is_done_by_the_runner_that_is_at_work(
     command: Command, runner: subprocess.Popen[str]
 ) -> None:
-    assert command("apply", "-", data=exec_job("x")) == 0
-    assert command.error("run", "x")["code"] == 75
+    jobs = [exec_job("good", "echo", "hello"), exec_job("bad", "false")]
+    assert command("apply", "-", data=jobs) == 0
+    assert command("run", "good") == 0
+    assert "hello" in command.out
+    answer = command.json("run", "bad")
+    assert command.code == 1
+    assert command.json("history", "bad")["runs"] == [answer["run"]]
+    assert [job["status"] for job in command.json("list")["jobs"]] == ["stop", "stop"]
+
+
+def test_a_second_runner_gives_way(command: Command, runner: subprocess.Popen[str]) -> None:
     assert command.error("serve")["code"] == 75
 
 
