@@ -1,0 +1,179 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write docs/reference/document.md from the runner's field table.
+
+python3 tools/generate_reference.py            write it
+python3 tools/generate_reference.py --check    write nothing; exit 1 when it is not current
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "roles" / "runner" / "files"))
+
+from coldchain.document.fields import (  # noqa: E402
+    FORMS,
+    LEVELS,
+    UNSUPPORTED,
+    WITHOUT_EFFECT,
+    Field,
+)
+from coldchain.document.spelling import INVERTED  # noqa: E402
+
+TARGET = ROOT / "docs" / "reference" / "document.md"
+
+HEAD = """\
+<!-- Written by tools/generate_reference.py from the field table of the runner: change that. -->
+
+# The job document
+
+A job document is OpenStack Freezer's: `job_actions` with a `freezer_action` each, and a
+`job_schedule`. `coldchain validate --schema` prints the same as a JSON Schema (draft 2020-12);
+`coldchain validate FILE` checks a document and shows its canonical form.
+
+```json
+{
+  "job_id": "etc-daily",
+  "description": "configuration of the host",
+  "job_actions": [
+    {
+      "freezer_action": {
+        "action": "backup",
+        "path_to_backup": "/etc",
+        "backup_name": "etc",
+        "container": "daily",
+        "max_level": 6
+      },
+      "max_retries": 2
+    }
+  ],
+  "job_schedule": {
+    "schedule_hour": 3,
+    "schedule_minute": 25,
+    "schedule_timezone": "Europe/Berlin"
+  }
+}
+```
+
+## What is accepted beside it
+
+* The `{"job": {...}}` wrapper, a single object instead of a list of actions, a bare
+  `{"freezer_action": {...}}`, dashes instead of underscores, and the older names in the tables:
+  each with a warning that tells today's way.
+* `null` for "not set"; JSON `false` for a text or a number that is not set (Freezer makes the text
+  "False" of it). In an action, `null` leaves the field to `action_defaults`; `false` and `""` do
+  not.
+* Numbers for cron-like fields, text for numbers, and "yes", "no", "true", "false" for switches.
+
+Unknown fields are errors. All errors of a document come in one answer.
+
+## What follows from what
+
+* `action_defaults` are merged into each action where it does not set the field itself.
+* `incremental` is true as soon as a level option (`max_level`, `always_level`,
+  `restart_always_level`) is given; false together with one is an error.
+* A `backup` needs `path_to_backup`, a `restore` needs `restore_abs_path`, `exec` needs `command`,
+  `admin` needs one of `remove_older_than` and `remove_before_date`.
+* Of several kinds of schedule `schedule_date` counts before `schedule_interval`, and that before
+  the cron-like fields. All cron-like fields have to match. A schedule that can never fire is an
+  error, one that lies in the past a warning.
+* In `schedule_day_of_week` 0 is Monday, as in Freezer, and not Sunday as in cron: names are safer.
+* `client_id`, when given, has to be the host's own, alone or as Freezer writes it with the project
+  in front.
+* A `status` of `stop` (or `completed`, Freezer's API's word) keeps the job without scheduling it;
+  an `event` of `start` outweighs that, `stop` and `abort` mean `stop`. What a run has left in a
+  document (`result`, `time_started`, `time_ended`) is taken over when the job is new to the host.
+* Other names for one meaning, another order and other types make no difference: the canonical form
+  is the same, and applying it changes nothing.
+"""
+
+
+def reference() -> str:
+    parts = [HEAD]
+    for level, fields in LEVELS.items():
+        parts.append(f"## {level}\n\n{_table([field for field in fields if not field.fact])}")
+        facts = [field for field in fields if field.fact]
+        if facts:
+            parts.append(f"Left by runs, accepted and not declared:\n\n{_table(facts)}")
+    effectless = ", ".join(f"`{name}`" for name in sorted(WITHOUT_EFFECT))
+    refused = ", ".join(f"`{name}`" for name in sorted(UNSUPPORTED))
+    parts.append(
+        "## Options of freezer-agent that are not here\n\n"
+        f"Left out with a warning, because they have no effect here: {effectless}.\n\n"
+        f"Refused unless they are null, false, empty or -1: {refused}.\n"
+    )
+    return "\n".join(parts)
+
+
+def _table(fields: list[Field]) -> str:
+    lines = ["| field | type | default | meaning |", "|---|---|---|---|"]
+    lines += [
+        f"| `{field.name}`{' (required)' if field.required else ''} | {_type(field)}"
+        f" | {_default(field)} | {_meaning(field)} |"
+        for field in fields
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _type(field: Field) -> str:
+    if field.fields:
+        return (
+            f"list of [{field.fields}](#{field.fields})"
+            if field.elements
+            else f"[{field.fields}](#{field.fields})"
+        )
+    if field.choices:
+        return ", ".join(f"`{choice}`" for choice in field.choices if choice)
+    words = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
+    kind = {"list": "list of texts", "dict": "object of texts", "raw": FORMS["texts"]}
+    text = FORMS.get(field.form) or words.get(field.type) or kind[field.type]
+    bounds = [
+        f"{word} {bound}"
+        for word, bound in (("at least", field.minimum), ("at most", field.maximum))
+        if bound is not None
+    ]
+    return _escaped(", ".join([text, *bounds]))
+
+
+def _default(field: Field) -> str:
+    return "" if field.default is None else f"`{json.dumps(field.default)}`"
+
+
+def _meaning(field: Field) -> str:
+    text = _escaped(re.sub(r"[CO]\(([^)]*)\)", r"`\1`", " ".join(field.description)))
+    old = [*field.old, *(name for name, today in INVERTED.items() if today == field.name)]
+    if old:
+        names = ", ".join(
+            f"`{name}`" + (" (the opposite)" if name in INVERTED else "") for name in old
+        )
+        text += f" Older: {names}."
+    return text + (" Not in Freezer." if field.ours else "")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("*", "\\*")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    current = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
+    if current == reference():
+        return 0
+    if check:
+        print(f"{TARGET}: not current; run tools/generate_reference.py", file=sys.stderr)
+        return 1
+    TARGET.write_text(reference(), encoding="utf-8")
+    print(f"{TARGET}: written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
