@@ -104,9 +104,11 @@ antsibull-docs:
 changelog:
 	$(CHECK) $@ antsibull-changelog lint
 
+unit: export COVERAGE_RCFILE = tests/coverage.ini
 unit: venv ## the runner's unit tests, with coverage
-	coverage erase
+	rm -rf build/coverage
 	coverage run -m pytest -q tests/unit/runner tests/unit/roles --junitxml build/results/unit.xml
+	coverage combine --quiet
 	$(CHECK) coverage coverage report
 
 # The runner's own libraries on every Python there is, and today's libraries on the newest.
@@ -171,5 +173,5 @@ locks: venv ## renew the locked requirements
 
 clean: ## remove everything that make has made
 	[ ! -x build/bed/down ] || build/bed/down
-	rm -rf .venv build .coverage .hypothesis .mypy_cache .ruff_cache .pytest_cache tests/output
+	rm -rf .venv build .hypothesis .mypy_cache .ruff_cache .pytest_cache tests/output
 	find roles plugins tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
