@@ -1,0 +1,137 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The real freezer-agent, installed from PyPI into an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from interop_keystone import keystone
+
+from coldchain import agent
+
+ROOT = Path(__file__).parents[2]
+# The description of a tree is the unit tests' own.
+sys.path.insert(0, str(ROOT / "tests" / "unit" / "runner" / "agent"))
+
+FREEZER = "freezer==19.0.0"
+#: freezer-agent runs on these.
+PYTHONS = ("python3.11", "python3.12")
+
+
+def _python() -> str:
+    if sys.version_info[:2] in ((3, 11), (3, 12)):
+        return sys.executable
+    for name in PYTHONS:
+        path = shutil.which(name)
+        if path is not None:
+            return path
+    pytest.fail(f"freezer-agent needs one of {', '.join(PYTHONS)} in PATH")
+
+
+@pytest.fixture(scope="session")
+def program() -> Path:
+    """The path of freezer-agent; COLDCHAIN_FREEZER_VENV names an environment to use again."""
+    given = os.environ.get("COLDCHAIN_FREEZER_VENV")
+    venv = Path(given) if given else ROOT / "build" / "venvs" / FREEZER.replace("==", "-")
+    path = venv / "bin" / "freezer-agent"
+    if not path.exists():
+        subprocess.run([_python(), "-m", "venv", "--clear", venv], check=True)
+        subprocess.run([venv / "bin" / "pip", "install", "--quiet", FREEZER], check=True)
+    return path
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both programs over one source and one container, spoken to in the same words."""
+
+    root: Path
+    program: Path
+    auth_url: str
+
+    @property
+    def source(self) -> Path:
+        return self.root / "source"
+
+    @property
+    def container(self) -> Path:
+        return self.root / "container"
+
+    @property
+    def target(self) -> Path:
+        return self.root / "target"
+
+    def _action(self, action: str, fields: dict[str, object]) -> dict[str, object]:
+        shared: dict[str, object] = {
+            "action": action,
+            "storage": "local",
+            "container": str(self.container),
+            "hostname": "host",
+            "backup_name": "docs",
+            "sync": False,
+        }
+        if action == "backup":
+            shared |= {"mode": "fs", "path_to_backup": str(self.source)}
+        if action == "restore":
+            shutil.rmtree(self.target, ignore_errors=True)
+            shared |= {"restore_abs_path": str(self.target)}
+        return {**shared, **fields}
+
+    def ours(self, action: str, **fields: object) -> agent.Report:
+        return agent.perform(
+            self._action(action, fields), containers_dir=self.root, client_id="host"
+        )
+
+    def freezer(self, action: str, **fields: object) -> str:
+        """Run freezer-agent as its scheduler does, by an INI file; fails unless it exits with 0."""
+        code, output = self.try_freezer(action, **fields)
+        assert code == 0, output
+        return output
+
+    def try_freezer(self, action: str, **fields: object) -> tuple[int, str]:
+        lines = [f"{key} = {value}" for key, value in self._action(action, fields).items()]
+        config = self.root / "action.ini"
+        config.write_text("\n".join(["[action]", *lines, ""]))
+        done = subprocess.run(
+            [self.program, "--config", config],
+            env={
+                "PATH": f"{self.program.parent}:{os.environ['PATH']}",
+                "HOME": str(self.root),
+                "OS_AUTH_URL": self.auth_url,
+                "OS_USERNAME": "u",
+                "OS_PASSWORD": "p",
+                "OS_PROJECT_NAME": "p",
+                "OS_USER_DOMAIN_NAME": "Default",
+                "OS_PROJECT_DOMAIN_NAME": "Default",
+                "OS_IDENTITY_API_VERSION": "3",
+                "PYTHONWARNINGS": "ignore",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        log = self.root / ".freezer" / "freezer.log"
+        told = log.read_text()[-3000:] if log.exists() else ""
+        return done.returncode, done.stdout + done.stderr + told
+
+
+@pytest.fixture(scope="session")
+def auth_url() -> Iterator[str]:
+    with keystone() as url:
+        yield url
+
+
+@pytest.fixture
+def pair(program: Path, auth_url: str) -> Iterator[Pair]:
+    with tempfile.TemporaryDirectory() as root:
+        one = Pair(Path(root), program, auth_url)
+        one.source.mkdir()
+        yield one

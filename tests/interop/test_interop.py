@@ -1,0 +1,262 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One container, two programs: what either writes, the other continues and restores."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from agent_trees import State, state
+from conftest import Pair
+
+from coldchain import agent
+from coldchain.instants import from_epoch, iso
+
+COMPRESSIONS = ("gzip", "bzip2", "xz")
+#: freezer-agent's level times are whole seconds and it does not look whether one is taken.
+SECOND = 1.05
+
+
+def _grow(pair: Pair, step: int) -> None:
+    """One step of a history with everything that a level has to record."""
+    source = pair.source
+    if step == 0:
+        for name in ("dir/sub", "gone", "moved"):
+            (source / name).mkdir(parents=True)
+        (source / "dir" / "sub" / "deep").write_text("deep")
+        (source / "gone" / "file").write_text("x")
+        (source / "moved" / "file").write_text("m")
+        (source / "with space 'and' \"quotes\" $(id)").write_text("q")
+        (source / "linked").write_text("l")
+        os.link(source / "linked", source / "dir" / "also linked")
+        (source / "symlink").symlink_to("dir/sub")
+        (source / "n").write_bytes(b"")
+        Path(os.fsdecode(os.fsencode(source) + b"/\xff\xfe")).write_text("bytes")
+        with (source / "sparse").open("wb") as stream:
+            stream.truncate(1 << 20)
+        (source / "linked").chmod(0o640)
+    elif step == 1:
+        shutil.rmtree(source / "gone")
+        (source / "new").write_text("new")
+    elif step == 2:
+        (source / "moved").rename(source / "dir" / "renamed")
+        (source / "linked").write_text("changed in place")
+    elif step == 3:
+        (source / "symlink").unlink()
+        (source / "symlink").mkdir()
+        (source / "symlink" / "inside").write_text("now a directory")
+        (source / "dir" / "sub" / "deep").write_bytes(os.urandom(200_000))
+    else:
+        (source / f"step {step}").write_text(str(step))
+
+
+def _tree(path: Path) -> State:
+    """The state with whole seconds: freezer-agent's archives have no more."""
+    found = state(os.fsencode(path))
+    return {
+        name: (*rest[:4], rest[4] // 10**9, *rest[5:])  # type: ignore[operator]
+        for name, rest in found.items()
+    }
+
+
+def _both_restore(pair: Pair, **secret: object) -> None:
+    expected = _tree(pair.source)
+    pair.ours("restore", **secret)
+    assert _tree(pair.target) == expected
+    pair.freezer("restore", **secret)
+    assert _tree(pair.target) == expected
+
+
+def _secret(pair: Pair, encrypted: bool) -> dict[str, object]:
+    if not encrypted:
+        return {}
+    path = pair.root / "password"
+    path.write_text("first line\nsecond line\n")
+    path.chmod(0o600)
+    return {"encrypt_pass_file": str(path)}
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("first", ["ours", "freezer"])
+def test_a_chain_written_in_turns(
+    pair: Pair, first: str, compression: str, encrypted: bool
+) -> None:
+    secret = _secret(pair, encrypted)
+    scheme = {"encrypt_scheme": "freezer"} if encrypted else {}
+    turns = ["ours", "freezer"] if first == "ours" else ["freezer", "ours"]
+    for step in range(4):
+        _grow(pair, step)
+        fields = {"incremental": True, "compression": compression, **secret}
+        if turns[step % 2] == "ours":
+            # A chain that freezer-agent began is recognised as such without being told.
+            report = pair.ours("backup", **fields, **(scheme if step == 0 else {}))
+            assert report.fields["level"] == step, report.warnings
+        else:
+            pair.freezer("backup", **fields)
+        time.sleep(SECOND)
+    assert [one.level for one in agent.catalogue(pair.container)] == [0, 1, 2, 3]
+    assert agent.verify(
+        pair.container,
+        mode="full",
+        pass_file=Path(str(secret["encrypt_pass_file"])) if encrypted else None,
+    ).sound
+    _both_restore(pair, **secret)
+
+
+@pytest.mark.parametrize(
+    ("rules", "levels"),
+    [
+        ({"max_level": 2}, [0, 1, 2, 0, 1]),
+        ({"always_level": 1}, [0, 1, 1, 1, 1]),
+        ({"always_level": 2}, [0, 1, 2, 2, 2]),
+        ({"max_level": 2, "always_level": 1}, [0, 1, 1, 1, 1]),
+    ],
+)
+@pytest.mark.parametrize("writers", ["fffff", "ofofo", "fofof"])
+def test_level_rules_are_the_same(
+    pair: Pair, rules: dict[str, int], levels: list[int], writers: str
+) -> None:
+    for step, writer in enumerate(writers):
+        _grow(pair, step)
+        if writer == "o":
+            pair.ours("backup", incremental=True, **rules)
+        else:
+            pair.freezer("backup", incremental=True, **rules)
+        time.sleep(SECOND)
+    found = sorted(agent.catalogue(pair.container), key=lambda one: one.time_stamp)
+    assert [one.level for one in found] == levels
+    pair.ours("restore")
+    assert _tree(pair.target) == _tree(pair.source)
+
+
+def test_not_incremental_begins_a_chain_each_time(pair: Pair) -> None:
+    _grow(pair, 0)
+    pair.ours("backup")
+    time.sleep(SECOND)
+    pair.freezer("backup")
+    assert [one.level for one in agent.catalogue(pair.container)] == [0, 0]
+    _both_restore(pair)
+
+
+def test_both_go_back_to_a_date(pair: Pair) -> None:
+    states = []
+    for step in range(4):
+        _grow(pair, step)
+        states.append(_tree(pair.source))
+        writer = pair.ours if step % 2 else pair.freezer
+        writer("backup", incremental=True)
+        time.sleep(SECOND)
+    for one, expected in zip(agent.catalogue(pair.container), states):
+        when = iso(from_epoch(one.time_stamp))
+        pair.ours("restore", restore_from_date=when)
+        assert _tree(pair.target) == expected
+        pair.freezer("restore", restore_from_date=when)
+        assert _tree(pair.target) == expected
+
+
+@pytest.mark.parametrize("mode", ["soft", "hard", "all"])
+def test_links_are_followed_alike(pair: Pair, mode: str) -> None:
+    _grow(pair, 0)
+    # Followed, a link to a directory of the same tree makes an archive that GNU tar cannot
+    # extract as freezer-agent asks it to, whoever wrote it.
+    (pair.source / "symlink").unlink()
+    (pair.root / "outside").write_text("outside")
+    (pair.source / "to outside").symlink_to(pair.root / "outside")
+    pair.ours("backup", backup_name="ours", dereference_symlink=mode)
+    pair.freezer("backup", backup_name="freezer", dereference_symlink=mode)
+    pair.ours("restore", backup_name="ours")
+    mine = _tree(pair.target)
+    pair.ours("restore", backup_name="freezer")
+    assert _tree(pair.target) == mine
+    pair.freezer("restore", backup_name="ours")
+    assert _tree(pair.target) == mine
+
+
+def test_one_pattern_excludes_alike(pair: Pair) -> None:
+    for name in ("a.log", "b.txt", "sub.log"):
+        (pair.source / name).write_text("x")
+    (pair.source / "d").mkdir()
+    (pair.source / "d" / "c.log").write_text("x")
+    pair.ours("backup", backup_name="ours", exclude="*.log")
+    pair.freezer("backup", backup_name="freezer", exclude="*.log")
+    pair.freezer("restore", backup_name="ours")
+    mine = _tree(pair.target)
+    assert sorted(mine) == [b".", b"b.txt", b"d"]
+    pair.ours("restore", backup_name="freezer")
+    assert _tree(pair.target) == mine
+
+
+def test_a_single_file(pair: Pair) -> None:
+    path = pair.source / "only"
+    for step in range(4):
+        path.write_text(f"version {step}" * (step + 1))
+        writer = pair.ours if step % 2 else pair.freezer
+        writer("backup", incremental=True, path_to_backup=str(path))
+        time.sleep(SECOND)
+    for reader in (pair.ours, pair.freezer):
+        reader("restore")
+        assert (pair.target / "only").read_text() == "version 3" * 4
+
+
+def test_either_removes_what_the_other_wrote(pair: Pair) -> None:
+    _grow(pair, 0)
+    pair.ours("backup", backup_name="a")
+    pair.freezer("backup", backup_name="b")
+    time.sleep(SECOND)
+    pair.freezer("admin", backup_name="a", remove_older_than=0)
+    pair.ours("admin", backup_name="b", remove_older_than=0, force=True)
+    assert agent.catalogue(pair.container) == []
+    assert not list(pair.container.glob("data/tar/*/*"))
+
+
+def test_another_hosts_backup(pair: Pair) -> None:
+    _grow(pair, 0)
+    pair.ours("backup", hostname="there")
+    pair.freezer("restore", hostname="there")
+    assert _tree(pair.target) == _tree(pair.source)
+
+
+def test_what_a_killed_run_left_does_not_disturb_freezer(pair: Pair) -> None:
+    (pair.source / "large").write_bytes(os.urandom(30 << 20))
+    child = os.fork()
+    if child == 0:
+        try:
+            pair.ours("backup", compression="xz")
+        finally:
+            os._exit(0)
+    deadline = time.monotonic() + 30
+    while not any(p.stat().st_size for p in pair.container.glob("data/.coldchain/*/*/data")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    (pair.source / "large").unlink()
+    _grow(pair, 0)
+    for step in range(2):
+        pair.freezer("backup", incremental=True)
+        time.sleep(SECOND)
+        assert len(agent.catalogue(pair.container)) == step + 1
+    pair.ours("backup", incremental=True)
+    _both_restore(pair)
+
+
+def test_strong_encryption_is_refused_by_freezer_without_harm(pair: Pair) -> None:
+    # The one thing that freezer-agent cannot read; it neither restores nor continues it.
+    secret = _secret(pair, True)
+    _grow(pair, 0)
+    pair.ours("backup", incremental=True, **secret)
+    time.sleep(SECOND)
+    code, _ = pair.try_freezer("restore", **secret)
+    assert code != 0
+    assert not pair.target.exists() or not os.listdir(pair.target)
+    code, _ = pair.try_freezer("backup", incremental=True, **secret)
+    assert code != 0
+    assert len(agent.catalogue(pair.container)) == 1
+    pair.ours("restore", **secret)
+    assert _tree(pair.target) == _tree(pair.source)
