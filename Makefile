@@ -38,10 +38,11 @@ help: ## this list
 
 venv: $(READY) ## .venv with ansible-core and all tools, as locked; .venv/bin/coldchain runs the working tree
 $(READY): tests/requirements/tools.txt tools/venv.sh tools/coldchain
-	@command -v $(PYTHON) > /dev/null || { echo "make: no $(PYTHON): apt install python3"; exit 69; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "make: $$($(PYTHON) -V) is too old for ansible-core $(CORE); give another: make PYTHON=python3.12"; exit 69; }
-	tools/venv.sh "$$(command -v $(PYTHON))" .venv tests/requirements/tools.txt
+	@base=$$(type -ap $(PYTHON) | grep -v '^$(CURDIR)/' | head -1) || \
+		{ echo "make: no $(PYTHON): apt install python3"; exit 69; }; \
+	"$$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make: $$base is too old for ansible-core $(CORE); name another one: make PYTHON=python3.12"; exit 69; }; \
+	tools/venv.sh "$$base" .venv tests/requirements/tools.txt
 	install -m 755 tools/coldchain .venv/bin/coldchain
 	touch $@
 
@@ -111,17 +112,21 @@ unit: venv ## the runner's unit tests, with coverage
 	coverage combine --quiet
 	$(CHECK) coverage coverage report
 
-# The runner's own libraries on every Python there is, and today's libraries on the newest.
-units-all: venv pythons
-	for version in $$(tools/pythons.sh build/pythons); do \
-		tools/venv.sh build/pythons/python$$version build/venvs/runner-$$version tests/requirements/runner.txt; \
-		build/venvs/runner-$$version/bin/python -m pytest -q -p no:cacheprovider tests/unit/runner \
-			--junitxml build/results/unit-python$$version.xml; \
-	done
+# The bundle's libraries on every other Python there is, and today's libraries on .venv's; two at a time.
+units-all: venv pythons ## the runner's unit tests on every Python, and with the newest libraries
+	own=$$(python -c 'import sys; print("3.%d" % sys.version_info[1])'); \
+	others=$$(tools/pythons.sh build/pythons | grep -v "^$$own$$" || true); \
+	for version in 3.9 3.10 3.11 3.12 3.13 3.14; do [ $$version = $$own ] || grep -q "^$$version$$" <<< "$$others" || \
+		$(CHECK) --skip unit-python$$version "python$$version is not installed"; done; \
+	$(MAKE) -j2 --output-sync=target --keep-going $${others//3./unit-3.} unit-newest
+unit-3.%:
+	tools/venv.sh build/pythons/python3.$* build/venvs/runner-3.$* tests/requirements/runner.txt
+	build/venvs/runner-3.$*/bin/python -m pytest -q -p no:cacheprovider tests/unit/runner \
+		--junitxml build/results/unit-python3.$*.xml
+unit-newest:
 	tools/venv.sh .venv/bin/python build/venvs/newest tests/requirements/newest.txt
-	build/venvs/newest/bin/python -m pytest -q -p no:cacheprovider tests/unit/runner --junitxml build/results/unit-newest.xml
-	for version in 3.9 3.10 3.11 3.12 3.13 3.14; do [ -x build/pythons/python$$version ] || \
-		$(CHECK) --skip unit-python$$version "python$$version is not installed"; done
+	build/venvs/newest/bin/python -m pytest -q -p no:cacheprovider tests/unit/runner \
+		--junitxml build/results/unit-newest.xml
 
 units: tree pythons ## the modules' unit tests, by ansible-test
 	tools/ansible_test.sh units units --venv --python "$$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')" tests/unit/plugins/
