@@ -8,7 +8,8 @@ if [ "$(id -u)" != 0 ] || [ ! -x /usr/bin/apt-get ]; then
   exec python tools/check.py --skip molecule "needs root on Debian, for podman and mmdebstrap"
 fi
 missing=()
-for package in podman runc netavark mmdebstrap iproute2 openssh-client; do
+for package in podman runc netavark iptables mmdebstrap debian-archive-keyring iproute2 \
+  openssh-client; do
   dpkg -s "$package" > /dev/null 2>&1 || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
