@@ -142,14 +142,11 @@ def _listen(tally: Tally, meter: Meter) -> Callable[[bytes], None]:
 
 def _count(tally: Tally, meter: Meter) -> Callable[[bytes], None]:
     def take(line: bytes) -> None:
-        if line[:1] == b"d":
-            return
-        one = tar.member(line)
-        if one is not None and one.kind != "d":
+        bytes_read = tar.file_size(line)
+        if bytes_read is not None:
             tally.files += 1
-            meter.files += 1
-            if one.kind == "-":
-                tally.bytes_read += one.size
+            tally.bytes_read += bytes_read
+            meter.files = tally.files
 
     return take
 

@@ -25,17 +25,18 @@ class Seen:
 
     files: int = 0
     root: bool = False
+    track_owners: bool = False
     owners: Counter[str] = field(default_factory=Counter)
 
     def take(self, line: bytes) -> None:
-        one = tar.member(line)
-        if one is None:
-            return
-        self.owners[one.owner] += 1
-        if one.kind == "d":
-            self.root = self.root or one.name == b"./"
-        else:
+        if tar.file_size(line) is not None:
             self.files += 1
+        elif line.endswith(b' "./"'):
+            self.root = True
+        if self.track_owners:
+            one = tar.member(line)
+            if one is not None:
+                self.owners[one.owner] += 1
 
 
 def list_members(

@@ -46,7 +46,7 @@ def restore(options: RestoreOptions, storage: Storage, meter: Meter) -> Report:
             for _ in checked_blocks(storage, one):
                 pass
     meter.begin("restoring", total)
-    seen = Seen()
+    seen = Seen(track_owners=os.geteuid() != 0)
     point = levels[-1].level
     when = iso(from_epoch(point.time))
     with staging.stage(options.target) as stage:
@@ -55,7 +55,8 @@ def restore(options: RestoreOptions, storage: Storage, meter: Meter) -> Report:
             _prune(stage.tree, paths, f"as of {when}")
         files, restored, devices = _measure(stage.tree)
         warnings += devices
-        if options.checksum not in (None, checksum(Path(os.fsdecode(stage.tree)))):
+        found = checksum(Path(os.fsdecode(stage.tree))) if options.checksum else None
+        if found != options.checksum:
             raise JobFailed(
                 "the restored files do not have the given consistency_checksum: nothing was kept",
                 "the source had changed while it was backed up, or the checksum is another one's",
@@ -207,19 +208,23 @@ def _measure(tree: bytes) -> tuple[int, int, list[str]]:
     """
     files = total = 0
     devices = []
-    for folder, folders, names in os.walk(tree):
-        for name in names + folders:
-            path = os.path.join(folder, name)
-            status = os.lstat(path)
-            kind = {stat.S_IFBLK: "b", stat.S_IFCHR: "c"}.get(stat.S_IFMT(status.st_mode))
-            if kind is not None:
-                os.unlink(path)
-                node = shown(os.path.relpath(path, tree))
-                number = f"{os.major(status.st_rdev)} {os.minor(status.st_rdev)}"
-                devices.append(f"device node not restored: mknod {node} {kind} {number}")
-            elif not stat.S_ISDIR(status.st_mode):
-                files += 1
-                total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    waiting = [tree]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                kind = stat.S_IFMT(status.st_mode)
+                if kind == stat.S_IFDIR:
+                    waiting.append(entry.path)
+                elif kind in (stat.S_IFBLK, stat.S_IFCHR):
+                    os.unlink(entry.path)
+                    node = shown(os.path.relpath(entry.path, tree))
+                    letter = "b" if kind == stat.S_IFBLK else "c"
+                    number = f"{os.major(status.st_rdev)} {os.minor(status.st_rdev)}"
+                    devices.append(f"device node not restored: mknod {node} {letter} {number}")
+                else:
+                    files += 1
+                    total += status.st_size if kind == stat.S_IFREG else 0
     return files, total, devices
 
 

@@ -39,6 +39,8 @@ _MEMBER = re.compile(
     + _NAME
     + rb")?"
 )
+_SIZE = re.compile(rb" (\d+) -?\d+-\d\d-\d\d ")
+_NO_FILE = (b"d", b"D", b"")
 _COMPLAINT = re.compile(rb"(?:\S*/)?tar: " + _NAME + rb": (?:Warning: )?(.*)")
 _CHECKPOINT = re.compile(rb"(?:\S*/)?tar: " + _MARK.encode() + rb":(\d+)")
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
@@ -174,6 +176,17 @@ def member(line: bytes) -> Member | None:
         name=unquote(match[5]),
         target=unquote(match[6]) if match[6] is not None else None,
     )
+
+
+def file_size(line: bytes) -> int | None:
+    """Bytes of the file that a line of a listing shows (0 for links); None for a directory.
+
+    ``member`` takes ten times as long, which counts with many small files.
+    """
+    if line[:1] in _NO_FILE:
+        return None
+    match = _SIZE.search(line)
+    return int(match[1]) if match and line[:1] == b"-" else 0
 
 
 def unquote(text: bytes) -> bytes:

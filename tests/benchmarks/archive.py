@@ -1,0 +1,293 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A full backup, one of 1 % changes, and a restore: coldchain beside other programs, in one run.
+
+.venv/bin/python tests/benchmarks/archive.py [--files 20000] [--megabytes 500] [--rounds 3]
+    [--directory /var/tmp] [--freezer VENV]
+
+Programs that are not installed are left out; --freezer names an environment with freezer-agent.
+Prints medians: wall seconds, CPU seconds, peak memory of the largest process, bytes stored, and
+the wall time as a multiple of plain tar with the same compressor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "roles" / "runner" / "files"
+AGENT = (
+    "import sys; from coldchain import agent; sys.exit(agent.main(sys.argv[1], None, None, '/'))"
+)
+STEPS = ("full", "1 %", "restore")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """wall and cpu in seconds, memory in MB, stored in MB."""
+
+    wall: float
+    cpu: float
+    memory: float
+    stored: float
+
+
+def measure(argv: list[str], folder: Path, environment: dict[str, str]) -> Cost:
+    before = _size(folder)
+    started = time.monotonic()
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(
+            argv, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=errors
+        ) as process,
+    ):
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        wall = time.monotonic() - started
+        if process.returncode:
+            errors.seek(0)
+            sys.exit(f"{argv[:3]} failed: {errors.read().decode(errors='replace')[-2000:]}")
+    stored = (_size(folder) - before) / 1e6
+    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, stored)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def make_tree(folder: Path, files: int, megabytes: int) -> None:
+    """Files of about equal size, half of each random and half text, 100 to a directory."""
+    chance = random.Random(1)
+    each = megabytes * 1_000_000 // files
+    for number in range(files):
+        path = folder / f"d{number // 100:04d}" / f"file {number}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half = each // 2
+        path.write_bytes(chance.randbytes(half) + (b"%d some text " % number * half)[:half])
+
+
+def change(folder: Path, files: int, step: int) -> None:
+    chance = random.Random(step)
+    for number in chance.sample(range(files), files // 100):
+        path = folder / f"d{number // 100:04d}" / f"file {number}"
+        path.write_bytes(path.read_bytes()[:-10] + b"%010d" % step)
+
+
+class Program:
+    """One program: the commands for a backup and for a restore into *target*."""
+
+    name = ""
+    reference = ""
+
+    def __init__(self, work: Path) -> None:
+        self.work = work
+        self.store = work / "store"
+        self.environment: dict[str, str] = {}
+
+    def prepare(self) -> None:
+        self.store.mkdir(parents=True)
+
+    def backup(self, source: Path, level: int) -> list[str]:
+        raise NotImplementedError
+
+    def restore(self, target: Path) -> list[str]:
+        raise NotImplementedError
+
+
+class Tar(Program):
+    flag = "-z"
+
+    def backup(self, source: Path, level: int) -> list[str]:
+        options = f"--listed-incremental={self.store}/snapshot"
+        archive = f"{self.store}/{level}.tar"
+        return ["tar", "-c", self.flag, options, "--one-file-system", "-f", archive, "-C",
+                str(source), "."]  # fmt: skip
+
+    def restore(self, target: Path) -> list[str]:
+        one = f"tar -x {self.flag} --incremental -C '{target}' -f '{self.store}'"
+        return ["sh", "-c", f"mkdir '{target}' && {one}/0.tar && {one}/1.tar"]
+
+
+class Coldchain(Program):
+    compression = "gzip"
+
+    def _action(self, **fields: object) -> list[str]:
+        config = self.work / f"{fields['action']}.json"
+        shared = {"container": str(self.store), "hostname": "h", "backup_name": "b"}
+        config.write_text(json.dumps({**shared, "compression": self.compression, **fields}))
+        self.environment = {"PYTHONPATH": str(PACKAGE)}
+        return [sys.executable, "-c", AGENT, str(config)]
+
+    def backup(self, source: Path, level: int) -> list[str]:
+        return self._action(
+            action="backup", path_to_backup=str(source), incremental=True, sync=False
+        )
+
+    def restore(self, target: Path) -> list[str]:
+        return self._action(action="restore", restore_abs_path=str(target))
+
+
+class Restic(Program):
+    def prepare(self) -> None:
+        super().prepare()
+        (self.work / "password").write_text("x")
+        self.environment = {
+            "RESTIC_PASSWORD_FILE": str(self.work / "password"),
+            "RESTIC_REPOSITORY": str(self.store),
+            "RESTIC_CACHE_DIR": str(self.work / "cache"),
+        }
+        environment = {**os.environ, **self.environment}
+        subprocess.run(["restic", "init", "-q"], check=True, env=environment)
+
+    def backup(self, source: Path, level: int) -> list[str]:
+        return ["restic", "backup", "-q", str(source)]
+
+    def restore(self, target: Path) -> list[str]:
+        return ["restic", "restore", "-q", "latest", "--target", str(target)]
+
+
+class Borg(Program):
+    def prepare(self) -> None:
+        self.environment = {
+            "BORG_BASE_DIR": str(self.work / "borg"),
+            "BORG_PASSPHRASE": "x",
+            "BORG_REPO": str(self.store),
+        }
+        environment = {**os.environ, **self.environment}
+        subprocess.run(["borg", "init", "-e", "repokey"], check=True, env=environment)
+
+    def backup(self, source: Path, level: int) -> list[str]:
+        return ["borg", "create", f"::{level}", str(source)]
+
+    def restore(self, target: Path) -> list[str]:
+        return ["sh", "-c", f"mkdir '{target}' && cd '{target}' && borg extract ::1"]
+
+
+class Freezer(Program):
+    agent = Path()
+
+    def _action(self, **fields: object) -> list[str]:
+        shared = {"storage": "local", "container": self.store, "hostname": "h", "backup_name": "b"}
+        config = self.work / "freezer.ini"
+        lines = [f"{key} = {value}" for key, value in {**shared, **fields}.items()]
+        config.write_text("\n".join(["[action]", *lines, ""]))
+        return [str(self.agent), "--config", str(config)]
+
+    def backup(self, source: Path, level: int) -> list[str]:
+        return self._action(
+            action="backup", mode="fs", path_to_backup=source, incremental=True, sync=False
+        )
+
+    def restore(self, target: Path) -> list[str]:
+        return self._action(action="restore", restore_abs_path=target)
+
+
+def _kind(base: type[Program], name: str, reference: str, **fields: object) -> type[Program]:
+    return type(base.__name__, (base,), {"name": name, "reference": reference, **fields})
+
+
+def programs(freezer: Path | None) -> list[type[Program]]:
+    found = [
+        _kind(Tar, "tar -z", "tar -z"),
+        _kind(Coldchain, "coldchain gzip", "tar -z"),
+    ]
+    if freezer is not None:
+        found.append(_kind(Freezer, "freezer-agent", "tar -z", agent=freezer / "bin/freezer-agent"))
+    if shutil.which("zstd"):
+        found.append(_kind(Tar, "tar --zstd", "tar --zstd", flag="--zstd"))
+        found.append(_kind(Coldchain, "coldchain zstd", "tar --zstd", compression="zstd"))
+    if shutil.which("restic"):
+        found.append(_kind(Restic, "restic", "tar -z"))
+    if shutil.which("borg"):
+        found.append(_kind(Borg, "borg", "tar -z"))
+    return found
+
+
+def one_round(
+    kind: type[Program], work: Path, files: int, megabytes: int, extra: dict[str, str]
+) -> list[Cost]:
+    source, target = work / "source", work / "target"
+    make_tree(source, files, megabytes)
+    program = kind(work)
+    program.prepare()
+    costs = []
+    steps: list[Callable[[], list[str]]] = [
+        lambda: program.backup(source, 0),
+        lambda: program.backup(source, 1),
+        lambda: program.restore(target),
+    ]
+    for number, step in enumerate(steps):
+        if number == 1:
+            time.sleep(1.1)
+            change(source, files, 1)
+        os.sync()
+        argv = step()
+        costs.append(measure(argv, program.store, {**program.environment, **extra}))
+    restored = [path for path in target.rglob("file *") if path.is_file()]
+    if len(restored) != files:
+        sys.exit(f"{program.name} restored {len(restored)} of {files} files")
+    return costs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--files", type=int, default=20_000)
+    parser.add_argument("--megabytes", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--directory", type=Path, default=Path("/var/tmp"))
+    parser.add_argument("--freezer", type=Path)
+    arguments = parser.parse_args()
+    kinds = programs(arguments.freezer)
+    costs: dict[str, list[list[Cost]]] = {kind.name: [] for kind in kinds}
+    with ExitStack() as stack:
+        extra: dict[str, str] = {}
+        if arguments.freezer is not None:
+            # Instead of this directory, whose calendar.py would hide the standard library's.
+            sys.path[0] = str(ROOT / "tests" / "interop")
+            from interop_keystone import keystone
+
+            extra = {
+                "OS_AUTH_URL": stack.enter_context(keystone()),
+                "OS_USERNAME": "u",
+                "OS_PASSWORD": "p",
+                "OS_PROJECT_NAME": "p",
+                "OS_USER_DOMAIN_NAME": "Default",
+                "OS_PROJECT_DOMAIN_NAME": "Default",
+                "PYTHONWARNINGS": "ignore",
+            }
+        for _ in range(arguments.rounds):
+            for kind in kinds:
+                with tempfile.TemporaryDirectory(dir=arguments.directory) as work:
+                    given = extra if kind.name == "freezer-agent" else {}
+                    size = (arguments.files, arguments.megabytes)
+                    costs[kind.name].append(one_round(kind, Path(work), *size, given))
+    print(f"{arguments.files} files, {arguments.megabytes} MB, {arguments.rounds} rounds, medians")
+    print(f"{'':16}{'step':9}{'wall s':>8}{'x tar':>7}{'CPU s':>8}{'MB mem':>8}{'MB disk':>9}")
+    for kind in kinds:
+        for number, step in enumerate(STEPS):
+            rows = [round_[number] for round_ in costs[kind.name]]
+            base = [round_[number].wall for round_ in costs[kind.reference]]
+            wall = statistics.median(row.wall for row in rows)
+            print(
+                f"{kind.name:16}{step:9}{wall:8.2f}{wall / statistics.median(base):7.2f}"
+                f"{statistics.median(row.cpu for row in rows):8.2f}"
+                f"{statistics.median(row.memory for row in rows):8.0f}"
+                f"{statistics.median(row.stored for row in rows):9.1f}"
+            )
+
+
+if __name__ == "__main__":
+    main()
