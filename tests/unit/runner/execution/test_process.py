@@ -111,7 +111,8 @@ def test_a_killed_runner_s_processes_are_adopted_with_their_results(tmp_path: Pa
     )
     assert starter.stdout is not None
     starter.stdout.readline()
-    while exit_code(tmp_path / "short") is None or not (tmp_path / "long" / "pid").exists():
+    written = [tmp_path / "short" / "exit_code", tmp_path / "long/pid", tmp_path / "killed/pid"]
+    while not all(path.exists() and path.stat().st_size for path in written):
         time.sleep(0.01)
     starter.kill()
     starter.communicate()

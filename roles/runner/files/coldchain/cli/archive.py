@@ -140,7 +140,7 @@ def restore(call: Call) -> int:
     return 0
 
 
-def _silent(_: Progress) -> None:
+def _silent(dummy: Progress) -> None:
     pass
 
 

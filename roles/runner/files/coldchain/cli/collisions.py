@@ -38,7 +38,7 @@ class Locks:
             return ""
         others = [
             job_id
-            for job_id, (other, _) in self._documents.items()
+            for job_id, (other, dummy) in self._documents.items()
             if other.get("lock") == lock
             and job_id != document["job_id"]
             and self._due(job_id, at - self._length(job_id), at + self._length(document["job_id"]))

@@ -94,7 +94,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
         seen: set[str] = set()
-        for key, _ in pairs:
+        for key, dummy in pairs:
             if key in seen:
                 raise ValueError(f"{json.dumps(key)[:80]} is given twice in one object")
             seen.add(key)

@@ -47,7 +47,7 @@ def selftest(call: Call) -> int:
     return 0
 
 
-def _silent(_: Outcome) -> None:
+def _silent(dummy: Outcome) -> None:
     pass
 
 

@@ -77,8 +77,8 @@ def plain(text: str) -> str:
     """*text* without Ansible's markup: C(x) and O(x) are x."""
     for mark in ("C(", "O("):
         while mark in text:
-            before, _, rest = text.partition(mark)
-            word, _, after = rest.partition(")")
+            before, dummy, rest = text.partition(mark)
+            word, dummy, after = rest.partition(")")
             text = f"{before}{word}{after}"
     return text
 

@@ -66,7 +66,7 @@ class JobRun:
         self.paths, self.settings = paths, settings
         self.document, self.record = document, record
         self.specs = [plan.ActionSpec.of(entry) for entry in document["job_actions"]]
-        self.progress = _Progress([[] for _ in self.specs], [False for _ in self.specs])
+        self.progress = _Progress([[] for dummy in self.specs], [False] * len(self.specs))
         self.process: Process | None = None
         self.result: str | None = None
         self.wake_at: float | None = None
@@ -392,7 +392,7 @@ class JobRun:
 
     def _record(self, result: str, code: int | None, message: str, report: dict[str, Any]) -> None:
         assert self._begun is not None
-        index, _ = self._begun
+        index = self._begun[0]
         now = time.time()
         self.progress.attempts[index].append(plan.Attempt(result, code, now))
         entry = self.progress.actions[index]

@@ -73,7 +73,7 @@ def _run_declared(paths: Paths, settings: Settings, job_id: str, output: Output)
         with caught() as inbox:
             runner._selector.register(inbox.socket, selectors.EVENT_READ)
             while not any(run.job_id == job_id for run in ended):
-                for key, _ in runner._selector.select(min(0.2, runner._timeout())):
+                for key, dummy in runner._selector.select(min(0.2, runner._timeout())):
                     if key.fd in runner._registered:
                         runner._process_ended(key.fd)
                 if inbox.take():
@@ -113,7 +113,7 @@ def _run_document(
                 wait = 0.2
                 if run.wake_at is not None:
                     wait = min(wait, max(0.0, run.wake_at - time.monotonic()))
-                ready = [key.fd for key, _ in selector.select(wait)]
+                ready = [key.fd for key, dummy in selector.select(wait)]
                 if watched is not None:
                     selector.unregister(watched)
                 if inbox.take():

@@ -95,7 +95,7 @@ class Clock(schedule.Scheduler):
 
     def _first(self) -> TriggerJob | None:
         while self._heap:
-            due, _, job = self._heap[0]
+            due, dummy, job = self._heap[0]
             if self._by_key.get(job.key) is job and job.due == due:
                 return job
             heapq.heappop(self._heap)  # removed, replaced or scheduled anew

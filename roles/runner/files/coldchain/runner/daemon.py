@@ -173,7 +173,7 @@ class Runner:
         period, sign_at = watchdog_period(), 0.0
         self.tick()
         while self._exit_code is None:
-            for key, _ in self._selector.select(self._timeout()):
+            for key, dummy in self._selector.select(self._timeout()):
                 if key.fileobj is self._wake:
                     self._drain_wake()
                 elif key.fileobj is not inbox.socket:

@@ -201,7 +201,7 @@ class Jobs:
                 policy=trigger.missed,
             )
             for reason, group in itertools.groupby(found.skipped, key=lambda item: item[1]):
-                self._skip(job_id, [item.slot.timestamp() for item, _ in group], reason)
+                self._skip(job_id, [item.slot.timestamp() for item, dummy in group], reason)
             for occurrence in found.run:
                 if self._already_begun(job_id, occurrence):
                     continue
@@ -381,7 +381,7 @@ class Jobs:
             state = self.states[job_id]
             if state.status == lifecycle.SCHEDULED and state.queue and state.queue[0]["at"] <= now:
                 ready.append((-priority, state.queue[0]["at"], job_id))
-        for _, _, job_id in sorted(ready):
+        for job_id in (entry[2] for entry in sorted(ready)):
             record = self.store.job(job_id)
             if record is not None:
                 yield job_id, record

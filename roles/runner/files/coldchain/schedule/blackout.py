@@ -69,7 +69,7 @@ class Blackout:
     def at(self, instant: int) -> Span | None:
         """The blackout in which *instant* lies: windows that touch or overlap are one."""
         begin, end = instant, instant
-        for _ in range(_TURNS):
+        for dummy in range(_TURNS):
             spans = [s for w in self.windows for s in w.spans(begin - 1, end + 1)]
             earliest = min((s.begin for s in spans if s.end >= begin), default=begin)
             latest = max((s.end for s in spans if s.begin <= end), default=end)

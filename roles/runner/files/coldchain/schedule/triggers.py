@@ -117,7 +117,7 @@ class SlotTrigger:
             return self._splayed(t)
         # A run put off starts up to a splay (and one second for each before it) after its blackout.
         start = t - self._splay - (CATCH_UP_LIMIT if self.missed.run == "all" else 0)
-        for _ in range(_BLACKOUTS):
+        for dummy in range(_BLACKOUTS):
             if start < t:
                 span = self._blackout.first(start, t)
             else:
@@ -188,7 +188,7 @@ class SlotTrigger:
     def _splayed(self, t: int) -> Planned | None:
         """The first occurrence at or after *t*, blackout ignored."""
         slot = self._slot(t - self._splay if self._splay else t)
-        for _ in range(_WALK):
+        for dummy in range(_WALK):
             if slot is None:
                 return None
             if self._splay == 0:
@@ -201,7 +201,7 @@ class SlotTrigger:
         begin = first_true(lambda s: not self._has_slot(s, t), t - self._splay, t)
         latest = self._slot(begin - 1)
         if latest is not None and latest < t:
-            planned, _ = self._delayed(latest)
+            planned = self._delayed(latest)[0]
             if planned.at >= t:
                 return planned
         slot = self._slot(t)

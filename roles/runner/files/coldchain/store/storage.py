@@ -124,7 +124,7 @@ class AtomicJSONStorage(Storage):
                 f"{path}: has format {version}, this release reads up to {VERSION}",
                 "install the newer release again; nothing was changed",
             )
-        _, found, body = raw.partition(b"}}," if len(tables) > 1 else b"}}")
+        dummy, found, body = raw.partition(b"}}," if len(tables) > 1 else b"}}")
         if not found or mark.get("crc32") != f"{zlib.crc32(body):08x}":
             raise Damaged("is damaged (its checksum does not match)")
         del tables[FORMAT_TABLE]

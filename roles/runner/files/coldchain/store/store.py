@@ -98,7 +98,7 @@ class Store:
     def apply(self, changes: Sequence[Change]) -> None:
         """Commit *changes* as they are."""
         if changes:
-            self.declare(lambda _: changes)
+            self.declare(lambda dummy: changes)
 
     def remove_declaration(self, job_id: str) -> None:
         """Take one job out of the declarations."""
