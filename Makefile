@@ -29,7 +29,7 @@ export ANSIBLE_GALAXY_COLLECTIONS_PATH_WARNING := False
 CHECK := python tools/check.py
 
 .PHONY: help venv build install demo test lint unit units-all units sanity sanity-all integration \
-	importer molecule interop torture benchmarks locks clean tree pythons
+	importer molecule interop faults torture benchmarks locks clean tree pythons
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -74,9 +74,9 @@ demo: install ## backup, change, destroy, restore, compare: on this machine, wit
 
 test: ## all checks and tests, the fast ones first
 	@rm -rf build/results
-	$(MAKE) lint unit units-all units sanity integration importer molecule
+	$(MAKE) lint unit units-all units sanity faults integration importer molecule
 
-LINTS := ruff-format ruff mypy mypy-tools argument-spec yamllint shellcheck ansible-lint antsibull-docs changelog
+LINTS := ruff-format ruff mypy mypy-tools argument-spec reference yamllint shellcheck ansible-lint antsibull-docs changelog
 IN_TREE := cd $(TREE) && ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/build/sanity python $(CURDIR)/tools/check.py
 .PHONY: $(LINTS)
 lint: $(LINTS) ## formats, types, docs, YAML, shell
@@ -92,6 +92,8 @@ mypy-tools:
 	$(CHECK) $@ mypy --strict $(addprefix tools/,stage.py repack.py check.py tally.py) roles/runner/files/build_bundle.py playbooks/files/demo_tree.py
 argument-spec:
 	$(CHECK) $@ python tools/generate_argspec.py --check
+reference:
+	$(CHECK) $@ python tools/generate_reference.py --check
 yamllint:
 	$(CHECK) $@ yamllint .
 shellcheck:
@@ -128,6 +130,11 @@ unit-newest:
 	build/venvs/newest/bin/python -m pytest -q -p no:cacheprovider tests/unit/runner \
 		--junitxml build/results/unit-newest.xml
 
+faults: venv ## kills, full and broken disks, crowds; what needs root or strace says so where it is skipped
+	@command -v strace > /dev/null || [ "$$(id -u)" != 0 ] || [ ! -x /usr/bin/apt-get ] || \
+		{ apt-get -qq update; apt-get -qq install -y --no-install-recommends strace > /dev/null; }
+	pytest -q -rs tests/faults --junitxml build/results/faults.xml
+
 units: tree pythons ## the modules' unit tests, by ansible-test
 	tools/ansible_test.sh units units --venv --python "$$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')" tests/unit/plugins/
 
@@ -160,8 +167,8 @@ molecule: install ## the role on booted hosts: install, upgrade, reboot, removal
 interop: install pythons ## the real freezer-agent restores our backups, and we restore its
 	pytest -q tests/interop --junitxml build/results/interop.xml
 
-torture: install ## crashes, full disks and dying databases
-	pytest -q tests/faults --junitxml build/results/torture.xml
+torture: faults ## the faults, then a thousand rounds of kills
+	coldchain selftest --rounds 1000 --directory build
 
 benchmarks: install ## figures: calendar, store, runner, modules
 	for script in tests/benchmarks/*.py; do echo "== $$script"; PYTHONPATH=roles/runner/files python $$script; done

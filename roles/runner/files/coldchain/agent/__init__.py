@@ -48,7 +48,7 @@ class Aborted(ColdchainError):
     exit_code = 128 + signal.SIGTERM
 
 
-def _ignore(_: Progress) -> None:
+def _ignore(dummy: Progress) -> None:
     pass
 
 
@@ -183,7 +183,7 @@ def _logged(shared: Common, kind: str) -> Iterator[Callable[[str, str], None]]:
 def _signals() -> Iterator[None]:
     """Turn the first SIGTERM or SIGINT into Aborted, so that everything half written goes."""
 
-    def stop(number: int, _: object) -> NoReturn:
+    def stop(number: int, dummy: object) -> NoReturn:
         for one in (signal.SIGTERM, signal.SIGINT):
             signal.signal(one, signal.SIG_IGN)
         raise Aborted(f"aborted by {signal.Signals(number).name}")

@@ -156,7 +156,7 @@ def _split(host_name: str) -> Series:
     own = f"{socket.gethostname()}_"
     if host_name.startswith(own):
         return Series(own[:-1], host_name[len(own) :])
-    host, _, name = host_name.partition("_")
+    host, dummy, name = host_name.partition("_")
     return Series(host, name)
 
 

@@ -71,7 +71,7 @@ class Pipeline:
         self._target = target
         self._processes: list[subprocess.Popen[bytes]] = []
         self._threads: list[threading.Thread] = []
-        self._tails: list[deque[str]] = [deque(maxlen=_TAIL) for _ in stages]
+        self._tails: list[deque[str]] = [deque(maxlen=_TAIL) for dummy in stages]
 
     def __enter__(self) -> Pipeline:
         environment = {k: v for k, v in os.environ.items() if k != "TAR_OPTIONS"}

@@ -43,7 +43,7 @@ def restore(options: RestoreOptions, storage: Storage, meter: Meter) -> Report:
     for one in levels:
         if one.metadata.seal is not None:
             # Not a byte of a sealed level is decrypted before it is known to be ours.
-            for _ in checked_blocks(storage, one):
+            for dummy in checked_blocks(storage, one):
                 pass
     meter.begin("restoring", total)
     seen = Seen(track_owners=os.geteuid() != 0)

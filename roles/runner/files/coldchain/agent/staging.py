@@ -112,7 +112,7 @@ def open_up(tree: bytes) -> None:
     """Let an ordinary user enter and change every directory of *tree*."""
     if os.geteuid() == 0:
         return
-    for folder, folders, _ in os.walk(tree):
+    for folder, folders, dummy in os.walk(tree):
         for name in (b"", *folders):
             path = os.path.join(folder, name) if name else folder
             mode = os.lstat(path).st_mode
@@ -120,7 +120,7 @@ def open_up(tree: bytes) -> None:
                 os.chmod(path, stat.S_IMODE(mode) | 0o700)
 
 
-def everything(_: bytes) -> bool:
+def everything(dummy: bytes) -> bool:
     return True
 
 

@@ -109,7 +109,7 @@ def verify(
     findings: list[Finding] = []
     notes: list[str] = []
     damaged: set[tuple[Series, Level]] = set()
-    for series, _, level in found:
+    for series, dummy, level in found:
         full = (series, level) in thorough
         bad = list(_level(storage, series, level, encryption if full else None, full, meter, notes))
         if bad:
@@ -127,7 +127,7 @@ def verify(
 def _draw(
     found: Sequence[tuple[Series, Chain, Level]], mode: str, sample: int
 ) -> Iterable[tuple[Series, Level]]:
-    levels = [(series, level) for series, _, level in found]
+    levels = [(series, level) for series, dummy, level in found]
     if mode == "quick":
         return []
     return levels if mode == "full" else random.sample(levels, min(sample, len(levels)))
@@ -154,13 +154,13 @@ def _level(
     try:
         for name in one.parts:
             if name != DATA:
-                for _ in checked_blocks(storage, one, name):
+                for dummy in checked_blocks(storage, one, name):
                     pass
         if one.metadata.scheme is not None and encryption is None:
             notes.append(
                 f"{one.place}: encrypted and no password given, so only its sum is checked"
             )
-            for _ in checked_blocks(storage, one, meter=meter):
+            for dummy in checked_blocks(storage, one, meter=meter):
                 pass
             return
         authenticate(storage, one, encryption)
@@ -186,7 +186,7 @@ def _sizes(storage: Storage, one: Packed) -> Iterator[Finding]:
 
 def _gaps(storage: Storage, series: Series) -> Iterator[Finding]:
     for chain in container.chains(storage, series):
-        _, missing = chain.lineage(chain.newest)
+        dummy, missing = chain.lineage(chain.newest)
         for number in missing:
             text = f"level {number} of {series.host_name} (chain {chain.zero}) is missing"
             yield Finding(series.hostname, series.backup_name, chain.zero, number, "missing", text)
@@ -211,7 +211,7 @@ def _points(
     lost: list[Backup] = []
     for series, chain, level in found:
         one = describe_level(storage, folder, series, chain, level)
-        base, _ = chain.lineage(level)
+        base, dummy = chain.lineage(level)
         fine = one.restorable and not any((series, other) in damaged for other in base)
         (usable if fine else lost).append(one)
     return tuple(usable), tuple(lost)
