@@ -24,6 +24,9 @@ def run_job_info(module: AnsibleModule) -> t.NoReturn:
     arguments = ["list", *names]
     if params["status"]:
         arguments += ["--status", params["status"]]
+    if params["session_id"] is not None:
+        # In one word: a value may begin with a dash.
+        arguments.append(f"--session={params['session_id']}")
     if params["documents"]:
         arguments.append("--documents")
     if params["history"]:

@@ -29,6 +29,12 @@ options:
       - Return only jobs with this status.
     type: str
     choices: [scheduled, running, aborting, stop]
+  session_id:
+    description:
+      - Return only jobs of this session.
+      - Jobs with one C(session_id) on several hosts carry the same C(session_tag) in their runs for the same
+        instant of their schedule, so the runs of the whole fleet can be gathered by it.
+    type: str
   documents:
     description:
       - Return the job documents as well.
@@ -58,6 +64,13 @@ EXAMPLES = r"""
     job_id: [db-nightly]
     documents: true
     history: 10
+
+# The runs that belong together carry the same session_tag.
+- name: What every host has of one session
+  coldchain.freezer.job_info:
+    session_id: nightly
+    history: 1
+  register: session
 """
 
 RETURN = r"""
@@ -75,6 +88,10 @@ jobs:
       description: What the job is for.
       type: str
       sample: The customer database
+    session_id:
+      description: The session that the job belongs to; V(null) when it belongs to none.
+      type: str
+      sample: nightly
     status:
       description: One of V(scheduled), V(running), V(aborting) and V(stop).
       type: str
@@ -154,6 +171,7 @@ def main() -> None:
         home_options(),
         job_id={"type": "list", "elements": "str"},
         status={"type": "str", "choices": ["scheduled", "running", "aborting", "stop"]},
+        session_id={"type": "str"},
         documents={"type": "bool", "default": False},
         history={"type": "int", "default": 0},
     )

@@ -302,3 +302,12 @@ def test_a_plan_leads_from_what_is_there_to_what_is_wanted(
         expected.update(kept)
     assert result == expected
     assert len({entry.job_id for entry in entries}) == len(entries)
+
+
+def test_a_session_s_jobs_are_listed_by_it(command: Command) -> None:
+    jobs = [exec_job("in", "true"), exec_job("out", "true")]
+    jobs[0]["session_id"] = "nightly"
+    assert command("apply", "-", data=jobs) == 0
+    listed = command.json("list", "--session", "nightly")["jobs"]
+    assert [(job["job_id"], job["session_id"]) for job in listed] == [("in", "nightly")]
+    assert [job["session_id"] for job in command.json("list")["jobs"]] == ["nightly", None]

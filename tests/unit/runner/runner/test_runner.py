@@ -457,3 +457,17 @@ def test_run_leaves_a_job_as_it_was(host: Any) -> None:
         host.runs(job_id, 1)
     host.settled("stopped", "stop")
     assert host.settled("scheduled", "scheduled").next_run == planned
+
+
+def test_runs_of_one_session_carry_the_tag_of_their_slot(host: Any) -> None:
+    schedule = {"schedule_interval": "1 seconds", "schedule_start_date": "2026-01-01T00:00:00"}
+    for job_id in ("here", "there"):
+        host.declare(job_id, "true", schedule=schedule, session_id="nightly")
+    host.start()
+    recorded = [host.runs(job_id, 3) for job_id in ("here", "there")]
+    tags = [{run["session_tag"]: run for run in runs} for runs in recorded]
+    common = sorted(tags[0].keys() & tags[1].keys())
+    assert common
+    for tag in common:
+        assert tags[0][tag]["scheduled_for"] == tags[1][tag]["scheduled_for"]
+        assert tags[0][tag]["session_id"] == "nightly"

@@ -166,6 +166,7 @@ def _add_looking(add: _Add) -> None:
     command = add("list", "list the jobs and how they are")
     command.add_argument("jobs", metavar="JOB", nargs="*")
     command.add_argument("--status", choices=_STATUSES, help="only jobs with this status")
+    command.add_argument("--session", metavar="ID", help="only jobs with this session_id")
     command.add_argument("--documents", action="store_true", help="with their documents")
     command.add_argument(
         "--history", metavar="N", type=_count, default=0, help="with their last N runs"

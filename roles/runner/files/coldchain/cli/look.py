@@ -35,7 +35,8 @@ def list_jobs(call: Call) -> int:
         if job_id in records:
             record = records[job_id]
             state = states.get(job_id) or State.initial(record)
-            if arguments.status in (None, state.status):
+            session = record.document.get("session_id")
+            if arguments.status in (None, state.status) and arguments.session in (None, session):
                 jobs.append(_listed(call, record, state, events.get(job_id, "")))
     alive = store.runner_alive()
     if call.output.json:
@@ -82,6 +83,7 @@ def _listed(call: Call, record: JobRecord, state: State, pending: str) -> dict[s
     job: dict[str, Any] = {
         "job_id": record.job_id,
         "description": record.document.get("description", ""),
+        "session_id": record.document.get("session_id"),
         "status": state.status,
         "event": pending or state.event,
         "result": state.result,
