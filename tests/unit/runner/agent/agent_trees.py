@@ -47,7 +47,7 @@ class Change:
         except (FileNotFoundError, NotADirectoryError, FileExistsError, IsADirectoryError):
             pass
         except OSError as error:
-            if error.errno not in (1, 22, 36, 39, 40):  # EPERM (a link to a directory) to ELOOP
+            if error.errno not in (1, 13, 22, 36, 39, 40):  # EPERM (a link to a directory) to ELOOP
                 raise
 
     def _write(self, path: bytes, _: bytes) -> None:

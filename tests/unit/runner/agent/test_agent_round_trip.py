@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
@@ -65,9 +66,14 @@ def test_attributes_and_holes_survive(bench: Bench) -> None:
         os.setxattr(path, "user.origin", b"here")
     except OSError:
         pytest.fail("the temporary directory must be on a file system with extended attributes")
+    # u::rw-,u:daemon:r--,g::r--,m::r--,o::--- in the kernel's own form
+    entries = [(1, 6, -1), (2, 4, 1), (4, 4, -1), (16, 4, -1), (32, 0, -1)]
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    os.setxattr(path, "system.posix_acl_access", acl)
     bench.backup()
     bench.restore()
     assert os.getxattr(bench.target / "file", "user.origin") == b"here"
+    assert os.getxattr(bench.target / "file", "system.posix_acl_access") == acl
     assert (bench.target / "file").stat().st_blocks * 512 < 1 << 20
 
 
