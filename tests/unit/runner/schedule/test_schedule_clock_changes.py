@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given, note, settings
 from hypothesis import strategies as st
 from schedule_oracles import (
+    SEEDS,
     UTC,
     ZONES,
     TimesOfDay,
@@ -26,39 +28,70 @@ from schedule_oracles import (
 from coldchain.instants import parse_instant
 from coldchain.schedule.zones import clock_of
 
-slow = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 CHANGING = [name for name in ZONES if changes(name, 2026)]
 
 
-@given(
-    name=st.one_of(st.sampled_from(ZONES), st.sampled_from(CHANGING)),
-    year=st.integers(2020, 2037),
-    pick=st.integers(0, 9),
-    schedules=st.lists(times_of_day(), min_size=8, max_size=8),
-    gap=st.sampled_from((None, "next", "skip", "shift")),
-    overlap=st.sampled_from((None, "first", "second", "both")),
-)
-@slow
-def test_every_second_around_a_change(
-    name: str,
-    year: int,
-    pick: int,
-    schedules: list[TimesOfDay],
-    gap: str | None,
-    overlap: str | None,
-) -> None:
-    found = changes(name, year) or (datetime(year, 3, 29, 1, tzinfo=UTC),)
-    around = walk(name, found[pick % len(found)])
-    for schedule in schedules:
+POLICIES = [
+    (gap, overlap)
+    for gap in (None, "next", "skip", "shift")
+    for overlap in (None, "first", "second", "both")
+]
+
+
+def check(name: str, around: datetime, schedule: TimesOfDay) -> None:
+    """All policies of one schedule around one instant."""
+    seconds = walk(name, around).of(schedule)
+    for gap, overlap in POLICIES:
         ours = trigger(
             ZoneInfo(name), dst={"gap": gap, "overlap": overlap}, **prefixed(schedule.spec)
         )
-        expected = around.fires(
-            schedule,
+        expected = seconds.fires(
             gap or ("skip" if schedule.wildcard else "next"),
             overlap or ("both" if schedule.wildcard else "first"),
         )
-        assert runs(ours, around.begin, around.end) == expected
+        assert runs(ours, seconds.begin, seconds.end) == expected
+
+
+@pytest.mark.parametrize("weekdays", ["0-6", "6", "5,6"])
+@pytest.mark.parametrize("minute", ["0", "30", "59", "10,45", "*", "*/15"])
+@pytest.mark.parametrize("hour", ["0", "1", "2", "3", "0-3", "*", "*/2"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "America/New_York",
+        "Europe/Berlin",
+        "Australia/Lord_Howe",  # half an hour
+        "America/Santiago",  # at midnight
+        "Antarctica/Troll",  # two hours
+    ],
+)
+def test_each_policy_for_the_times_around_a_change(
+    name: str, hour: str, minute: str, weekdays: str
+) -> None:
+    schedule = TimesOfDay.written(hour, minute, weekdays)
+    for change in changes(name, 2026):
+        check(name, change, schedule)
+
+
+@given(chance=SEEDS)
+@settings(max_examples=80, deadline=None)
+def test_every_second_around_a_change(chance: Random) -> None:
+    name, year = chance.choice(CHANGING), chance.randint(2020, 2037)
+    around = chance.choice(changes(name, year) or (datetime(year, 3, 29, 1, tzinfo=UTC),))
+    for _ in range(3):
+        schedule = times_of_day(chance)
+        note(f"{name} {around} {schedule.spec}")
+        check(name, around, schedule)
+
+
+@given(chance=SEEDS)
+@settings(max_examples=20, deadline=None)
+def test_every_second_in_a_zone_with_or_without_changes(chance: Random) -> None:
+    name, year = chance.choice(ZONES), chance.randint(2020, 2037)
+    schedule = times_of_day(chance)
+    note(f"{name} {year} {schedule.spec}")
+    for around in changes(name, year) or (datetime(year, 3, 29, 1, tzinfo=UTC),):
+        check(name, around, schedule)
 
 
 @given(

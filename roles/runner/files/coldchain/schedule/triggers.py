@@ -115,25 +115,23 @@ class SlotTrigger:
             return None
         if self._blackout is None:
             return self._splayed(t)
-        # A run put off starts up to a splay (and one second for each before it) after its blackout.
+        # A run put off starts up to a splay (and one second for each before it) after its blackout,
+        # so the blackouts that ended shortly before t come first, and the one around t.
         start = t - self._splay - (CATCH_UP_LIMIT if self.missed.run == "all" else 0)
+        span = self._blackout.first(start, t + 1)
         for dummy in range(_BLACKOUTS):
-            if start < t:
-                span = self._blackout.first(start, t)
-            else:
-                planned = self._splayed(start)
+            if span is None:
+                planned = self._splayed(max(start, t))
                 if planned is None:
                     return None
                 span = self._blackout.at(planned.at)
                 if span is None:
                     return planned
-            if span is None:
-                start = t
-                continue
             for put_off in self._deferred(span):
                 if put_off.at >= t:
                     return put_off
             start = span.end
+            span = self._blackout.first(start, t + 1) if start <= t else None
         return None
 
     def _deferred(self, span: Span) -> list[Planned]:
