@@ -161,6 +161,15 @@ def test_a_forged_manifest_does_not_fit_the_seal(bench: Bench) -> None:
         bench.restore(**secret)
 
 
+@pytest.mark.parametrize("scheme", [None, "freezer"])
+def test_a_level_without_a_seal_is_refused_where_strong_is_asked_for(bench, scheme) -> None:
+    secret = {"encrypt_pass_file": str(bench.pass_file)}
+    bench.backup(**({**secret, "encrypt_scheme": scheme} if scheme else {}))
+    with pytest.raises(JobFailed, match="strong was asked for"):
+        bench.restore(**secret, encrypt_scheme="strong")
+    bench.restore(**secret)
+
+
 AGENT = "import sys; from coldchain import agent; sys.exit(agent.main(*sys.argv[1:3], None, '/'))"
 
 

@@ -80,6 +80,13 @@ def authenticate(storage: Storage, one: Packed, encryption: Encryption | None) -
     when they are read.
     """
     decryptor(one, encryption)
+    wanted = encryption.scheme if encryption else None
+    if wanted is not None and wanted != one.metadata.scheme:
+        # Whoever can write the container could replace a sealed level by one without a seal.
+        raise JobFailed(
+            f"{one.place} has encrypt_scheme {one.metadata.scheme}, {wanted} was asked for",
+            "leave out encrypt_scheme to restore what there is",
+        )
     seal = one.metadata.seal
     if seal is None:
         return
