@@ -28,16 +28,16 @@ Output = Callable[[str], None]
 
 def serve(paths: Paths, settings: Settings) -> int:
     """Run jobs until a signal says otherwise (docs/reference/command.md); the exit code."""
-    log.set_up()
-    paths.create()
-    held = lock.acquire(paths)
-    runner = Runner(paths, settings)
-    with caught() as inbox:
-        try:
-            runner.recover()
-            code = runner.loop(inbox)
-        finally:
-            runner.close()
+    with log.to_standard_error():
+        paths.create()
+        held = lock.acquire(paths)
+        runner = Runner(paths, settings)
+        with caught() as inbox:
+            try:
+                runner.recover()
+                code = runner.loop(inbox)
+            finally:
+                runner.close()
     if runner.reexec:
         lock.hand_over(held)
         argv = Path("/proc/self/cmdline").read_bytes().split(b"\0")[:-1]
