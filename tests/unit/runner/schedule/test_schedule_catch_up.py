@@ -69,16 +69,22 @@ def test_every_missed_slot_is_decided_upon(
 
 
 @pytest.mark.parametrize(
-    ("up_again", "expected"), [(5.5, True), (6, True), (6.5, False), (23.5, True), (24, False)]
+    ("hour", "up_again", "expected"),
+    [
+        ("2", 5.5, True),
+        ("2", 6, True),
+        ("2", 6.5, False),
+        ("6", 6.5, False),
+        ("7", 23, True),
+        ("23", 24 + 5.5, True),  # the night that ends at 06:00
+        ("23", 24 + 6.5, False),
+    ],
 )
-def test_not_after_is_the_latest_start_of_a_late_run(up_again: float, expected: bool) -> None:
-    nightly = trigger(schedule_hour="2", missed={"not_after": "06:00", "max_age": "22 hours"})
-    evening = trigger(schedule_hour="23", missed={"not_after": "06:00", "max_age": "22 hours"})
-    if up_again <= 6.5:
-        assert bool(after_downtime(nightly, up_again).run) == expected
-    else:  # down since the evening before: 23:00 belongs to the night that ends at 06:00
-        hours = 24 + 5.5 if expected else 24 + 6.5
-        assert bool(after_downtime(evening, hours).run) == expected
+def test_not_after_is_the_latest_start_of_a_late_run(
+    hour: str, up_again: float, expected: bool
+) -> None:
+    found = trigger(schedule_hour=hour, missed={"not_after": "06:00", "max_age": "22 hours"})
+    assert bool(after_downtime(found, up_again).run) == expected
 
 
 def test_not_after_is_local_time() -> None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -31,6 +31,7 @@ from coldchain.schedule.zones import clock_of
 CHANGING = [name for name in ZONES if changes(name, 2026)]
 
 
+HOUR = timedelta(hours=1)
 POLICIES = [
     (gap, overlap)
     for gap in (None, "next", "skip", "shift")
@@ -170,3 +171,36 @@ def test_an_hourly_interval_stays_hourly() -> None:
     found = runs(hourly, utc(2026, 3, 8, 4), utc(2026, 3, 8, 9))
     assert [instant.astimezone(zone).hour for instant in found] == [0, 1, 3, 4, 5]
     assert all(b - a == timedelta(hours=1) for a, b in zip(found, found[1:]))
+
+
+class OneChange(tzinfo):
+    """An hour back, at an instant of one's choice."""
+
+    def __init__(self, change: datetime) -> None:
+        self.change = change.replace(tzinfo=None)
+
+    def fromutc(self, utc_reading: datetime) -> datetime:
+        after = utc_reading.replace(tzinfo=None) >= self.change
+        return (utc_reading + timedelta(hours=0 if after else 1)).replace(fold=int(after))
+
+    def utcoffset(self, reading: datetime | None) -> timedelta:
+        assert reading is not None
+        naive = reading.replace(tzinfo=None, fold=0)
+        before = naive < self.change or (naive < self.change + HOUR and not reading.fold)
+        return timedelta(hours=1 if before else 0)
+
+    def dst(self, reading: datetime | None) -> timedelta | None:
+        return None
+
+
+@given(chance=SEEDS)
+@settings(max_examples=200, deadline=None)
+def test_no_instant_is_a_bad_one_for_a_change(chance: Random) -> None:
+    """Also where one part of the table of changes ends and the next begins."""
+    edge = 55 << 25
+    change = datetime.fromtimestamp(edge + chance.randint(-90, 90) * 60, UTC)
+    schedule = {"schedule_minute": str(chance.randint(0, 59)), "schedule_second": "0"}
+    expected = {"first": 4, "second": 4, "both": 5}
+    for overlap, count in expected.items():
+        found = trigger(OneChange(change), dst={"overlap": overlap}, **schedule)
+        assert len(runs(found, change - 2 * HOUR, change + 3 * HOUR)) == count
