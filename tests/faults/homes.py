@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -49,7 +50,8 @@ class Home:
     def start(self, *prefix: str) -> None:
         log = self.log_file.open("ab")
         words = [*prefix, *COMMAND, "--home", str(self.path), "serve"]
-        self.runner = subprocess.Popen(words, stderr=log, env=ENVIRONMENT)
+        # A group of its own: a tool before the command must not survive it, nor it the tool.
+        self.runner = subprocess.Popen(words, stderr=log, env=ENVIRONMENT, start_new_session=True)
         log.close()
         self.until(lambda: "runner ready" in self.log())
 
@@ -58,12 +60,11 @@ class Home:
 
     def stop(self) -> None:
         if self.runner is not None:
-            self.runner.send_signal(signal.SIGTERM)
-            try:
-                self.runner.wait(20)
-            except subprocess.TimeoutExpired:
-                self.runner.kill()
-                self.runner.wait()
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.runner.pid, number)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.runner.wait(20)
             self.runner = None
 
     def until(self, condition: Callable[[], Any], seconds: float = 30.0) -> Any:
