@@ -123,11 +123,11 @@ units-all: venv pythons ## the runner's unit tests on every Python, and with the
 	$(MAKE) -j2 --output-sync=target --keep-going $${others//3./unit-3.} unit-newest
 unit-3.%:
 	tools/venv.sh build/pythons/python3.$* build/venvs/runner-3.$* tests/requirements/runner.txt
-	build/venvs/runner-3.$*/bin/python -m pytest -q -p no:cacheprovider tests/unit/runner \
+	build/venvs/runner-3.$*/bin/python -m pytest -q --quick -p no:cacheprovider tests/unit/runner \
 		--junitxml build/results/unit-python3.$*.xml
 unit-newest:
 	tools/venv.sh .venv/bin/python build/venvs/newest tests/requirements/newest.txt
-	build/venvs/newest/bin/python -m pytest -q -p no:cacheprovider tests/unit/runner \
+	build/venvs/newest/bin/python -m pytest -q --quick -p no:cacheprovider tests/unit/runner \
 		--junitxml build/results/unit-newest.xml
 
 faults: venv ## kills, full and broken disks, crowds; what needs root or strace says so where it is skipped

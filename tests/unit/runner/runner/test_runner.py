@@ -471,3 +471,27 @@ def test_runs_of_one_session_carry_the_tag_of_their_slot(host: Any) -> None:
     for tag in common:
         assert tags[0][tag]["scheduled_for"] == tags[1][tag]["scheduled_for"]
         assert tags[0][tag]["session_id"] == "nightly"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("first", ["20000101T000000Z-00000000", "29990101T000000Z-ffffffff"])
+def test_a_recorded_run_s_directory_hides_no_run_in_progress(host: Any, first: str) -> None:
+    """A crash before the clean-up of one run, while the next one of the job has begun."""
+    host.declare("j", "sleep 1; exit 3", schedule={"schedule_interval": "1 days"})
+    host.start()
+    host.until(lambda: host.state("j").next_run)
+    host.event("j", "start")
+    host.until(lambda: host.state("j").status == "running")
+    host.stop(signal.SIGUSR2)
+    document = host.store.job("j").document
+    done = JobRun.create(host.paths, host.settings, "j", document, Cause("event", "x"))
+    old, done.record["run_id"] = done.directory, first
+    old.rename(done.directory)
+    done._save()
+    record = {**done.record, "result": "success", "time_ended": done.record["time_started"]}
+    host.store.add_history("j", record)
+    host.start()
+    host.until(lambda: len(host.store.history("j", 9)) == 2)
+    assert host.store.history("j", 9)[0]["actions"][0]["exit_code"] == 3
+    host.settled("j", "scheduled")
+    host.until(lambda: not list(host.paths.runs.iterdir()))

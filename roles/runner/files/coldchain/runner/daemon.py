@@ -26,7 +26,7 @@ from coldchain.runner.jobs import Jobs
 from coldchain.runner.notify import notify, watchdog_period
 from coldchain.runner.signals import Inbox
 from coldchain.settings import Settings
-from coldchain.store import JobRecord, Store
+from coldchain.store import JobRecord, Run, Store
 
 TICK = 1.0
 """Seconds: the longest sleep, because select() does not notice that the wall clock was set."""
@@ -83,19 +83,20 @@ class Runner:
 
     def recover(self) -> None:
         """After a start: adopt what still runs, close what does not, look at every schedule."""
-        found: dict[str, JobRun] = {}
         for directory in sorted(self.paths.runs.iterdir()):
             try:
                 run = JobRun.load(self.paths, self.settings, directory)
             except ValueError as error:
                 self._discard(directory, str(error))
                 continue
-            found[run.job_id] = run
+            if self.store.in_history(run.job_id, run.run_id):
+                self._clean_up(run)  # a crash between the record and the clean-up
+            else:
+                self._take_up(run)
         for job_id, state in self.jobs.states.items():
-            if state.status in (lifecycle.RUNNING, lifecycle.ABORTING) and job_id not in found:
+            active = state.status in (lifecycle.RUNNING, lifecycle.ABORTING)
+            if active and job_id not in self.runs:
                 self._lost_run(job_id, state.run_id or "", state.time_started)
-        for run in found.values():
-            self._take_up(run)
         self.jobs.reload()
         self.jobs.commit()
 
@@ -107,36 +108,34 @@ class Runner:
         directory.rmdir()
 
     def _lost_run(self, job_id: str, run_id: str, started: float | None) -> None:
-        if self.store.in_history(job_id, run_id):
-            record = next(r for r in self.store.history(job_id, 50) if r["run_id"] == run_id)
-        else:
-            now = round(time.time(), 3)
-            record = {
-                "run_id": run_id,
-                "job_id": job_id,
-                "cause": "schedule",
-                "scheduled_for": iso(from_epoch(started or now)),
-                "time_started": started or now,
-                "time_ended": now,
-                "result": "fail",
-                "actions": [],
-                "reason": "the runner died before the run left a record",
-            }
+        now = round(time.time(), 3)
+        record = {
+            "run_id": run_id,
+            "job_id": job_id,
+            "cause": "schedule",
+            "scheduled_for": iso(from_epoch(started or now)),
+            "time_started": started or now,
+            "time_ended": now,
+            "result": "fail",
+            "actions": [],
+            "reason": "the runner died before the run left a record",
+        }
+        if not self.store.in_history(job_id, run_id):
             self.store.add_history(job_id, record)
         log.error("job %s: the run %s is gone", job_id, run_id)
-        self.jobs.ended(job_id, record)
+        self.jobs.ended(job_id, self._recorded(job_id, run_id))
+
+    def _recorded(self, job_id: str, run_id: str) -> Run:
+        return next(run for run in self.store.history(job_id, 50) if run["run_id"] == run_id)
+
+    def _clean_up(self, run: JobRun) -> None:
+        state = self.jobs.states.get(run.job_id)
+        if state is not None and state.run_id == run.run_id:
+            self.jobs.ended(run.job_id, self._recorded(run.job_id, run.run_id))
+        run.forget()
 
     def _take_up(self, run: JobRun) -> None:
         job_id = run.job_id
-        if self.store.in_history(job_id, run.run_id):  # a crash between record and clean-up
-            state = self.jobs.states.get(job_id)
-            if state is not None and state.run_id == run.run_id:
-                record = next(
-                    r for r in self.store.history(job_id, 50) if r["run_id"] == run.run_id
-                )
-                self.jobs.ended(job_id, record)
-            run.forget()
-            return
         state = self.jobs.states.get(job_id)
         if state is not None and state.run_id != run.run_id:
             # The run was made, but its state not committed: it began all the same.

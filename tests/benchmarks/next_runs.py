@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How many next runs a second the calendar computes, beside APScheduler in the same process.
 
-    PYTHONPATH=roles/runner/files python tests/benchmarks/calendar.py
+    PYTHONPATH=roles/runner/files python tests/benchmarks/next_runs.py
 
 Microseconds of processor time, which a busy machine changes less: "build" is the construction of a
 trigger, "next" one next run after another.  "ratio" is APScheduler's time for a next run divided by
