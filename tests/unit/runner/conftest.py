@@ -1,0 +1,30 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pytest --quick: a tenth of the examples of property tests.
+
+For the second to sixth Python, where the question is whether the code runs there at all: the first
+one has searched with all examples, and each takes minutes of both cores.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis.internal.detection import is_hypothesis_test
+
+_SETTINGS = (
+    "_hypothesis_internal_use_settings"  # where hypothesis.settings, as a decorator, puts it
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="a tenth of the examples")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--quick"):
+        return
+    tests = {item.obj for item in items if isinstance(item, pytest.Function)}
+    for test in filter(is_hypothesis_test, tests):
+        own = getattr(test, _SETTINGS, settings.default)
+        setattr(test, _SETTINGS, settings(own, max_examples=max(own.max_examples // 10, 10)))
