@@ -81,9 +81,8 @@ def test_coming_runs_show_both_clocks_and_mark_the_change() -> None:
 
 def test_coming_runs_name_the_slot_that_was_moved() -> None:
     window = [{"start": "23:00", "end": "00:30"}]
-    found = preview(
-        trigger(schedule_hour=23, schedule_minute=45, blackout=window), utc(2026, 5, 1), 1
-    )
+    moved = trigger(schedule_hour=23, schedule_minute=45, blackout=window)
+    found = preview(moved, utc(2026, 5, 1, 12), 1)
     assert found[0].as_dict() == {
         "at": "2026-05-02T00:30:00+00:00",
         "slot": "2026-05-01T23:45:00+00:00",
