@@ -29,18 +29,18 @@ _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "none")
 class HostZone(tzinfo):
     """The zone that the C library uses: TZ or /etc/localtime."""
 
-    def utcoffset(self, moment: datetime | None) -> timedelta:
-        assert moment is not None
-        return moment.replace(tzinfo=None).astimezone().utcoffset() or timedelta(0)
+    def utcoffset(self, dt: datetime | None) -> timedelta:
+        assert dt is not None
+        return dt.replace(tzinfo=None).astimezone().utcoffset() or timedelta(0)
 
-    def dst(self, moment: datetime | None) -> timedelta | None:
+    def dst(self, dt: datetime | None) -> timedelta | None:
         return None
 
-    def tzname(self, moment: datetime | None) -> str | None:
+    def tzname(self, dt: datetime | None) -> str | None:
         return None
 
-    def fromutc(self, moment: datetime) -> datetime:
-        return moment.replace(tzinfo=timezone.utc).astimezone().replace(tzinfo=self)
+    def fromutc(self, dt: datetime) -> datetime:
+        return dt.replace(tzinfo=timezone.utc).astimezone().replace(tzinfo=self)
 
 
 @dataclass(frozen=True)
