@@ -33,6 +33,19 @@ def test_a_job_without_schedule_runs_once_and_not_again(host: Any) -> None:
     host.until(lambda: not list(host.paths.runs.iterdir()))
 
 
+def test_a_running_one_shot_has_no_next_run_and_a_recurring_job_its_next_one(host: Any) -> None:
+    host.declare("once", "sleep 1")
+    host.declare("daily", "sleep 1", schedule={"schedule_interval": "1 days"})
+    host.start()
+    host.until(lambda: host.state("once").status == "running")
+    assert host.state("once").next_run is None
+    host.until(lambda: host.state("daily").next_run)
+    planned = host.state("daily").next_run
+    host.event("daily", "start")
+    host.until(lambda: host.state("daily").status == "running")
+    assert host.state("daily").next_run == planned
+
+
 def test_a_changed_schedule_runs_a_finished_job_again_but_changed_actions_do_not(host: Any) -> None:
     host.declare("j", "true", schedule={"schedule_date": "2020-01-01T00:00:00"})
     host.start()

@@ -412,6 +412,7 @@ class Jobs:
             time_ended=None,
             reason="",
         )
+        self.change(job_id, next_run=self._next_text(job_id, self.clock.get_next_run(job_id)))
 
     def ended(self, job_id: str, run: Run) -> None:
         """The run is over and its record is in the history."""
