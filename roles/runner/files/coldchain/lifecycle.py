@@ -21,7 +21,6 @@ STATUSES = (STOP, SCHEDULED, RUNNING, ABORTING, REMOVED)
 EVENTS = ("start", "stop", "abort", "remove")
 RUN = "run"
 """Run once and be as before: what `coldchain run` asks for.  Not an event of Freezer's."""
-RESULTS = ("success", "fail", "aborted")
 
 ARM = "arm"
 """Compute the next run; a job that has none of its own any more runs at once."""

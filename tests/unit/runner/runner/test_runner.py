@@ -509,3 +509,14 @@ def test_a_recorded_run_s_directory_hides_no_run_in_progress(host: Any, first: s
     assert host.store.history("j", 9)[0]["actions"][0]["exit_code"] == 3
     host.settled("j", "scheduled")
     host.until(lambda: not list(host.paths.runs.iterdir()))
+
+
+def test_a_flood_of_output_is_bounded_while_it_flows(host: Any) -> None:
+    flood = "echo first; head -c 40000000 /dev/zero | tr '\\0' x; touch {0}/flooded; sleep 60"
+    host.declare("j", flood.format(host.paths.home))
+    host.start(log_max_bytes=100_000)
+    host.until(lambda: (host.paths.home / "flooded").exists())
+    (log,) = host.paths.job_log("j").glob("*.log")
+    host.until(lambda: log.stat().st_blocks * 512 < 1_000_000)
+    assert log.stat().st_size > 40_000_000
+    assert host.state("j").status == "running"

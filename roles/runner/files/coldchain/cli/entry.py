@@ -17,6 +17,7 @@ import coldchain
 from coldchain.cli.call import Call
 from coldchain.cli.output import Output
 from coldchain.errors import ColdchainError, InternalError, UsageError
+from coldchain.lifecycle import EVENTS, REMOVED, STATUSES
 from coldchain.paths import Paths
 
 _Add = Callable[[str, str], argparse.ArgumentParser]
@@ -25,8 +26,7 @@ HOME_VARIABLE = "COLDCHAIN_HOME"
 INTERRUPTED = 130
 NO_READER = 141  # as the shell reports a program that SIGPIPE ended
 
-_STATUSES = ("stop", "scheduled", "running", "aborting")
-_EVENTS = ("start", "stop", "abort", "remove")
+_STATUSES = tuple(status for status in STATUSES if status != REMOVED)
 
 # command -> (module, function), both within coldchain.cli
 _COMMANDS = {
@@ -192,7 +192,7 @@ def _add_looking(add: _Add) -> None:
 def _add_acting(add: _Add) -> None:
     command = add("event", "ask the runner to start, stop, abort or remove a job")
     command.add_argument("job", metavar="JOB")
-    command.add_argument("event", choices=_EVENTS)
+    command.add_argument("event", choices=EVENTS)
     command.add_argument("--wait", action="store_true", help="until it is done")
     command.add_argument(
         "--timeout", metavar="SECONDS", type=_count, default=3600, help="of --wait (3600)"

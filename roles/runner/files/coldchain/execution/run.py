@@ -438,12 +438,6 @@ class JobRun:
         """Remove the working directory, after the record is in the history."""
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def live_progress(self) -> dict[str, Any]:
-        """What the running action last said of itself ({} when it says nothing)."""
-        if self._begun is None:
-            return {}
-        return _report(self._attempt_directory(*self._begun) / "progress.json")
-
 
 def _pending(spec: plan.ActionSpec) -> dict[str, Any]:
     return {

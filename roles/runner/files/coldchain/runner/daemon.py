@@ -211,6 +211,9 @@ class Runner:
         """Everything that is due now."""
         self._watch_clock()
         now = time.monotonic()
+        for run in self.runs.values():
+            if run.process is not None:
+                run.bound_log()  # a flood must not fill the disk before its action ends
         try:
             if self.only is None:
                 if self.store.jobs_changed() or self.jobs.jobs_written:
