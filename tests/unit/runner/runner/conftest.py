@@ -39,12 +39,12 @@ class Host:
         reader, self._writer = socket.socketpair()
         reader.setblocking(False)
         self._inbox = Inbox(reader)
-        self.runner = Runner(self.paths, self.settings)
+        self.runner = Runner(self.paths, self.settings, self._inbox)
 
         def work() -> None:
             assert self.runner is not None
             self.runner.recover()
-            self.code = self.runner.loop(self._inbox)
+            self.code = self.runner.loop()
             self.runner.close()
 
         self._thread = threading.Thread(target=work)

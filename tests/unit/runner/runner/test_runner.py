@@ -440,8 +440,8 @@ def test_history_is_bounded_and_old_logs_go(host: Any) -> None:
         host.runs("j", number + 1)
         host.settled("j")
     assert host.runner is not None
-    host.until(lambda: host.runner._appended.get("j") == 5)  # the fifth run is dealt with
-    host.runner._appended.clear()
+    host.until(lambda: host.runner.active._appended.get("j") == 5)  # the fifth run is dealt with
+    host.runner.active._appended.clear()
     host.event("j", "start")
     host.until(lambda: len(host.store.history("j", 99)) == 3)
     host.until(lambda: len(list(host.paths.job_log("j").glob("*.log"))) == 3)

@@ -24,6 +24,8 @@ from coldchain.settings import Settings
 from coldchain.store import Run
 
 Output = Callable[[str], None]
+POLL = 0.2
+"""Seconds between two looks at a growing log."""
 
 
 def serve(paths: Paths, settings: Settings) -> int:
@@ -31,11 +33,11 @@ def serve(paths: Paths, settings: Settings) -> int:
     with log.to_standard_error():
         paths.create()
         held = lock.acquire(paths)
-        runner = Runner(paths, settings)
         with caught() as inbox:
+            runner = Runner(paths, settings, inbox)
             try:
                 runner.recover()
-                code = runner.loop(inbox)
+                code = runner.loop()
             finally:
                 runner.close()
     if runner.reexec:
@@ -60,34 +62,36 @@ def run_now(paths: Paths, settings: Settings, target: str | dict[str, Any], outp
 def _run_declared(paths: Paths, settings: Settings, job_id: str, output: Output) -> Run:
     paths.create()
     held = lock.acquire(paths)
-    runner = Runner(paths, settings, only=job_id)
-    ended: list[JobRun] = []
-    runner._on_end = ended.append
     try:
-        runner.recover()
-        if job_id not in runner.jobs.states:
-            raise DataError(f"there is no job {job_id!r} here", "coldchain list shows them")
-        if job_id not in runner.runs:
-            runner.jobs.run_once(job_id, "coldchain run")
-        follow = Follower(output)
         with caught() as inbox:
-            runner._selector.register(inbox.socket, selectors.EVENT_READ)
-            while not any(run.job_id == job_id for run in ended):
-                for key, dummy in runner._selector.select(min(0.2, runner._timeout())):
-                    if key.fd in runner._registered:
-                        runner._process_ended(key.fd)
-                if inbox.take():
-                    runner.runs[job_id].end("interrupted")
-                runner.tick()
-                run = runner.runs.get(job_id)
-                if run is not None:
-                    follow.more(run.log)
-        done = next(run for run in ended if run.job_id == job_id)
-        follow.more(done.log)
-        return done.record
+            runner = Runner(paths, settings, inbox, only=job_id)
+            try:
+                return _run_once(runner, job_id, output)
+            finally:
+                runner.close()
     finally:
-        runner.close()
         os.close(held)
+
+
+def _run_once(runner: Runner, job_id: str, output: Output) -> Run:
+    ended: list[JobRun] = []
+    runner.active.on_end = ended.append
+    runner.recover()
+    if job_id not in runner.jobs.states:
+        raise DataError(f"there is no job {job_id!r} here", "coldchain list shows them")
+    if job_id not in runner.runs:
+        runner.jobs.run_once(job_id, "coldchain run")
+    follow = Follower(output)
+    while not any(run.job_id == job_id for run in ended):
+        if runner.wait(POLL) and job_id in runner.runs:
+            runner.runs[job_id].end("interrupted")
+        runner.tick()
+        run = runner.runs.get(job_id)
+        if run is not None:
+            follow.more(run.log)
+    done = next(run for run in ended if run.job_id == job_id)
+    follow.more(done.log)
+    return done.record
 
 
 def _run_document(
@@ -110,7 +114,7 @@ def _run_document(
                 watched = run.pidfd
                 if watched is not None:
                     selector.register(watched, selectors.EVENT_READ)
-                wait = 0.2
+                wait = POLL
                 if run.wake_at is not None:
                     wait = min(wait, max(0.0, run.wake_at - time.monotonic()))
                 ready = [key.fd for key, dummy in selector.select(wait)]

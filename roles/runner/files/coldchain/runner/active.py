@@ -1,0 +1,187 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The runs in progress: which may begin, what their processes do, how each is put on record.
+
+"Running" is on disk before the first process of a run starts, and the record of a run before the
+state that says it is over: a crash in between repeats something, but loses nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import time
+from collections.abc import Callable
+
+from coldchain.errors import CannotWrite
+from coldchain.execution.run import Cause, JobRun
+from coldchain.instants import from_epoch, iso
+from coldchain.paths import Paths
+from coldchain.runner.jobs import Jobs
+from coldchain.settings import Settings
+from coldchain.store import JobRecord, Store
+
+RETRY_WRITE = 2.0
+"""Seconds between two tries to write when the disk does not take it."""
+PRUNE_EVERY = 50
+
+log = logging.getLogger(__name__)
+
+
+class ActiveRuns:
+    """By job: no job has two.  *only*: begin runs of this job and no other."""
+
+    def __init__(
+        self, paths: Paths, settings: Settings, store: Store, jobs: Jobs, only: str | None
+    ) -> None:
+        self.runs: dict[str, JobRun] = {}
+        self.on_end: Callable[[JobRun], None] = lambda run: None
+        self.selector = selectors.DefaultSelector()
+        self._paths, self._settings, self._store, self._jobs = paths, settings, store, jobs
+        self._only = only
+        self._registered: dict[int, str] = {}
+        self._fresh: list[JobRun] = []  # made, but their state is not committed yet
+        self._closed: list[JobRun] = []  # recorded, but their state is not committed yet
+        self._retried: set[str] = set()  # runs whose record the disk did not take at first
+        self._appended: dict[str, int] = {}
+
+    # -- places ----------------------------------------------------------------------------------
+
+    def busy(self) -> int:
+        """How many runs have a process now."""
+        return sum(run.process is not None for run in self.runs.values())
+
+    def _places(self) -> int:
+        return self._settings.concurrent_jobs - self.busy() - len(self._fresh)
+
+    def wake_at(self) -> float | None:
+        """Monotonic seconds at which a run wants to be looked at."""
+        full = self._places() <= 0
+        times = [
+            run.wake_at
+            for run in self.runs.values()
+            if run.wake_at is not None and not (full and run.process is None)
+        ]
+        return min(times) if times else None
+
+    # -- going on --------------------------------------------------------------------------------
+
+    def take_over(self, run: JobRun) -> None:
+        """A run that an earlier runner began."""
+        self.runs[run.job_id] = run
+        run.wake_at = time.monotonic()
+        self._register(run)
+
+    def advance_due(self) -> None:
+        """Let every run whose time has come go on."""
+        now = time.monotonic()
+        for run in list(self.runs.values()):
+            waits = run.process is None and self._places() <= 0 and run.result is None
+            if run.wake_at is not None and run.wake_at <= now and not waits:
+                self._advance(run)
+
+    def process_ended(self, pidfd: int) -> None:
+        run = self.runs[self._registered.pop(pidfd)]
+        self.selector.unregister(pidfd)
+        run.finished()
+        self._advance(run)
+
+    def bound_logs(self) -> None:
+        """A flood must not fill the disk before its action ends."""
+        for run in self.runs.values():
+            if run.process is not None:
+                run.bound_log()
+
+    def _advance(self, run: JobRun) -> None:
+        run.advance()
+        self._register(run)
+        if run.result is not None and run.job_id in self.runs:
+            self._close(run)
+
+    def _register(self, run: JobRun) -> None:
+        pidfd = run.pidfd
+        if pidfd is not None and pidfd not in self._registered:
+            self.selector.register(pidfd, selectors.EVENT_READ)
+            self._registered[pidfd] = run.job_id
+
+    # -- beginning -------------------------------------------------------------------------------
+
+    def start_due(self) -> None:
+        """Make the runs that are due; they begin with the next commit."""
+        held = {
+            run.document["lock"]: job_id
+            for job_id, run in self.runs.items()
+            if "lock" in run.document
+        }
+        for job_id, record in self._jobs.timetable.due(time.time()):
+            if self._only is not None and job_id != self._only:
+                continue
+            name = record.document.get("lock", "")
+            if name in held:
+                self._jobs.wait_reason(job_id, 0, held[name], name)
+            elif self._places() <= 0:
+                self._jobs.wait_reason(job_id, self._settings.concurrent_jobs, None, "")
+            else:
+                self._fresh.append(self._make(job_id, record))
+                if name:
+                    held[name] = job_id
+
+    def _make(self, job_id: str, record: JobRecord) -> JobRun:
+        entry = self._jobs.states[job_id].queue[0]
+        cause = Cause(entry["cause"], iso(from_epoch(entry["slot"])))
+        run = JobRun.create(self._paths, self._settings, job_id, record.document, cause)
+        self._jobs.fired(job_id, run.record)
+        self.runs[job_id] = run
+        return run
+
+    # -- ending ----------------------------------------------------------------------------------
+
+    def _close(self, run: JobRun) -> None:
+        """Record, then state, then clean up."""
+        job_id = run.job_id
+        try:
+            if not (run.run_id in self._retried and self._store.in_history(job_id, run.run_id)):
+                self._store.add_history(job_id, run.record)
+        except CannotWrite as error:
+            log.error("%s", error.message)
+            self._retried.add(run.run_id)
+            run.wake_at = time.monotonic() + RETRY_WRITE
+            return
+        self._retried.discard(run.run_id)
+        del self.runs[job_id]
+        log.log(
+            logging.INFO if run.result == "success" else logging.ERROR,
+            "job %s: run %s ended: %s after %.1f s",
+            job_id,
+            run.run_id,
+            run.result,
+            run.record["time_ended"] - run.record["time_started"],
+        )
+        self._jobs.ended(job_id, run.record)
+        self._closed.append(run)
+
+    def committed(self) -> None:
+        """The states are on disk: do what had to wait for that."""
+        fresh, self._fresh = self._fresh, []
+        for run in fresh:
+            log.info("job %s: run %s begins (%s)", run.job_id, run.run_id, run.record["cause"])
+            self._advance(run)
+        closed, self._closed = self._closed, []
+        for run in closed:
+            run.forget()
+            self.on_end(run)
+            self._prune(run.job_id)
+
+    def _prune(self, job_id: str) -> None:
+        appended = self._appended.get(job_id, PRUNE_EVERY)
+        if appended < PRUNE_EVERY:
+            self._appended[job_id] = appended + 1
+            return
+        self._appended[job_id] = 1
+        oldest = time.time() - self._settings.history_days * 86400
+        self._store.prune_history(job_id, keep=self._settings.history_runs, oldest=oldest)
+
+    def forget_closed(self) -> None:
+        """The runner ends after its last commit: leave no working directory of what is over."""
+        for run in self._closed:
+            run.forget()

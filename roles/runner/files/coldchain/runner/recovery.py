@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""After a start: adopt the runs that an earlier runner began, put on record those that are gone."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from coldchain import lifecycle
+from coldchain.execution.run import JobRun
+from coldchain.instants import from_epoch, iso
+from coldchain.paths import Paths
+from coldchain.runner.active import ActiveRuns
+from coldchain.runner.jobs import Jobs
+from coldchain.settings import Settings
+from coldchain.store import Run, State, Store
+
+_ACTIVE = (lifecycle.RUNNING, lifecycle.ABORTING)
+
+log = logging.getLogger(__name__)
+
+
+def recover(paths: Paths, settings: Settings, store: Store, jobs: Jobs, active: ActiveRuns) -> None:
+    """Bring runs and states together again; nothing is committed yet."""
+    for directory in sorted(paths.runs.iterdir()):
+        try:
+            run = JobRun.load(paths, settings, directory)
+        except ValueError as error:
+            _discard(directory, str(error))
+            continue
+        if store.in_history(run.job_id, run.run_id):
+            _finish(run, store, jobs)
+        else:
+            _take_up(run, jobs)
+            active.take_over(run)
+    for job_id, state in list(jobs.states.items()):
+        if state.status in _ACTIVE and job_id not in active.runs:
+            _put_on_record(job_id, state, store, jobs)
+
+
+def _discard(directory: Path, why: str) -> None:
+    """A run directory that a crash left without a readable record: nothing was started."""
+    log.error("%s; the run never began, its directory is removed", why)
+    for entry in directory.iterdir():
+        entry.unlink()
+    directory.rmdir()
+
+
+def _finish(run: JobRun, store: Store, jobs: Jobs) -> None:
+    """A crash between the record of the run and its clean-up."""
+    state = jobs.states.get(run.job_id)
+    if state is not None and state.run_id == run.run_id:
+        jobs.ended(run.job_id, _recorded(store, run.job_id, run.run_id))
+    run.forget()
+
+
+def _take_up(run: JobRun, jobs: Jobs) -> None:
+    job_id = run.job_id
+    state = jobs.states.get(job_id)
+    if state is not None and state.run_id != run.run_id:
+        # The run was made, but its state not committed: it began all the same.
+        slot = run.record["scheduled_for"]
+        jobs.timetable.taken_up[job_id] = slot
+        rest = [entry for entry in state.queue if iso(from_epoch(entry["slot"])) != slot]
+        jobs.begun(job_id, run.record, rest)
+    still = "still runs" if run.process is not None else "goes on"
+    log.info("job %s: the run %s %s; taken over", job_id, run.run_id, still)
+
+
+def _put_on_record(job_id: str, state: State, store: Store, jobs: Jobs) -> None:
+    """The state says that a run is in progress, and there is no trace of it."""
+    now, run_id = round(time.time(), 3), state.run_id or ""
+    record = {
+        "run_id": run_id,
+        "job_id": job_id,
+        "cause": "schedule",
+        "scheduled_for": iso(from_epoch(state.time_started or now)),
+        "time_started": state.time_started or now,
+        "time_ended": now,
+        "result": "fail",
+        "actions": [],
+        "reason": "the runner died before the run left a record",
+    }
+    if not store.in_history(job_id, run_id):
+        store.add_history(job_id, record)
+    log.error("job %s: the run %s is gone", job_id, run_id)
+    jobs.ended(job_id, _recorded(store, job_id, run_id))
+
+
+def _recorded(store: Store, job_id: str, run_id: str) -> Run:
+    return next(run for run in store.history(job_id, 50) if run["run_id"] == run_id)

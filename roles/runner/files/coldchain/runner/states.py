@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is known of each job, what of it is not on disk yet, and the slots that were passed over."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import ItemsView, Iterator
+from typing import Any
+
+from coldchain.errors import CannotWrite
+from coldchain.instants import from_epoch, iso
+from coldchain.store import State, Store
+
+log = logging.getLogger(__name__)
+
+
+class States:
+    """The states of all jobs by id; ``commit`` writes what has changed since the last one."""
+
+    def __init__(self, store: Store) -> None:
+        self.done_events: list[str] = []
+        # Our own write to the requests brings in what was written there meanwhile, so that no
+        # change is seen afterwards.
+        self.events_written = False
+        self._store = store
+        self._states: dict[str, State] = dict(store.states())
+        self._dirty: set[str] = set()
+
+    def __getitem__(self, job_id: str) -> State:
+        return self._states[job_id]
+
+    def __contains__(self, job_id: object) -> bool:
+        return job_id in self._states
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._states)
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def get(self, job_id: str) -> State | None:
+        return self._states.get(job_id)
+
+    def items(self) -> ItemsView[str, State]:
+        return self._states.items()
+
+    def add(self, job_id: str, state: State) -> None:
+        self._states[job_id] = state
+        self._dirty.add(job_id)
+
+    def change(self, job_id: str, **fields: Any) -> None:
+        state = self._states[job_id]
+        changed = dataclasses.replace(state, **fields)
+        if changed != state:
+            self.add(job_id, changed)
+
+    def remove(self, job_id: str) -> None:
+        del self._states[job_id]
+        self._dirty.add(job_id)
+
+    def commit(self) -> None:
+        """Write what changed, in one commit; then drop the requests that are done."""
+        if not self._dirty and not self.done_events:
+            return
+        done = self.done_events
+        self._store.commit_states(
+            {job_id: self._states.get(job_id) for job_id in self._dirty}, done or None
+        )
+        self._dirty.clear()
+        if done:
+            self._store.forget_events(done)
+            self.done_events = []
+            self.events_written = True
+
+    # -- skipped slots ---------------------------------------------------------------------------
+
+    def skip(self, job_id: str, slots: list[float], reason: str) -> None:
+        """Put *slots* (POSIX seconds, in order) on record as passed over."""
+        first, last = iso(from_epoch(slots[0])), iso(from_epoch(slots[-1]))
+        group = self._states[job_id].skipped
+        if group is not None and group["reason"] != reason and self.flush_skipped(job_id):
+            group = None
+        if group is None:
+            count = len(slots)
+            group = {"skipped": count, "reason": reason, "scheduled_for": first, "last": last}
+        else:
+            group = {**group, "last": last, "skipped": group["skipped"] + len(slots)}
+        self.change(job_id, skipped=group, reason=f"the slot {last} was skipped: {reason}")
+        count_text = "slot" if len(slots) == 1 else f"{len(slots)} slots up to"
+        log.warning("job %s: %s %s skipped: %s", job_id, count_text, last, reason)
+
+    def flush_skipped(self, job_id: str) -> bool:
+        """Move the group of skipped slots to the history.  False: the disk does not take it now;
+        it stays in the state until later."""
+        group = self._states[job_id].skipped
+        if group is None:
+            return True
+        entry = {**group, "job_id": job_id, "time_ended": round(time.time(), 3)}
+        try:
+            self._store.add_history(job_id, entry)
+        except CannotWrite as error:
+            log.error("%s", error.message)
+            return False
+        self.change(job_id, skipped=None)
+        return True
