@@ -162,6 +162,18 @@ options:
           - Restore into a directory that is not empty.
           - When not set, V(false) holds.
         type: bool
+      upload_limit:
+        description:
+          - Write at most so many bytes a second to the container.
+          - C(-1) and C(0) mean no limit.
+          - "Write bytes a second: a number, or \"512K\", \"10M\", \"1.5G\" (K is 1024)."
+        type: str
+      download_limit:
+        description:
+          - Read at most so many bytes a second from the container.
+          - C(-1) and C(0) mean no limit.
+          - "Write bytes a second: a number, or \"512K\", \"10M\", \"1.5G\" (K is 1024)."
+        type: str
       sync:
         description:
           - Write the file system's buffers out before a backup.
@@ -376,6 +388,18 @@ options:
               - Restore into a directory that is not empty.
               - When not set, V(false) holds.
             type: bool
+          upload_limit:
+            description:
+              - Write at most so many bytes a second to the container.
+              - C(-1) and C(0) mean no limit.
+              - "Write bytes a second: a number, or \"512K\", \"10M\", \"1.5G\" (K is 1024)."
+            type: str
+          download_limit:
+            description:
+              - Read at most so many bytes a second from the container.
+              - C(-1) and C(0) mean no limit.
+              - "Write bytes a second: a number, or \"512K\", \"10M\", \"1.5G\" (K is 1024)."
+            type: str
           sync:
             description:
               - Write the file system's buffers out before a backup.
@@ -856,6 +880,18 @@ options:
               - Restore into a directory that is not empty.
               - When not set, V(false) holds.
             type: bool
+          upload_limit:
+            description:
+              - Write at most so many bytes a second to the container.
+              - C(-1) and C(0) mean no limit.
+              - "Write bytes a second: a number, or \"512K\", \"10M\", \"1.5G\" (K is 1024)."
+            type: str
+          download_limit:
+            description:
+              - Read at most so many bytes a second from the container.
+              - C(-1) and C(0) mean no limit.
+              - "Write bytes a second: a number, or \"512K\", \"10M\", \"1.5G\" (K is 1024)."
+            type: str
           sync:
             description:
               - Write the file system's buffers out before a backup.
@@ -1070,6 +1106,18 @@ options:
                   - Restore into a directory that is not empty.
                   - When not set, V(false) holds.
                 type: bool
+              upload_limit:
+                description:
+                  - Write at most so many bytes a second to the container.
+                  - C(-1) and C(0) mean no limit.
+                  - "Write bytes a second: a number, or \"512K\", \"10M\", \"1.5G\" (K is 1024)."
+                type: str
+              download_limit:
+                description:
+                  - Read at most so many bytes a second from the container.
+                  - C(-1) and C(0) mean no limit.
+                  - "Write bytes a second: a number, or \"512K\", \"10M\", \"1.5G\" (K is 1024)."
+                type: str
               sync:
                 description:
                   - Write the file system's buffers out before a backup.

@@ -27,6 +27,8 @@ FREEZER_ACTION_OPTIONS = {
     "encrypt_pass_file": {"type": "str", "no_log": False},
     "encrypt_scheme": {"type": "str", "choices": ["freezer", "strong"]},
     "overwrite": {"type": "bool"},
+    "upload_limit": {"type": "str"},
+    "download_limit": {"type": "str"},
     "sync": {"type": "bool"},
     "dry_run": {"type": "bool"},
     "max_priority": {"type": "bool", "aliases": ["max_cpu_priority"]},

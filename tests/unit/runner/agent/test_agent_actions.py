@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from agent_chains import age
 from conftest import Bench
 from hypothesis import given
 from hypothesis import strategies as st
@@ -150,27 +151,6 @@ def test_exec_as_another_user() -> None:
 # admin and info
 
 
-def _age(bench: Bench, days: dict[int, list[float]]) -> None:
-    """Chains of given ages: {number: [days since level 0, level 1, ...]}, by renaming."""
-    import time
-
-    for ages in days.values():
-        (bench.source / "f").write_text(str(ages))
-        now = int(time.time())
-        stamps = [now - int(age * 86400) for age in ages]
-        bench.backup(backup_name="new")
-        for number, stamp in enumerate(stamps):
-            for tree in ("data", "metadata"):
-                made = next(bench.container.glob(f"{tree}/tar/host_new/*/0_*"))
-                place = bench.container / tree / "tar" / "host_docs" / str(stamps[0])
-                place.mkdir(parents=True, exist_ok=True)
-                copy = place / f"{number}_{stamp}"
-                subprocess.run(["cp", "-a", made, copy], check=True)
-                (copy / "manifest.json").unlink(missing_ok=True)
-        subprocess.run(["rm", "-r", bench.container / "data/tar/host_new"], check=True)
-        subprocess.run(["rm", "-r", bench.container / "metadata/tar/host_new"], check=True)
-
-
 AGES = {0: [20, 10, 5], 1: [3, 1]}
 
 
@@ -181,7 +161,7 @@ AGES = {0: [20, 10, 5], 1: [3, 1]}
 def test_chains_go_whole_by_their_newest_level_and_the_last_good_one_stays(
     bench: Bench, older_than: float, force: bool, left: int
 ) -> None:
-    _age(bench, AGES)
+    age(bench, AGES)
     report = bench.perform("admin", remove_older_than=older_than, force=force)
     assert len({one.chain for one in bench.catalogue()}) == left
     assert len(report.fields["removed"]) == 2 - left
@@ -189,7 +169,7 @@ def test_chains_go_whole_by_their_newest_level_and_the_last_good_one_stays(
 
 
 def test_a_broken_newer_chain_does_not_cost_the_last_good_one(bench: Bench) -> None:
-    _age(bench, AGES)
+    age(bench, AGES)
     newest = max(bench.container.glob("data/tar/host_docs/*/0_*/data"))
     newest.unlink()
     bench.perform("admin", remove_older_than=2)
@@ -197,7 +177,7 @@ def test_a_broken_newer_chain_does_not_cost_the_last_good_one(bench: Bench) -> N
 
 
 def test_removal_after_a_backup_spares_what_was_just_written(bench: Bench) -> None:
-    _age(bench, AGES)
+    age(bench, AGES)
     report = bench.level(remove_older_than=4)
     # Freezer would have counted from level 0 and removed the chain it just continued.
     assert report.fields["level"] in (0, 2)

@@ -33,7 +33,7 @@ SCHEDULES = (
 
 ACTIONS = (
     {"action": "backup", "path_to_backup": "/srv", "backup_name": "srv", "max_level": 6},
-    {"path_to_backup": "~/x", "exclude": "*.tmp", "consistency_check": True},
+    {"path_to_backup": "~/x", "exclude": "*.tmp", "consistency_check": True, "upload_limit": "1M"},
     {"action": "restore", "restore_abs_path": "/srv", "restore_from_date": "2026-01-01 10:00"},
     {"action": "exec", "command": ["/bin/true"], "environment": {"B": "1", "A": 2}},
     {"action": "exec", "command": "echo 'a b'", "user": "nobody", "working_directory": "/"},
@@ -116,6 +116,8 @@ def _spellings(field: Field, value: Any) -> st.SearchStrategy[tuple[str, Any]]:
         values += [str(value), str(value).lower(), "yes" if value else "no"]
     elif field.type in ("int", "float"):
         values += [str(value), float(value)]
+    elif field.form == "rate":
+        values += [1048576, "1024K", " 1m "]
     elif field.form == "cron" and isinstance(value, str):
         values += [f" {value.upper()}  "]
     elif field.name == "exclude" and isinstance(value, str):

@@ -23,6 +23,8 @@ from coldchain.agent.options import Common, Fields, HostZone
 from coldchain.agent.priority import raise_priority
 from coldchain.agent.progress import Meter, Progress, into_file
 from coldchain.agent.report import Report
+from coldchain.agent.storage import Storage
+from coldchain.agent.throttle import Limited
 from coldchain.agent.verify import Finding, Verification, verify
 from coldchain.errors import CannotWrite, ColdchainError, DataError
 
@@ -147,7 +149,9 @@ def read_action(config: Path | str) -> dict[str, object]:
 
 
 def _do(kind: str, fields: Fields, shared: Common, zone: tzinfo, meter: Meter) -> Report:
-    storage = LocalStorage(shared.container)
+    storage: Storage = LocalStorage(shared.container)
+    if shared.upload_limit or shared.download_limit:
+        storage = Limited(storage, shared.upload_limit, shared.download_limit)
     if kind == "backup":
         return backup.backup(options.backup_options(fields, shared), storage, meter)
     if kind == "info":

@@ -24,7 +24,7 @@ def admin(shared: Common, storage: Storage) -> Report:
     if not chains:
         raise JobFailed(f'no backup "{series.host_name}" in {shared.container}')
     if shared.dry_run:
-        removed = [_name(chain) for chain in _due(storage, shared, chains, time.time())]
+        removed = would_remove(storage, shared, time.time())
         message = f"dry run: would remove {count(len(removed), 'chain')}"
     else:
         with storage.lock(series):
@@ -40,10 +40,14 @@ def admin(shared: Common, storage: Storage) -> Report:
     return Report("admin", message, (), fields)
 
 
-def remove(storage: Storage, shared: Common, now: float) -> list[str]:
-    """Remove what is due (the caller holds the lock): the removed chains, for people."""
+def remove(storage: Storage, shared: Common, now: float, in_use: int | None = None) -> list[str]:
+    """Remove what is due (the caller holds the lock): the removed chains, for people.
+
+    in_use: a chain that stays whatever the options say, even with force.
+    """
     series = shared.series
-    due = _due(storage, shared, container.chains(storage, series), now)
+    chains = container.chains(storage, series)
+    due = _due(storage, shared, chains, now, in_use)
     for chain in due:
         # First what makes the chain exist, so that a crash leaves orphans and not half a chain.
         storage.remove(f"{series.metadata_folder}/{chain.zero}")
@@ -52,11 +56,21 @@ def remove(storage: Storage, shared: Common, now: float) -> list[str]:
     return [_name(chain) for chain in due]
 
 
-def _due(storage: Storage, shared: Common, chains: Sequence[Chain], now: float) -> list[Chain]:
+def would_remove(
+    storage: Storage, shared: Common, now: float, in_use: int | None = None
+) -> list[str]:
+    """What ``remove`` would remove."""
+    chains = container.chains(storage, shared.series)
+    return [_name(chain) for chain in _due(storage, shared, chains, now, in_use)]
+
+
+def _due(
+    storage: Storage, shared: Common, chains: Sequence[Chain], now: float, in_use: int | None
+) -> list[Chain]:
     """Chains whose newest level is old enough; without force the last good one stays."""
     assert shared.removal is not None
     cutoff = shared.removal.cutoff(now)
-    due = [chain for chain in chains if chain.newest_time <= cutoff]
+    due = [chain for chain in chains if chain.newest_time <= cutoff and chain.zero != in_use]
     if shared.force:
         return due
     kept = [chain for chain in chains if chain not in due]

@@ -16,6 +16,7 @@ from coldchain.agent.levels import DAY, LevelRules
 from coldchain.agent.tools import COMPRESSIONS
 from coldchain.errors import DataError
 from coldchain.instants import parse_instant
+from coldchain.rates import NO_LIMIT, parse_rate
 
 #: Freezer's own default, which it writes to disk unexpanded.
 DEFAULT_BACKUP_NAME = "freezer_{mode}_{resource_id}"
@@ -67,7 +68,7 @@ class Removal:
 
 @dataclass(frozen=True)
 class Common:
-    """What every action on a container has."""
+    """What every action on a container has; limits: bytes a second."""
 
     container: Path
     series: Series
@@ -76,6 +77,8 @@ class Common:
     log_file: Path | None
     force: bool
     removal: Removal | None
+    upload_limit: int | None = None
+    download_limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,20 @@ class Fields:
         except (ValueError, OverflowError) as error:
             raise DataError(f"{name}: {error}") from None
 
+    def rate(self, name: str) -> int | None:
+        """Bytes a second; None for no limit, which Freezer writes as -1."""
+        value = self._values.get(name)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            text = str(value)
+        else:
+            text = self.text(name)
+        if not text or text in NO_LIMIT:
+            return None
+        try:
+            return parse_rate(text)
+        except ValueError as error:
+            raise DataError(f"{name}: {error}") from None
+
     def path(self, name: str, required_by: str = "") -> Path | None:
         """An absolute path, "~" expanded; the last component may be a symbolic link."""
         value = self.text(name)
@@ -214,6 +231,8 @@ def common(
         log_file=fields.path("log_file"),
         force=fields.flag("force"),
         removal=_removal(fields, zone, required=removes),
+        upload_limit=fields.rate("upload_limit"),
+        download_limit=fields.rate("download_limit"),
     )
 
 

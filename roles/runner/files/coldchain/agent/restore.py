@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from coldchain.agent import container, staging
+from coldchain.agent.admin import remove, would_remove
 from coldchain.agent.consistency import checksum
 from coldchain.agent.extraction import Seen, extract_all, list_members
 from coldchain.agent.inspection import Contents
@@ -22,7 +23,7 @@ from coldchain.agent.parts import Packed, authenticate, checked_blocks, packed
 from coldchain.agent.progress import Meter
 from coldchain.agent.report import Report, count, shown, size
 from coldchain.agent.storage import Storage
-from coldchain.errors import JobFailed
+from coldchain.errors import ColdchainError, JobFailed
 from coldchain.instants import from_epoch, iso
 
 #: A dry run lists so many names; all are counted.
@@ -66,19 +67,38 @@ def restore(options: RestoreOptions, storage: Storage, meter: Meter) -> Report:
         wanted = _below(paths) if paths else staging.everything
         staging.place(stage, whole=whole and not paths, wanted=wanted)
     warnings += _owner_warning(seen)
+    removed, kept = _remove_old(options, storage, levels[0].level.zero)
+    warnings += kept
     message = (
         f"restored {options.common.series.backup_name} as of {when} (level {point.number}):"
         f" {count(files, 'file')}, {size(restored)} in {time.monotonic() - started:.1f} s"
-        f" to {options.target}"
+        f" to {options.target}" + (f"; removed {count(len(removed), 'chain')}" if removed else "")
     )
     fields = {
         **_fields(options, levels),
+        "removed": removed,
         "files": files,
         "bytes": restored,
         "size": total,
         "duration": round(time.monotonic() - started, 3),
     }
     return Report("restore", message, tuple(warnings), fields)
+
+
+def _remove_old(
+    options: RestoreOptions, storage: Storage, restored: int
+) -> tuple[list[str], list[str]]:
+    """What the action removes after a restore, as Freezer does: (removed chains, warnings).
+
+    Never the chain *restored*; and files that are back are no failure because of it.
+    """
+    if options.common.removal is None:
+        return [], []
+    try:
+        with storage.lock(options.common.series):
+            return remove(storage, options.common, time.time(), restored), []
+    except ColdchainError as error:
+        return [], [f"old chains were not removed: {error.message}"]
 
 
 def _levels(options: RestoreOptions, storage: Storage) -> list[Packed]:
@@ -143,9 +163,14 @@ def _dry_run(
         f" {options.common.series.backup_name} as of {point} (level {last.level.number})"
         f" to {options.target}; nothing was written"
     )
+    removed: list[str] = []
+    if options.common.removal is not None:
+        removed = would_remove(storage, options.common, time.time(), last.level.zero)
+        message += f"; would remove {count(len(removed), 'chain')}"
     fields = {
         **_fields(options, levels),
         "dry_run": True,
+        "removed": removed,
         "files": len(names),
         "names": names[:LISTED],
     }

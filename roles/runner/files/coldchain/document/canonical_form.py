@@ -16,6 +16,7 @@ from typing import Any
 from coldchain.document.fields import LEVELS, Field
 from coldchain.document.spelling import Modern, modernise
 from coldchain.instants import UNITS, UTC, iso, parse_duration, parse_instant
+from coldchain.rates import parse_rate, rate_text
 
 LEVEL_OPTIONS = ("max_level", "always_level", "restart_always_level")
 STOP = "stop"
@@ -166,6 +167,13 @@ def _duration(text: str) -> str:
     return f"{seconds // UNITS[unit]} {unit}"
 
 
+def _rate(text: str) -> str:
+    try:
+        return rate_text(parse_rate(text))
+    except ValueError:
+        return text
+
+
 def _interval(text: str) -> str:
     word = text.strip().lower()
     return word if word == "continuous" else _duration(text)
@@ -198,6 +206,7 @@ _NORMAL: Mapping[str, Callable[[str], str]] = {
     "interval": _interval,
     "instant": _instant,
     "cron": _cron,
+    "rate": _rate,
     "clock": _clock,
     "zone": str.strip,
 }

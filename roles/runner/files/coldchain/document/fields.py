@@ -30,6 +30,7 @@ FORMS = MappingProxyType(
         "clock": 'a time of day as "06:00"',
         "zone": 'an IANA time zone as "Europe/Berlin"',
         "path": "an absolute path",
+        "rate": 'bytes a second: a number, or "512K", "10M", "1.5G" (K is 1024)',
         "name": "letters, digits and . _ - (at most 128, the first one no dot or dash)",
         "texts": "a text, or a list of texts",
     }
@@ -435,6 +436,18 @@ FREEZER_ACTION = (
         ours=True,
     ),
     _switch("overwrite", "Restore into a directory that is not empty.", default=False),
+    _text(
+        "upload_limit",
+        "Write at most so many bytes a second to the container.",
+        "C(-1) and C(0) mean no limit.",
+        form="rate",
+    ),
+    _text(
+        "download_limit",
+        "Read at most so many bytes a second from the container.",
+        "C(-1) and C(0) mean no limit.",
+        form="rate",
+    ),
     _switch("sync", "Write the file system's buffers out before a backup.", default=True),
     _switch("dry_run", "Do everything but write.", default=False),
     _switch(
@@ -535,7 +548,7 @@ WITHOUT_EFFECT = frozenset(_WITHOUT_EFFECT.split())
 # Options of freezer-agent that would change what happens, and that nothing here implements.
 _UNSUPPORTED = """
 snapshot lvm_srcvol lvm_volgroup lvm_snapname lvm_snapperm lvm_snap_perm lvm_snapsize lvm_dirmount
-upload_limit download_limit metadata_out project_id mysql_conf sql_server_conf
+metadata_out project_id mysql_conf sql_server_conf
 cinder_vol_id cinder_vol_name cinderbrick_vol_id cindernative_vol_id cindernative_backup_id
 cindernative_backup_az cindernative_backup_container cindernative_freezer_only fullbackup_rotation
 nova_inst_id nova_inst_name nova_restore_network

@@ -22,6 +22,7 @@ from coldchain.document.places import Place, json_path, shown
 from coldchain.document.spelling import Modern
 from coldchain.errors import Problem
 from coldchain.instants import parse_duration, parse_instant
+from coldchain.rates import parse_rate
 from coldchain.schedule import ScheduleError, Trigger, build
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -103,6 +104,11 @@ def _form(each: Field, value: Any, place: Place, context: Context, findings: Fin
             findings.error(place, f"{shown(value)} is no name", f"write {FORMS['name']}")
     elif each.form == "duration" and place[0] != "job_schedule":
         _duration(each, value, place, findings)
+    elif each.form == "rate":
+        try:
+            parse_rate(value)
+        except ValueError as error:
+            findings.error(place, str(error), "leave it out for no limit")
     elif each.form == "path":
         if not value.startswith(("/", "~")):
             findings.error(place, f"{shown(value)} is no absolute path", "start it with /")

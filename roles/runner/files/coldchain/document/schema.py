@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
 
 # Two numbers are as good as text where a person would write a number.
-_NUMBER_TOO = ("cron", "duration", "interval")
+_NUMBER_TOO = ("cron", "duration", "interval", "rate")
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}

@@ -20,6 +20,7 @@ from typing import Any
 from coldchain.document.fields import LEVELS, UNSUPPORTED, WITHOUT_EFFECT, Field
 from coldchain.document.places import Place, json_path, shown
 from coldchain.errors import Problem
+from coldchain.rates import NO_LIMIT
 
 # Old name -> today's name of the opposite; the sense was turned round in 2026.
 INVERTED = {"no_incremental": "incremental"}
@@ -164,7 +165,8 @@ def _value(known: Field, item: Any, place: Place, modern: Modern) -> Any:
         if known.name == "status" and item == "completed":
             modern.warn(place, '"completed" is a word of Freezer\'s API', 'write "stop"')
             return "stop"
-        return _as_text(item)
+        text = _as_text(item)
+        return _NOT_SET if known.form == "rate" and text in NO_LIMIT else text
     if known.type in ("int", "float"):
         return _number(known, item)
     if known.type == "dict":
