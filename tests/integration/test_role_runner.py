@@ -105,6 +105,19 @@ def test_bad_settings_never_replace_good_ones(play: Play, tmp_path: Path) -> Non
     assert (home / "etc" / "runner.conf").read_bytes() == before
 
 
+def test_variables_of_the_command_line_mean_what_they_say(play: Play, tmp_path: Path) -> None:
+    """``-e name=false`` is a text, and a text that is not empty is true."""
+    home = tmp_path / "home"
+    words = {"runner_allow_exec": "false", "runner_stop_timeout": "5", "runner_rollback": "false"}
+    installed = play(RUNNER, runner_home=str(home), **words)
+    assert installed.code == 0, installed.output
+    assert "allow_exec = no\n" in (home / "etc/runner.conf").read_text(encoding="utf-8")
+    words |= {"runner_state": "absent", "runner_purge_data": "true"}
+    removed = play(RUNNER, runner_home=str(home), **words)
+    assert removed.code == 0, removed.output
+    assert not home.exists()
+
+
 def test_preflight_names_what_is_missing(play: Play, tmp_path: Path) -> None:
     relative = play(RUNNER, runner_home="somewhere")
     assert "runner_home must be an absolute path" in relative.output
@@ -176,5 +189,27 @@ def test_removal_keeps_the_data_unless_told_otherwise(play: Play, tmp_path: Path
     again = play(RUNNER, runner_home=str(home), runner_state="absent")
     assert (again.code, again.changed) == (0, 0)
     purged = play(RUNNER, runner_home=str(home), runner_state="absent", runner_purge_data=True)
-    assert purged.code == 0
-    assert not home.exists()
+    assert purged.code == 0, purged.output
+    assert f"The backups of this host stay in {home}/backups." in purged.output
+    assert [str(path.relative_to(home)) for path in home.rglob("*")] == [
+        "backups",
+        "backups/precious",
+    ]
+    (home / "backups" / "precious").unlink()
+    purged = play(RUNNER, runner_home=str(home), runner_state="absent", runner_purge_data=True)
+    assert "stay in" not in purged.output
+    assert not home.exists(), "nothing is left behind where there never was a backup"
+
+
+def test_removal_is_refused_where_it_would_take_the_backups(play: Play, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    inside = home / "lib" / "containers"
+    play(RUNNER, runner_home=str(home), runner_containers_dir=str(inside))
+    inside.mkdir()
+    (inside / "precious").write_text("kept", encoding="utf-8")
+    # The host's settings say it, whatever the variables are now.
+    refused = play(RUNNER, runner_home=str(home), runner_state="absent", runner_purge_data=True)
+    assert refused.code != 0
+    assert f"The backups of this host are in {inside}, and {home}/lib is" in refused.output
+    assert (inside / "precious").exists()
+    assert (home / "bin" / "coldchain").exists(), "nothing was removed"

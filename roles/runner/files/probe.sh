@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-FileCopyrightText: 2026 coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-# probe.sh PROGRAM COMMAND PYTHON UNIT: what the role must know about a host, as key=value lines.
+# probe.sh PROGRAM COMMAND PYTHON UNIT SETTINGS CONTAINERS: what the role must know about a host, as key=value lines.
 # One look instead of a dozen tasks, and no gathered facts.  Changes nothing.
-program=$1 command=$2 wanted=$3 unit=$4
+program=$1 command=$2 wanted=$3 unit=$4 settings=$5 containers=$6
 
 # What the runner imports that a stripped python3 (Debian's python3-minimal) may lack.
 check='
@@ -46,6 +46,12 @@ for manifest in "$program"/releases/*/bundle.json; do # written last: the releas
 done
 echo "releases=${releases# }"
 echo "busy=${busy# }"
+
+# What the host's own settings say counts; CONTAINERS is where they say nothing, or are gone.
+named=$(sed -n 's/^containers_dir *[=:] *//p' "$settings" 2>/dev/null)
+containers=${named:-$containers}
+[ -n "$(ls -A "$containers" 2>/dev/null)" ] || containers=''
+echo "containers=$containers"
 
 # The runner of a home has no manager to ask: it is the one "PYTHON -I COMMAND ... serve".
 pid=''
