@@ -177,9 +177,10 @@ benchmarks: install ## figures: calendar, store, runner, modules
 
 locks: venv ## renew the locked requirements
 	python -m venv build/venvs/uv && build/venvs/uv/bin/pip install -q uv
-	compile="$(CURDIR)/build/venvs/uv/bin/uv pip compile -q --upgrade --generate-hashes --no-header --no-annotate --universal"; \
-	(cd roles/runner/files && $$compile --python-version 3.9 -o bundle-requirements.txt bundle-requirements.in); \
+	compile="$(CURDIR)/build/venvs/uv/bin/uv pip compile -q --upgrade --generate-hashes --no-header --no-annotate"; \
+	(cd roles/runner/files && $$compile --python-platform linux --python-version 3.9 -o bundle-requirements.txt bundle-requirements.in); \
 	cd tests/requirements; \
+	compile="$$compile --universal"; \
 	$$compile --python-version 3.9 -o runner.txt runner.in; \
 	for name in tools newest importer; do $$compile --python-version 3.11 -o $$name.txt $$name.in; done
 
