@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import json
+from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -311,3 +312,42 @@ def test_a_session_s_jobs_are_listed_by_it(command: Command) -> None:
     listed = command.json("list", "--session", "nightly")["jobs"]
     assert [(job["job_id"], job["session_id"]) for job in listed] == [("in", "nightly")]
     assert [job["session_id"] for job in command.json("list")["jobs"]] == ["nightly", None]
+
+
+def test_what_was_accepted_is_accepted_again_at_any_time(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A play that runs every hour declares unchanged jobs from inside of their blackouts, too."""
+    present = datetime.now(timezone.utc)
+    ends = [{}, {"schedule_end_date": (present + timedelta(hours=30)).isoformat()}]
+    times = [
+        {},
+        {"schedule_interval": "1 days", "missed": {"run": "skip"}},
+        {"schedule_interval": "8 hours"},
+        {"schedule_hour": "*/8", "missed": {"max_age": 0}},
+        {"schedule_date": "2020-01-01T00:00:00"},
+    ]
+    jobs = [
+        timed_job(
+            f"{hour}-{length}-{number}", blackout=[window], schedule_timezone="UTC", **schedule
+        )
+        for hour in range(0, 24, 3)
+        for length in (3, 12, 23)
+        for window in [{"start": f"{hour:02}:00", "end": f"{(hour + length) % 24:02}:00"}]
+        for number, schedule in enumerate({**time, **end} for time in times for end in ends)
+    ]
+    refused = {error["index"] for error in command.json("validate", "-", data=jobs)["errors"]}
+    jobs = [job for index, job in enumerate(jobs) if index not in refused]
+    assert len(jobs) > len(refused) > 0
+    assert command("apply", "-", data=jobs) == 0
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return present + timedelta(hours=hours)
+
+    monkeypatch.setattr("coldchain.cli.declare.datetime", Later)
+    for hours in range(1, 50, 4):
+        answer = command.json("apply", "-", data=jobs)
+        assert command.code == 0, (hours, answer)
+        assert answer["changed"] is False

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from coldchain.document import Checked, Context, check, difference
 from coldchain.document.places import shown
 from coldchain.errors import DataError, Problem, Unavailable, UsageError
 from coldchain.instants import from_epoch, iso
-from coldchain.store import Change, JobRecord, Store
+from coldchain.store import Change, JobRecord, Store, timing
 
 NEXT_RUNS = 3
 CALENDAR_LINES = 5
@@ -116,7 +117,7 @@ def apply(call: Call) -> int:
         )
     store = _store(call)
     present = {} if store is None else store.jobs()
-    wanted = _accepted(call, given, _last_durations(store))
+    wanted = _accepted(call, given, _last_durations(store), present)
     entries = plan(wanted, given.absent, present, purge=arguments.purge)
     if not arguments.check and any(entry.change != "unchanged" for entry in entries):
         store = call.open_store(create=True)
@@ -139,8 +140,19 @@ def _store(call: Call) -> Store | None:
         return None
 
 
-def _accepted(call: Call, given: Documents, durations: Mapping[str, float]) -> list[Wanted]:
-    context = _context(call, durations)
+def _accepted(
+    call: Call,
+    given: Documents,
+    durations: Mapping[str, float],
+    present: Mapping[str, JobRecord],
+) -> list[Wanted]:
+    def anchor(job_id: str, schedule: Mapping[str, Any]) -> datetime | None:
+        record = present.get(job_id)
+        if record is None or timing(record.schedule) != timing(schedule):
+            return None
+        return from_epoch(int(record.anchor))
+
+    context = dataclasses.replace(_context(call, durations), anchor=anchor)
     checked = [check(item, context) for item in given.items]
     located = _problems(given.items, checked) + _repeated(given.items, checked, given.absent)
     if located:
@@ -229,7 +241,7 @@ def _shown(call: Call, entry: Entry, now: datetime, locks: Locks) -> dict[str, A
     calendar: dict[str, list[str]] = {"before": [], "after": []}
     next_runs: list[str] = []
     if after is not None:
-        fresh = before is None or _times(before) != _times(after)
+        fresh = before is None or timing(before["job_schedule"]) != timing(after["job_schedule"])
         changed = entry.change != "unchanged"
         number = CALENDAR_LINES if changed else NEXT_RUNS
         runs = _runs(call, after, now if fresh else anchor, now, number, fresh=fresh)
@@ -250,11 +262,6 @@ def _shown(call: Call, entry: Entry, now: datetime, locks: Locks) -> dict[str, A
             problem.as_dict() for problem in (entry.after.warnings if entry.after else [])
         ],
     }
-
-
-def _times(document: Mapping[str, Any]) -> dict[str, Any]:
-    schedule = document.get("job_schedule", {})
-    return {name: value for name, value in schedule.items() if name != "status"}
 
 
 def _runs(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any
@@ -43,7 +43,8 @@ class Context:
 
     client_id: the host's own, None when any client will do; zone: of naive dates; now: aware;
     allow_exec: whether the host runs exec actions; last_durations: seconds that the last run of
-    a job took, by job_id.
+    a job took, by job_id; anchor: what (job_id, canonical schedule) counts from when the job is
+    declared with that schedule already, None when it is not, so that it counts from now.
     """
 
     client_id: str | None
@@ -51,6 +52,7 @@ class Context:
     now: datetime
     allow_exec: bool = True
     last_durations: Mapping[str, float] = field(default_factory=dict)
+    anchor: Callable[[str, Mapping[str, Any]], datetime | None] = lambda job_id, schedule: None
 
 
 @dataclass
@@ -335,8 +337,9 @@ def _trigger(
     document: Mapping[str, Any], schedule: Mapping[str, Any], context: Context, findings: Findings
 ) -> Trigger | None:
     key = f"{context.client_id or document.get('client_id', '')}/{document.get('job_id', '')}"
+    created = context.anchor(str(document.get("job_id", "")), schedule) or context.now
     try:
-        return build(schedule, zone=context.zone, created=context.now, key=key)
+        return build(schedule, zone=context.zone, created=created, key=key)
     except ScheduleError as error:
         known = {problem.path for problem in findings.errors}
         for problem in error.problems():

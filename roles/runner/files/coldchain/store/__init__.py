@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Declarations, requests, state and history on disk; the only code that touches the database."""
 
-from coldchain.store.records import Change, Document, Event, JobRecord, Run, State
+from coldchain.store.records import Change, Document, Event, JobRecord, Run, State, timing
 from coldchain.store.store import Store
 
-__all__ = ["Change", "Document", "Event", "JobRecord", "Run", "State", "Store"]
+__all__ = ["Change", "Document", "Event", "JobRecord", "Run", "State", "Store", "timing"]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,11 @@ from coldchain import lifecycle
 Document = dict[str, Any]
 Run = dict[str, Any]
 """A RUN as docs/reference/command.md describes it."""
+
+
+def timing(schedule: Mapping[str, Any]) -> dict[str, Any]:
+    """A canonical schedule without the desired status: stopping and starting keeps a job's pace."""
+    return {key: value for key, value in schedule.items() if key != "status"}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from tinydb import TinyDB
 from coldchain.errors import Unavailable
 from coldchain.paths import Paths
 from coldchain.store import history
-from coldchain.store.records import Change, Event, JobRecord, Run, State
+from coldchain.store.records import Change, Event, JobRecord, Run, State, timing
 from coldchain.store.storage import AtomicJSONStorage
 from coldchain.store.table import KeyTable, Row
 
@@ -237,7 +237,7 @@ def _successor(before: JobRecord | None, change: Change, now: float) -> JobRecor
     assert document is not None
     if before is None:
         return JobRecord(change.job_id, document, 1, now, now, now, dict(change.imported))
-    same = _schedule_only(before.document) == _schedule_only(document)
+    same = timing(before.schedule) == timing(document.get("job_schedule", {}))
     return dataclasses.replace(
         before,
         document=document,
@@ -245,9 +245,3 @@ def _successor(before: JobRecord | None, change: Change, now: float) -> JobRecor
         changed=now,
         anchor=before.anchor if same else now,
     )
-
-
-def _schedule_only(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The schedule without the desired status: stopping and starting keeps an interval's pace."""
-    schedule = document.get("job_schedule", {})
-    return {key: value for key, value in schedule.items() if key != "status"}
