@@ -381,7 +381,7 @@ def test_a_run_without_a_trace_is_recorded_as_failed(host: Any) -> None:
     host.start()
     (run,) = host.runs("j")
     assert (run["run_id"], run["result"]) == ("gone", "fail")
-    assert "died" in run["reason"]
+    assert "went down" in run["reason"]
     host.settled("j", "scheduled")
     host.until(lambda: not list(host.paths.runs.iterdir()))
 

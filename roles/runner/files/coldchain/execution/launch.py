@@ -33,7 +33,8 @@ def process_of(spec: ActionSpec, paths: Paths, settings: Settings, directory: Pa
             raise ColdchainError("exec actions are switched off on this host (allow_exec)")
         return command(spec.action)
     config = directory.with_name(f"{directory.name}.json")
-    write_atomically(config, json.dumps({"freezer_action": spec.action}).encode("ascii"))
+    raw = json.dumps({"freezer_action": spec.action}).encode("ascii")
+    write_atomically(config, raw, durable=False)
     result, progress = directory / "result.json", directory / "progress.json"
     words = ["--config", config, "--result", result, "--progress", progress]
     return Command((*_agent(paths), *(str(word) for word in words)), {}, None)

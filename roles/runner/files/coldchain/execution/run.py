@@ -49,6 +49,7 @@ class JobRun:
         """Monotonic seconds at which advance() wants to be called even if nothing happened."""
         self._present: Supervised | None = None
         self._begun: tuple[int, int] | None = None  # action and attempt of what is present
+        self._unsaved = False
         limit = document.get("max_duration")
         age = max(0.0, time.time() - record["time_started"])
         self._limit = None if limit is None else parse_duration(limit)
@@ -69,7 +70,7 @@ class JobRun:
             raise CannotWrite(
                 f"{error.filename}: cannot be written: {error.strerror}", "make room for the run"
             ) from None
-        run._save()
+        run._save(durable=False)
         return run
 
     @classmethod
@@ -98,8 +99,16 @@ class JobRun:
     def _attempt_directory(self, index: int, attempt: int) -> Path:
         return self.directory / f"{index + 1}.{attempt}"
 
-    def _save(self) -> None:
-        runfile.write(self.directory, self.document, self.record, self.progress)
+    def _save(self, *, durable: bool = True) -> None:
+        runfile.write(self.directory, self.document, self.record, self.progress, durable=durable)
+        self._unsaved = False
+
+    def keep(self) -> None:
+        """Write down what has happened; a disk that does not take it is no reason to stop: the
+        attempts' own files tell most of it."""
+        if self._unsaved:
+            with contextlib.suppress(ColdchainError):
+                self._save()
 
     def _find_process(self) -> None:
         """After a restart: the attempt that was begun but has no outcome yet."""
@@ -149,10 +158,11 @@ class JobRun:
             if isinstance(step, plan.Done):
                 self._close(step.result)
             elif isinstance(step, plan.Skip):
-                self.progress.skipped[step.index] = True
+                self.progress.skipped[step.index] = self._unsaved = True
                 entry = self.progress.actions[step.index]
                 entry.update(result=plan.SKIPPED, message="skipped: an earlier action failed")
             else:
+                self.keep()  # what follows may take long; the end of the run has its own record
                 wait = step.at - time.time()
                 if wait > 0:
                     self._wake(time.monotonic() + wait)
@@ -227,8 +237,8 @@ class JobRun:
         if first:
             self.progress.aborted, self.progress.abort_result = reason, result
         self.progress.killed = self.progress.killed or kill
-        with contextlib.suppress(ColdchainError):  # told again at the next start if it was lost
-            self._save()
+        self._unsaved = True
+        self.keep()
         if self._present is None:
             self._wake(time.monotonic())
         elif kill or first:
@@ -279,9 +289,8 @@ class JobRun:
         if found.report:
             entry["report"] = found.report
         self._begun = None
+        self._unsaved = True
         self._note(f"{found.result}: {found.message}")
-        with contextlib.suppress(ColdchainError):  # a full disk: the attempt's own files tell it
-            self._save()
 
     def _close(self, result: str) -> None:
         aborted = self.progress.aborted

@@ -87,10 +87,16 @@ def new_record(job_id: str, cause: Cause) -> Record:
     }
 
 
-def write(directory: Path, document: Document, record: Record, progress: Progress) -> None:
-    """Durably; CannotWrite when the disk does not take it."""
+def write(
+    directory: Path, document: Document, record: Record, progress: Progress, *, durable: bool
+) -> None:
+    """CannotWrite when the disk does not take it.
+
+    A new run need not be durable: the state that names it is, and after a power cut nothing of it
+    runs any more.
+    """
     kept = {"document": document, "record": record, "progress": progress.as_dict()}
-    write_atomically(directory / _FILE, json.dumps(kept).encode("ascii"))
+    write_atomically(directory / _FILE, json.dumps(kept).encode("ascii"), durable=durable)
 
 
 def read(directory: Path) -> tuple[Document, Record, Progress]:

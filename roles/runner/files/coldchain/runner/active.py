@@ -145,6 +145,7 @@ class ActiveRuns:
         except CannotWrite as error:
             log.error("%s", error.message)
             self._retried.add(run.run_id)
+            run.keep()
             run.wake_at = time.monotonic() + RETRY_WRITE
             return
         self._retried.discard(run.run_id)

@@ -175,6 +175,8 @@ class Jobs:
             job_id,
             status=lifecycle.RUNNING,
             run_id=run["run_id"],
+            cause=run["cause"],
+            scheduled_for=run["scheduled_for"],
             result="",
             time_started=run["time_started"],
             time_ended=None,
@@ -207,6 +209,8 @@ class Jobs:
             time_started=run["time_started"],
             time_ended=run["time_ended"],
             run_id=None,
+            cause="",
+            scheduled_for="",
             last_run=run,
             reason=asked or ("" if after.status != lifecycle.STOP else _LAST_RUN),
         )

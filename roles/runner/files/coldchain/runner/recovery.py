@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from pathlib import Path
 
@@ -41,11 +42,9 @@ def recover(paths: Paths, settings: Settings, store: Store, jobs: Jobs, active: 
 
 
 def _discard(directory: Path, why: str) -> None:
-    """A run directory that a crash left without a readable record: nothing was started."""
-    log.error("%s; the run never began, its directory is removed", why)
-    for entry in directory.iterdir():
-        entry.unlink()
-    directory.rmdir()
+    """A run directory that a crash left without a readable record: nothing of it can be running."""
+    log.error("%s; the directory of the run is removed", why)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _finish(run: JobRun, store: Store, jobs: Jobs) -> None:
@@ -75,13 +74,13 @@ def _put_on_record(job_id: str, state: State, store: Store, jobs: Jobs) -> None:
     record = {
         "run_id": run_id,
         "job_id": job_id,
-        "cause": "schedule",
-        "scheduled_for": iso(from_epoch(state.time_started or now)),
+        "cause": state.cause or "schedule",
+        "scheduled_for": state.scheduled_for or iso(from_epoch(state.time_started or now)),
         "time_started": state.time_started or now,
         "time_ended": now,
         "result": "fail",
         "actions": [],
-        "reason": "the runner died before the run left a record",
+        "reason": "the host or the runner went down before the run left a record",
     }
     if not store.in_history(job_id, run_id):
         store.add_history(job_id, record)

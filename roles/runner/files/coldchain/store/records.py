@@ -83,7 +83,8 @@ class State:
     """What the runner knows of a job.
 
     time_started, time_ended: POSIX seconds of the last run; next_run: ISO instant in UTC;
-    reason: why the job is in this state, for people; considered: POSIX seconds up to which every
+    reason: why the job is in this state, for people; cause, scheduled_for: of the present run (see
+    RUN); considered: POSIX seconds up to which every
     slot of the schedule is accounted for; armed: the anchor of the armed schedule; queue: slots
     that wait for their run; skipped: slots in a row that were passed over, not yet in the history.
     """
@@ -95,6 +96,8 @@ class State:
     time_ended: float | None = None
     next_run: str | None = None
     run_id: str | None = None
+    cause: str = ""
+    scheduled_for: str = ""
     last_run: Run | None = None
     reason: str = ""
     considered: float | None = None

@@ -353,8 +353,11 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomically(path: Path, raw: bytes) -> None:
-    """Replace *path* as a whole (0600) and durably; CannotWrite names it."""
+def write_atomically(path: Path, raw: bytes, *, durable: bool = True) -> None:
+    """Replace *path* as a whole (0600); CannotWrite names it.
+
+    durable: it survives a power cut; otherwise only the death of this process.
+    """
     temporary = path.with_name(path.name + ".tmp")
     try:
         descriptor = os.open(
@@ -362,11 +365,13 @@ def write_atomically(path: Path, raw: bytes) -> None:
         )
         try:
             _write_all(descriptor, raw)
-            os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
         os.rename(temporary, path)
-        sync_directory(path.parent)
+        if durable:
+            sync_directory(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
