@@ -331,7 +331,7 @@ def test_what_was_accepted_is_accepted_again_at_any_time(
         timed_job(
             f"{hour}-{length}-{number}", blackout=[window], schedule_timezone="UTC", **schedule
         )
-        for hour in range(0, 24, 3)
+        for hour in range(0, 24, 4)
         for length in (3, 12, 23)
         for window in [{"start": f"{hour:02}:00", "end": f"{(hour + length) % 24:02}:00"}]
         for number, schedule in enumerate({**time, **end} for time in times for end in ends)
@@ -347,7 +347,7 @@ def test_what_was_accepted_is_accepted_again_at_any_time(
             return present + timedelta(hours=hours)
 
     monkeypatch.setattr("coldchain.cli.declare.datetime", Later)
-    for hours in range(1, 50, 4):
+    for hours in range(1, 50, 7):
         answer = command.json("apply", "-", data=jobs)
         assert command.code == 0, (hours, answer)
         assert answer["changed"] is False

@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 
-from coldchain.document import Context, canonical, check, imported_facts
+from coldchain.document import Context, canonical, check, effects, imported_facts
+from coldchain.document.fields import LEVELS
 from coldchain.errors import Problem
 
 NOW = datetime(2026, 11, 25, 1, 2, 3, tzinfo=timezone.utc)
 CONTEXT = Context("host1", timezone.utc, NOW)
 BACKUP = {"action": "backup", "path_to_backup": "/srv", "backup_name": "srv"}
+
+RESTORE = {"action": "restore", "restore_abs_path": "/srv", "backup_name": "srv"}
+EXEC = {"action": "exec", "command": ["true"]}
 
 
 def job(action: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
@@ -53,6 +57,12 @@ REFUSED = [
         f"{A}.consistency_checksum",
         "is missing",
         "of the backup",
+    ),
+    (
+        job({**RESTORE, "consistency_checksum": "x", "restore_paths": ["a"]}),
+        f"{A}.restore_paths",
+        "exclude each other",
+        "leave one out",
     ),
     (
         job({**BACKUP, "incremental": False, "max_level": 2}),
@@ -166,6 +176,71 @@ WARNED = [
         "same backup as action 0",
     ),
 ]
+
+WINDOW = {"start": "02:00", "end": "03:00"}
+IDLE = [
+    (timed(dst={"gap": "skip"}, schedule_date="2027-03-28T02:30:00"), f"{S}.dst", "runs once"),
+    (timed(dst={"gap": "skip"}, schedule_interval="1 days"), f"{S}.dst", "cron-like fields"),
+    (timed(dst={"gap": "skip"}, schedule_interval="continuous"), f"{S}.dst", "continuous"),
+    (timed(dst={"gap": "skip"}), f"{S}.dst", "runs once"),
+    (timed(missed={"run": "all"}, blackout=[WINDOW]), f"{S}.missed", "as soon as it may"),
+    (timed(missed={"run": "all"}, schedule_interval="continuous"), f"{S}.missed", "no slots"),
+    (
+        timed(missed={"run": "skip", "max_age": 9}, schedule_hour=1),
+        f"{S}.missed.max_age",
+        "run: skip",
+    ),
+    (
+        timed(schedule_date="2027-01-01", schedule_end_date="2027-02-01"),
+        f"{S}.schedule_end_date",
+        "",
+    ),
+    (step(max_retries_interval=5), "$.job_actions[0].max_retries_interval", "without max_retries"),
+    (step(retry_jitter=5), "$.job_actions[0].retry_jitter", "write max_retries"),
+    (step(max_retries=1, retry_backoff=2), "$.job_actions[0].retry_backoff", "a single retry"),
+    (job({**EXEC, "path_to_backup": "/srv"}), f"{A}.path_to_backup", "the action exec"),
+    (job({**EXEC, "dry_run": True}), f"{A}.dry_run", "the action exec"),
+    (
+        job(EXEC, action_defaults={"dry_run": True, "container": "c"}),
+        "$.action_defaults.dry_run",
+        "its command runs",
+    ),
+    (job({**BACKUP, "command": ["true"]}), f"{A}.command", "the action backup"),
+    (job({**BACKUP, "overwrite": True}), f"{A}.overwrite", "the action backup"),
+    (job({**RESTORE, "compression": "xz"}), f"{A}.compression", "the action restore"),
+    (job({"action": "info", "exclude": ["x"]}), f"{A}.exclude", "the action info"),
+    (job({**BACKUP, "force": True}), f"{A}.force", "nothing is removed"),
+    (job({**BACKUP, "max_level": 0}), f"{A}.max_level", "incremental: false"),
+    (job({**BACKUP, "max_level": 5, "always_level": 3}), f"{A}.max_level", "than level 3"),
+    (job({**BACKUP, "max_level": 3, "always_level": 3}), f"{A}.always_level", "than level 3"),
+]
+
+
+@pytest.mark.parametrize(("raw", "path", "words"), IDLE)
+def test_a_setting_without_effect_is_told_with_a_remedy(raw: Any, path: str, words: str) -> None:
+    checked = check(raw, CONTEXT)
+    assert checked.errors == []
+    assert [problem.path for problem in checked.warnings] == [path]
+    (problem,) = checked.warnings
+    assert words in f"{problem.message} {problem.hint}"
+    assert problem.hint
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        timed(schedule_hour=1, dst={"gap": "skip"}, missed={"run": "all", "max_age": 9}),
+        timed(schedule_date="2027-01-01", schedule_splay=60, missed={"run": "skip"}),
+        timed(schedule_interval="1 days", missed={"not_after": "06:00"}, schedule_splay=60),
+        step(max_retries=2, max_retries_interval=5, retry_backoff=2, retry_jitter=1),
+        job({**BACKUP, "force": True, "remove_older_than": 9, "overwrite": False}),
+        job({**RESTORE, "overwrite": True, "encrypt_pass_file": "/etc/key"}),
+        job(EXEC, action_defaults={**BACKUP, "max_level": 3}),
+    ],
+)
+def test_what_has_an_effect_is_no_warning(raw: dict[str, Any]) -> None:
+    checked = check(raw, CONTEXT)
+    assert (checked.errors, checked.warnings) == ([], [])
 
 
 @pytest.mark.parametrize(("raw", "path", "words"), WARNED)
@@ -300,3 +375,7 @@ def test_a_missing_job_id_is_derived_with_a_warning(fields: dict[str, Any], job_
 def test_problems_are_plain_data() -> None:
     (problem,) = check([], CONTEXT).errors
     assert problem == Problem(**problem.as_dict())
+
+
+def test_the_options_said_to_be_without_effect_exist() -> None:
+    assert set(effects.HEED) <= {field.name for field in LEVELS["freezer_action"]}

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any
 
+from coldchain.document import effects
 from coldchain.document.canonical_form import LEVEL_OPTIONS, canonical_schedule, expanded, stopped
 from coldchain.document.fields import CRON_FIELDS, FORMS, LEVELS, Field
 from coldchain.document.places import Place, json_path, shown
@@ -191,6 +192,11 @@ def _actions(modern: Modern, context: Context, findings: Findings) -> None:
             findings.warn((*place, "action"), "is missing; a backup is meant", 'write "backup"')
         _options(options, place, context, findings)
         _waits(action, ("job_actions", number), findings)
+        if not _any_bad(place[:2], findings) and not _any_bad(("action_defaults",), findings):
+            for idle in effects.of_retries(action, place[:2]):
+                findings.warn(*idle)
+            for idle in effects.of_options(action["freezer_action"], options, place):
+                findings.warn(*idle)
         if options["action"] == "backup" and "path_to_backup" in options:
             series = tuple(options.get(key) for key in ("container", "hostname", "backup_name"))
             first = writers.setdefault(series, number)
@@ -235,6 +241,12 @@ def _options(
         need("restore_abs_path", "a restore needs a target", "name the directory to restore into")
         if options.get("consistency_check") is True:
             need("consistency_checksum", "a check needs it", "give the one of the backup")
+        if "consistency_checksum" in options and "restore_paths" in options:
+            findings.error(
+                (*place, "restore_paths"),
+                "and consistency_checksum exclude each other; the checksum covers the whole backup",
+                "leave one out",
+            )
     elif kind == "exec":
         _exec(options, place, context, findings)
         need("command", "exec needs to know what to run", "write a list of arguments")
@@ -305,19 +317,13 @@ def _schedule(
             f"holds several kinds of schedule; only {given[0]} counts",
             f"leave out {', '.join(given[1:])}",
         )
-    if given[:1] in ([], ["schedule_date"]):
-        for name in ("schedule_start_date", "schedule_end_date"):
-            if name in schedule:
-                findings.warn(
-                    ("job_schedule", name),
-                    "has no effect on a job that runs once",
-                    "write schedule_date for the instant, or an interval, or cron-like fields",
-                )
     _weekday_numbers(schedule, findings)
     before = len(findings.errors)
     trigger = _trigger(document, schedule, context, findings)
-    if trigger is None or before != len(findings.errors) or _any_bad("job_schedule", findings):
+    if trigger is None or before != len(findings.errors) or _any_bad(("job_schedule",), findings):
         return
+    for idle in effects.of_schedule(schedule, trigger.kind):
+        findings.warn(*idle)
     place = ("job_schedule", *given[:1])
     ends = given and not stopped(document.get("job_schedule", {}))
     if ends and trigger.next(context.now) is None:
@@ -350,8 +356,8 @@ def _trigger(
         return None
 
 
-def _any_bad(name: str, findings: Findings) -> bool:
-    return any(place[:1] == (name,) for place in findings.bad)
+def _any_bad(within: Place, findings: Findings) -> bool:
+    return any(place[: len(within)] == within for place in findings.bad)
 
 
 def _weekday_numbers(schedule: Mapping[str, Any], findings: Findings) -> None:
