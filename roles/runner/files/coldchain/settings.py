@@ -34,6 +34,7 @@ class Settings:
     stop_timeout: int = 90
     history_runs: int = 200
     history_days: int = 400
+    history_max_bytes: int = 67_108_864
     log_max_bytes: int = 1_048_576
 
     @property

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""History is append-only, survives a torn line, and is bounded."""
+"""History is append-only, survives a torn line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(number: int, size: int = 0) -> dict[str, object]:
     limit=st.integers(1, 14),
     keep=st.integers(1, 14),
 )
-def test_newest_first_and_bounded(
+def test_newest_first_and_rewritten(
     sizes: list[int], limit: int, keep: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("history") / "job" / "history.jsonl"
@@ -32,17 +32,8 @@ def test_newest_first_and_bounded(
     for entry in runs:
         history.append(path, [entry])
     assert history.runs(path, limit) == runs[::-1][:limit]
-    gone = history.prune(path, keep=keep, oldest=0.0)
+    history.keep_newest(path, list(history.newest_first(path))[:keep])
     assert history.runs(path, 99) == runs[::-1][:keep]
-    assert sorted(gone) == sorted(str(r["run_id"]) for r in runs[: max(0, len(runs) - keep)])
-
-
-def test_pruning_by_age_always_leaves_the_newest(tmp_path: Path) -> None:
-    path = tmp_path / "j" / "history.jsonl"
-    history.append(path, [run(1), run(2), run(3)])
-    assert history.prune(path, keep=9, oldest=2.5) == ["r2", "r1"]
-    assert history.prune(path, keep=9, oldest=99.0) == []
-    assert [r["run_id"] for r in history.runs(path, 9)] == ["r3"]
 
 
 def test_a_line_that_a_crash_cut_short_costs_only_itself(tmp_path: Path) -> None:

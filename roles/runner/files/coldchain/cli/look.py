@@ -197,6 +197,8 @@ def _skipped_line(call: Call, entry: Mapping[str, Any]) -> str:
 
 def log(call: Call) -> int:
     """The log of a run in progress, of the named run, or of the last one."""
+    from coldchain.execution import log as runlog
+
     job_id, run_id = call.arguments.job, call.arguments.run
     _known(call, job_id)
     if run_id is None:
@@ -211,7 +213,7 @@ def log(call: Call) -> int:
     try:
         if not _RUN_ID.fullmatch(run_id):
             raise FileNotFoundError
-        text = path.read_bytes().decode("utf-8", "backslashreplace")
+        text = runlog.read(path)
     except FileNotFoundError:
         raise DataError(
             f"job {job_id} has no log of a run {run_id[:100]!r}",

@@ -19,11 +19,10 @@ from coldchain.instants import from_epoch, iso
 from coldchain.paths import Paths
 from coldchain.runner.jobs import Jobs
 from coldchain.settings import Settings
-from coldchain.store import JobRecord, Store
+from coldchain.store import Bounds, JobRecord, Store
 
 RETRY_WRITE = 2.0
 """Seconds between two tries to write when the disk does not take it."""
-PRUNE_EVERY = 50
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +38,13 @@ class ActiveRuns:
         self.selector = selectors.DefaultSelector()
         self._paths, self._settings, self._store, self._jobs = paths, settings, store, jobs
         self._only = only
+        self._bounds = Bounds(
+            settings.history_runs, settings.history_days, settings.history_max_bytes
+        )
         self._registered: dict[int, str] = {}
         self._fresh: list[JobRun] = []  # made, but their state is not committed yet
         self._closed: list[JobRun] = []  # recorded, but their state is not committed yet
         self._retried: set[str] = set()  # runs whose record the disk did not take at first
-        self._appended: dict[str, int] = {}
 
     # -- places ----------------------------------------------------------------------------------
 
@@ -171,16 +172,7 @@ class ActiveRuns:
         for run in closed:
             run.forget()
             self.on_end(run)
-            self._prune(run.job_id)
-
-    def _prune(self, job_id: str) -> None:
-        appended = self._appended.get(job_id, PRUNE_EVERY)
-        if appended < PRUNE_EVERY:
-            self._appended[job_id] = appended + 1
-            return
-        self._appended[job_id] = 1
-        oldest = time.time() - self._settings.history_days * 86400
-        self._store.prune_history(job_id, keep=self._settings.history_runs, oldest=oldest)
+            self._store.bound_history(run.job_id, run.run_id, self._bounds)
 
     def forget_closed(self) -> None:
         """The runner ends after its last commit: leave no working directory of what is over."""

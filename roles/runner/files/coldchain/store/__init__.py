@@ -3,6 +3,7 @@
 """Declarations, requests, state and history on disk; the only code that touches the database."""
 
 from coldchain.store.records import Change, Document, Event, JobRecord, Run, State, timing
+from coldchain.store.retention import Bounds
 from coldchain.store.store import Store
 
-__all__ = ["Change", "Document", "Event", "JobRecord", "Run", "State", "Store", "timing"]
+__all__ = ["Bounds", "Change", "Document", "Event", "JobRecord", "Run", "State", "Store", "timing"]

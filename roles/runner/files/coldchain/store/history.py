@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finished runs and skipped slots: append-only JSON lines, one file a job, bounded."""
+"""Finished runs and skipped slots: append-only JSON lines, one file a job."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ _BLOCK = 65536
 
 def append(path: Path, entries: list[dict[str, Any]]) -> None:
     """Add *entries* durably; a line cut short by an earlier crash is closed first."""
-    raw = b"".join(
-        json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n" for entry in entries
-    )
+    raw = b"".join(_line(entry) for entry in entries)
     try:
         new = not path.exists()
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -102,19 +100,10 @@ def skipped(path: Path, limit: int) -> list[dict[str, Any]]:
     return found
 
 
-def prune(path: Path, *, keep: int, oldest: float) -> list[str]:
-    """Drop all but the newest *keep* entries and those that ended before *oldest* (POSIX s).
+def keep_newest(path: Path, entries: list[dict[str, Any]]) -> None:
+    """Let the history hold *entries*, newest first as they were read, and no others."""
+    write_atomically(path, b"".join(_line(entry) for entry in reversed(entries)))
 
-    The newest entry always stays.  Returns the run ids that went, for their logs.
-    """
-    entries = list(newest_first(path))
-    fresh = [
-        entry
-        for number, entry in enumerate(entries[:keep])
-        if number == 0 or entry["time_ended"] >= oldest
-    ]
-    if len(entries) == len(fresh):
-        return []
-    lines = [json.dumps(entry, separators=(",", ":")).encode("ascii") for entry in fresh[::-1]]
-    write_atomically(path, b"".join(line + b"\n" for line in lines))
-    return [str(entry["run_id"]) for entry in entries[len(fresh) :] if "run_id" in entry]
+
+def _line(entry: dict[str, Any]) -> bytes:
+    return json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n"

@@ -22,6 +22,7 @@ from coldchain.errors import Unavailable
 from coldchain.paths import Paths
 from coldchain.store import history
 from coldchain.store.records import Change, Event, JobRecord, Run, State, timing
+from coldchain.store.retention import Bounds, Retention
 from coldchain.store.storage import AtomicJSONStorage
 from coldchain.store.table import KeyTable, Row
 
@@ -35,6 +36,7 @@ class Store:
 
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
+        self._retention = Retention(paths)
         self._jobs = _Database(path=paths.jobs, kind="jobs", storage=AtomicJSONStorage)
         self._events = _Database(path=paths.events, kind="events", storage=AtomicJSONStorage)
         self._state = _Database(path=paths.state, kind="state", storage=AtomicJSONStorage)
@@ -181,15 +183,15 @@ class Store:
     def add_history(self, job_id: str, entry: dict[str, Any]) -> None:
         """Append a finished run or a group of skipped slots."""
         history.append(self.paths.history(job_id), [entry])
+        self._retention.added(job_id)
 
     def in_history(self, job_id: str, run_id: str) -> bool:
         """Is the run among the newest recorded ones?  (Asked after a crash.)"""
         return any(run["run_id"] == run_id for run in self.history(job_id, 50))
 
-    def prune_history(self, job_id: str, *, keep: int, oldest: float) -> None:
-        """Bound the history of a job and remove the logs of the runs that leave it."""
-        for run_id in history.prune(self.paths.history(job_id), keep=keep, oldest=oldest):
-            self.paths.run_log(job_id, run_id).unlink(missing_ok=True)
+    def bound_history(self, job_id: str, run_id: str, bounds: Bounds) -> None:
+        """After the run *run_id* of the job: drop old entries and their logs if need be."""
+        self._retention.bound(job_id, run_id, bounds)
 
     # -- the runner process ------------------------------------------------------------------
 

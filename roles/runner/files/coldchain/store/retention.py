@@ -1,0 +1,103 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How much history is kept: bounds on number, age and bytes of each job's entries and run logs.
+
+To look at all that is kept of a job takes longer the more it is.  So that is done when a quarter
+too many entries are kept, when they outgrow their bytes (a quarter is then made free), and once a
+day for their age: what a run costs does not depend on how many are kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coldchain.paths import Paths
+from coldchain.store import history
+
+_DAY = 86400.0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What is kept of each job: entries, days after their end, bytes on the disk with run logs."""
+
+    entries: int
+    days: int
+    max_bytes: int
+
+
+@dataclass
+class _Kept:
+    """entries: counted since the last look at all of them; logs: bytes; looked: monotonic."""
+
+    entries: int
+    logs: int
+    looked: float
+
+
+class Retention:
+    """Remembers how much is kept of each job that ran since the start."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._kept: dict[str, _Kept] = {}
+
+    def added(self, job_id: str) -> None:
+        """One more entry is in the history of *job_id*."""
+        if job_id in self._kept:
+            self._kept[job_id].entries += 1
+
+    def bound(self, job_id: str, run_id: str, bounds: Bounds) -> None:
+        """After the run *run_id*: drop what is too much, if anything can be."""
+        kept = self._kept.get(job_id)
+        if kept is not None:
+            kept.logs += _size(self._paths.run_log(job_id, run_id))
+            size = kept.logs + _size(self._paths.history(job_id))
+            fresh = time.monotonic() - kept.looked < _DAY
+            if fresh and size <= bounds.max_bytes and kept.entries * 4 <= bounds.entries * 5:
+                return
+        self.enforce(job_id, bounds)
+
+    def enforce(self, job_id: str, bounds: Bounds) -> None:
+        """Look at everything that is kept of *job_id*; the newest entry always stays."""
+        path = self._paths.history(job_id)
+        entries = list(history.newest_first(path))
+        logs = [self._log_size(job_id, entry) for entry in entries]
+        row = _size(path) / max(len(entries), 1)
+        stay = _fitting(entries, [row + log for log in logs], bounds, time.time())
+        for entry in entries[stay:]:  # before their entries: what a crash leaves is still named
+            if "run_id" in entry:
+                self._paths.run_log(job_id, entry["run_id"]).unlink(missing_ok=True)
+        if stay < len(entries):
+            history.keep_newest(path, entries[:stay])
+        self._kept[job_id] = _Kept(stay, sum(logs[:stay]), time.monotonic())
+
+    def _log_size(self, job_id: str, entry: dict[str, Any]) -> int:
+        return _size(self._paths.run_log(job_id, entry["run_id"])) if "run_id" in entry else 0
+
+
+def _fitting(
+    entries: Sequence[dict[str, Any]], sizes: Sequence[float], bounds: Bounds, now: float
+) -> int:
+    """How many of *entries*, newest first, may stay."""
+    room = bounds.max_bytes if sum(sizes) <= bounds.max_bytes else bounds.max_bytes * 3 / 4
+    oldest = now - bounds.days * _DAY
+    used = 0.0
+    for number, (entry, size) in enumerate(zip(entries, sizes)):
+        used += size
+        beyond = number >= bounds.entries or entry["time_ended"] < oldest or used > room
+        if number and beyond:
+            return number
+    return len(entries)
+
+
+def _size(path: Path) -> int:
+    """Bytes on the disk: a log with a cut-out middle is longer than that."""
+    try:
+        return path.stat().st_blocks * 512
+    except FileNotFoundError:
+        return 0

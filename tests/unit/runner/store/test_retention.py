@@ -1,0 +1,157 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""History is bounded by number, age and size, and keeping more of it makes no run dearer."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coldchain.paths import Paths
+from coldchain.store import Bounds, Store
+
+DAY = 86400.0
+MUCH = Bounds(10**6, 10**6, 10**12)
+
+
+def open_store(home: Path) -> Store:
+    return Store.open(Paths.under(home), create=True)
+
+
+def add(store: Store, number: int, log: int = 0, ended: float | None = None) -> str:
+    """A run on record, with a log of *log* bytes."""
+    run_id = f"r{number:06}"
+    path = store.paths.run_log("j", run_id)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"x" * log)
+    entry: dict[str, Any] = {
+        "run_id": run_id, "job_id": "j", "result": "success",
+        "time_ended": time.time() if ended is None else ended,
+    }  # fmt: skip
+    store.add_history("j", entry)
+    return run_id
+
+
+def kept(store: Store) -> list[str]:
+    """Runs on record, newest first; their logs are there, and no others."""
+    runs = [run["run_id"] for run in store.history("j", 10**6)]
+    logs = sorted(path.stem for path in store.paths.job_log("j").glob("*.log"))
+    assert logs == sorted(runs)
+    return runs
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    logs=st.lists(st.integers(0, 60_000), min_size=1, max_size=25),
+    entries=st.integers(1, 12),
+    max_bytes=st.integers(1, 300_000),
+    restart=st.integers(0, 25),
+)
+def test_number_and_size_hold_after_every_run(
+    tmp_path_factory: pytest.TempPathFactory,
+    logs: list[int],
+    entries: int,
+    max_bytes: int,
+    restart: int,
+) -> None:
+    home = tmp_path_factory.mktemp("home")
+    store = open_store(home)
+    done: list[str] = []
+    for number, log in enumerate(logs):
+        if number == restart:
+            store.close()
+            store = open_store(home)
+        done.insert(0, add(store, number, log))
+        store.bound_history("j", done[0], Bounds(entries, 400, max_bytes))
+        found = kept(store)
+        assert found == done[: len(found)] and found, "the newest stay, and one always does"
+        assert len(found) * 4 <= max(4, entries * 5)
+        used = sum(p.stat().st_blocks * 512 for p in store.paths.job_log("j").iterdir())
+        assert used <= max_bytes or len(found) == 1
+        done = found
+    store.close()
+
+
+def test_age_is_looked_at_when_a_day_has_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, bounds = open_store(tmp_path), Bounds(100, 10, 10**9)
+    first = add(store, 1, ended=time.time() - 9.5 * DAY)
+    store.bound_history("j", first, bounds)
+    real, clock = time.time, time.monotonic
+    for later, expected in ((0.7, 2), (1.1, 2)):
+        monkeypatch.setattr(time, "time", lambda later=later: real() + later * DAY)
+        monkeypatch.setattr(time, "monotonic", lambda later=later: clock() + later * DAY)
+        store.bound_history("j", add(store, int(later * 10)), bounds)
+        assert len(kept(store)) == expected
+    assert first not in kept(store)
+    store.close()
+
+
+def test_skipped_slots_count_as_entries(tmp_path: Path) -> None:
+    store, bounds = open_store(tmp_path), Bounds(8, 400, 10**9)
+    store.bound_history("j", add(store, 0), bounds)
+    for number in range(1, 30):
+        store.add_history("j", {"skipped": 1, "reason": "x", "time_ended": time.time()})
+        store.bound_history("j", add(store, number), bounds)
+        lines = store.paths.history("j").read_text().splitlines()
+        assert len(lines) <= 11
+    store.close()
+
+
+def test_a_run_costs_the_same_whatever_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes written and read for one run, once its job is known."""
+    costs = []
+    for past in (10, 3000):
+        store = open_store(tmp_path / str(past))
+        for number in range(past):
+            store.paths.job_log("j").mkdir(exist_ok=True)
+            add(store, number)
+        store.bound_history("j", "r000000", MUCH)
+        moved = [0]
+
+        def counted(real: Any, size: Any, moved: list[int] = moved) -> Any:
+            def call(*arguments: Any) -> Any:
+                result = real(*arguments)
+                moved[0] += size(result)
+                return result
+
+            return call
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", counted(os.write, int))
+            patch.setattr(os, "pread", counted(os.pread, len))
+            patch.setattr(Path, "open", lambda *dummy: pytest.fail("the history was read"))
+            run = {"run_id": "r999999", "job_id": "j", "result": "success", "time_ended": 1.0}
+            store.add_history("j", run)
+            store.bound_history("j", "r999999", MUCH)
+        costs.append(moved[0])
+        store.close()
+    assert costs[0] == costs[1] < 200
+
+
+def test_over_many_runs_a_run_writes_a_few_rows_however_many_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, bounds = open_store(tmp_path), Bounds(400, 400, 10**9)
+    written = [0]
+    real = os.write
+
+    def write(descriptor: int, raw: Any) -> int:
+        written[0] += len(raw)
+        return real(descriptor, raw)
+
+    monkeypatch.setattr(os, "write", write)
+    for number in range(1000):
+        store.bound_history("j", add(store, number), bounds)
+    row = len(store.paths.history("j").read_bytes()) / len(store.history("j", 10**6))
+    assert written[0] < 1000 * row * 6
+    store.close()
