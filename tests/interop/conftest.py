@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from interop_keystone import keystone
 
-from coldchain import agent
+from coldchain.agent.action import perform
+from coldchain.agent.report import Report
 
 ROOT = Path(__file__).parents[2]
 # The description of a tree is the unit tests' own.
@@ -85,10 +86,8 @@ class Pair:
             shared |= {"restore_abs_path": str(self.target)}
         return {**shared, **fields}
 
-    def ours(self, action: str, **fields: object) -> agent.Report:
-        return agent.perform(
-            self._action(action, fields), containers_dir=self.root, client_id="host"
-        )
+    def ours(self, action: str, **fields: object) -> Report:
+        return perform(self._action(action, fields), containers_dir=self.root, client_id="host")
 
     def freezer(self, action: str, **fields: object) -> str:
         """Run freezer-agent as its scheduler does, by an INI file; fails unless it exits with 0."""

@@ -14,7 +14,8 @@ import pytest
 from agent_trees import State, state
 from conftest import Pair
 
-from coldchain import agent
+from coldchain.agent.info import catalogue
+from coldchain.agent.verify import verify
 from coldchain.instants import from_epoch, iso
 
 COMPRESSIONS = ("gzip", "bzip2", "xz")
@@ -100,8 +101,8 @@ def test_a_chain_written_in_turns(
         else:
             pair.freezer("backup", **fields)
         time.sleep(SECOND)
-    assert [one.level for one in agent.catalogue(pair.container)] == [0, 1, 2, 3]
-    assert agent.verify(
+    assert [one.level for one in catalogue(pair.container)] == [0, 1, 2, 3]
+    assert verify(
         pair.container,
         mode="full",
         pass_file=Path(str(secret["encrypt_pass_file"])) if encrypted else None,
@@ -129,7 +130,7 @@ def test_level_rules_are_the_same(
         else:
             pair.freezer("backup", incremental=True, **rules)
         time.sleep(SECOND)
-    found = sorted(agent.catalogue(pair.container), key=lambda one: one.time_stamp)
+    found = sorted(catalogue(pair.container), key=lambda one: one.time_stamp)
     assert [one.level for one in found] == levels
     pair.ours("restore")
     assert _tree(pair.target) == _tree(pair.source)
@@ -140,7 +141,7 @@ def test_not_incremental_begins_a_chain_each_time(pair: Pair) -> None:
     pair.ours("backup")
     time.sleep(SECOND)
     pair.freezer("backup")
-    assert [one.level for one in agent.catalogue(pair.container)] == [0, 0]
+    assert [one.level for one in catalogue(pair.container)] == [0, 0]
     _both_restore(pair)
 
 
@@ -152,7 +153,7 @@ def test_both_go_back_to_a_date(pair: Pair) -> None:
         writer = pair.ours if step % 2 else pair.freezer
         writer("backup", incremental=True)
         time.sleep(SECOND)
-    for one, expected in zip(agent.catalogue(pair.container), states):
+    for one, expected in zip(catalogue(pair.container), states):
         when = iso(from_epoch(one.time_stamp))
         pair.ours("restore", restore_from_date=when)
         assert _tree(pair.target) == expected
@@ -211,7 +212,7 @@ def test_either_removes_what_the_other_wrote(pair: Pair) -> None:
     time.sleep(SECOND)
     pair.freezer("admin", backup_name="a", remove_older_than=0)
     pair.ours("admin", backup_name="b", remove_older_than=0, force=True)
-    assert agent.catalogue(pair.container) == []
+    assert catalogue(pair.container) == []
     assert not list(pair.container.glob("data/tar/*/*"))
 
 
@@ -241,7 +242,7 @@ def test_what_a_killed_run_left_does_not_disturb_freezer(pair: Pair) -> None:
     for step in range(2):
         pair.freezer("backup", incremental=True)
         time.sleep(SECOND)
-        assert len(agent.catalogue(pair.container)) == step + 1
+        assert len(catalogue(pair.container)) == step + 1
     pair.ours("backup", incremental=True)
     _both_restore(pair)
 
@@ -257,6 +258,6 @@ def test_strong_encryption_is_refused_by_freezer_without_harm(pair: Pair) -> Non
     assert not pair.target.exists() or not os.listdir(pair.target)
     code, _ = pair.try_freezer("backup", incremental=True, **secret)
     assert code != 0
-    assert len(agent.catalogue(pair.container)) == 1
+    assert len(catalogue(pair.container)) == 1
     pair.ours("restore", **secret)
     assert _tree(pair.target) == _tree(pair.source)

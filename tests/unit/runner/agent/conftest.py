@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from coldchain import agent
-from coldchain.agent import cipher
+from coldchain.agent import cipher, info
+from coldchain.agent.action import perform
+from coldchain.agent.report import Report
 
 
 @dataclass(frozen=True)
@@ -36,32 +37,32 @@ class Bench:
     def pass_file(self) -> Path:
         return self.root / "password"
 
-    def perform(self, action: str, **fields: object) -> agent.Report:
+    def perform(self, action: str, **fields: object) -> Report:
         defaults: dict[str, object] = {
             "container": str(self.container),
             "backup_name": "docs",
             "hostname": "host",
             "sync": False,
         }
-        return agent.perform(
+        return perform(
             {"action": action, **defaults, **fields},
             containers_dir=self.root,
             client_id="client",
         )
 
-    def backup(self, **fields: object) -> agent.Report:
+    def backup(self, **fields: object) -> Report:
         fields.setdefault("path_to_backup", str(self.source))
         return self.perform("backup", **fields)
 
-    def level(self, **fields: object) -> agent.Report:
+    def level(self, **fields: object) -> Report:
         return self.backup(incremental=True, **fields)
 
-    def restore(self, **fields: object) -> agent.Report:
+    def restore(self, **fields: object) -> Report:
         fields.setdefault("restore_abs_path", str(self.target))
         return self.perform("restore", **fields)
 
-    def catalogue(self) -> list[agent.Backup]:
-        return agent.catalogue(self.container)
+    def catalogue(self) -> list[info.Backup]:
+        return info.catalogue(self.container)
 
     def files(self) -> set[str]:
         """Every name in the container, for "nothing was written"."""

@@ -17,8 +17,8 @@ from conftest import Bench
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldchain import agent
-from coldchain.agent import command
+from coldchain.agent import action, command
+from coldchain.agent.info import catalogue
 from coldchain.agent.options import Fields
 from coldchain.agent.progress import Meter, into_file
 from coldchain.agent.report import size
@@ -196,10 +196,10 @@ def test_names_come_from_the_manifest_where_underscores_are_ambiguous(bench: Ben
     bench.backup(hostname="a_b", backup_name="c_d/e")
     (one,) = bench.catalogue()
     assert (one.hostname, one.backup_name, one.restorable) == ("a_b", "c_d/e", True)
-    assert agent.catalogue(bench.container, "a_b")[0].backup_name == "c_d/e"
-    assert agent.catalogue(bench.container, None, "c_d/e")[0].hostname == "a_b"
-    assert agent.catalogue(bench.container, "a", "b_c_d/e")
-    assert agent.catalogue(bench.container, "x") == []
+    assert catalogue(bench.container, "a_b")[0].backup_name == "c_d/e"
+    assert catalogue(bench.container, None, "c_d/e")[0].hostname == "a_b"
+    assert catalogue(bench.container, "a", "b_c_d/e")
+    assert catalogue(bench.container, "x") == []
     report = bench.perform("info", hostname="a_b", backup_name="c_d/e")
     assert report.message.startswith("1 level of 1 backup in ")
 
@@ -210,7 +210,7 @@ def test_names_come_from_the_manifest_where_underscores_are_ambiguous(bench: Ben
 def _main(bench: Bench, text: str, **more: object) -> tuple[int, dict[str, object]]:
     config, result = bench.root / "config", bench.root / "result.json"
     config.write_text(text)
-    code = agent.main(config, result, bench.root / "progress.json", bench.root, "host")
+    code = action.main(config, result, bench.root / "progress.json", bench.root, "host")
     return code, json.loads(result.read_text())
 
 

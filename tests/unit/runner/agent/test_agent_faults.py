@@ -20,9 +20,9 @@ from conftest import Bench
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coldchain.agent import verify
 from coldchain.agent.layout import Series
 from coldchain.agent.local import LocalStorage
+from coldchain.agent.verify import verify
 from coldchain.errors import CannotWrite, ColdchainError, DataError, JobFailed, TryAgain
 
 RUNNER = Path(__file__).parents[4] / "roles" / "runner" / "files"
@@ -170,7 +170,9 @@ def test_a_level_without_a_seal_is_refused_where_strong_is_asked_for(bench, sche
     bench.restore(**secret)
 
 
-AGENT = "import sys; from coldchain import agent; sys.exit(agent.main(*sys.argv[1:3], None, '/'))"
+AGENT = (
+    "import sys; from coldchain.agent.action import main; sys.exit(main(*sys.argv[1:3], None, '/'))"
+)
 
 
 def _start(bench: Bench, action: dict[str, object]) -> subprocess.Popen[bytes]:

@@ -11,7 +11,7 @@ import pytest
 from agent_trees import state
 from conftest import Bench
 
-from coldchain.agent import verify
+from coldchain.agent.verify import verify
 from coldchain.errors import ColdchainError, DataError, JobFailed, UsageError
 
 

@@ -11,9 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coldchain.agent import Backup, Progress, catalogue, perform
-from coldchain.agent import main as agent_main
+from coldchain.agent.action import main as agent_main
+from coldchain.agent.action import perform
+from coldchain.agent.info import Backup, catalogue
 from coldchain.agent.options import DEFAULT_BACKUP_NAME, DEFAULT_CONTAINER
+from coldchain.agent.progress import Progress
 from coldchain.agent.report import size
 from coldchain.cli.call import Call
 from coldchain.cli.output import duration, instant

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
 from typing import NamedTuple
@@ -14,6 +13,11 @@ from coldchain.schedule.model import Missed, Occurrence, moment, seconds
 from coldchain.schedule.readings import DAY
 from coldchain.schedule.slots import HORIZON, Slots
 from coldchain.schedule.zones import EPOCH
+
+try:  # hashlib's own BLAKE2, without what else hashlib loads: OpenSSL's 4 MB of memory
+    from _blake2 import blake2b
+except ImportError:  # an interpreter that has it elsewhere
+    from hashlib import blake2b
 
 # "all" runs at most that many missed slots: a job of every second does not run 86,400 times.
 CATCH_UP_LIMIT = 100
@@ -318,7 +322,7 @@ class ContinuousTrigger:
 
 def share(key: str) -> float:
     """The place of *key* in its splay, 0 <= share < 1; the same on every host and every day."""
-    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=6).digest()
+    digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=6).digest()
     return int.from_bytes(digest, "big") / (1 << 48)
 
 

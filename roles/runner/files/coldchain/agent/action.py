@@ -1,0 +1,198 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One freezer_action from its document to its report: the entrance of the agent."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone, tzinfo
+from pathlib import Path
+from typing import NoReturn
+
+from coldchain.agent import admin, backup, command, info, options, restore
+from coldchain.agent.local import LocalStorage
+from coldchain.agent.options import Common, Fields, HostZone
+from coldchain.agent.priority import raise_priority
+from coldchain.agent.progress import Meter, Progress, into_file
+from coldchain.agent.report import Report
+from coldchain.agent.storage import Storage
+from coldchain.agent.throttle import Limited
+from coldchain.errors import CannotWrite, ColdchainError, DataError
+
+ACTIONS = ("backup", "restore", "info", "admin", "exec")
+
+
+class Aborted(ColdchainError):
+    """A signal asked us to stop; what was half written has been removed."""
+
+    exit_code = 128 + signal.SIGTERM
+
+
+def _ignore(dummy: Progress) -> None:
+    pass
+
+
+def perform(
+    action: Mapping[str, object],
+    *,
+    containers_dir: Path,
+    client_id: str,
+    progress: Callable[[Progress], None] = _ignore,
+    zone: tzinfo | None = None,
+) -> Report:
+    """Do what one freezer_action says.  Raises a ColdchainError with the action's exit code.
+
+    *client_id* is the default of hostname; *zone* reads dates without offset (default: the
+    host's own).
+    """
+    fields = Fields(action)
+    kind = fields.choice("action", ACTIONS, "backup")
+    if kind == "exec":
+        return command.run(action)
+    here = zone or HostZone()
+    shared = options.common(fields, containers_dir, client_id, here, removes=kind == "admin")
+    warnings = raise_priority() if shared.max_priority else []
+    with _logged(shared, kind) as note:
+        report = _do(kind, fields, shared, here, Meter(progress))
+        report = Report(report.action, report.message, (*warnings, *report.warnings), report.fields)
+        for warning in report.warnings:
+            note("WARNING", warning)
+        note("INFO", report.message)
+    return report
+
+
+def main(
+    config: Path | str,
+    result: Path | str | None,
+    progress: Path | None,
+    containers_dir: Path,
+    client_id: str | None = None,
+    zone: tzinfo | None = None,
+) -> int:
+    """The command ``coldchain agent``: the exit code of the action in *config*.
+
+    config: a file with a freezer_action as JSON or freezer-agent's INI, "-" for stdin; result: a
+    file for the report as JSON, also after a failure ("-" or None: only a line for people);
+    progress: a file that is replaced at most once a second.
+    """
+    kind = ""
+    try:
+        with _signals():
+            action = read_action(config)
+            kind = str(action.get("action") or "backup")
+            tell = into_file(progress) if progress else _ignore
+            report = perform(
+                action,
+                containers_dir=containers_dir,
+                client_id=client_id or socket.gethostname(),
+                progress=tell,
+                zone=zone,
+            )
+    except ColdchainError as error:
+        print(f"coldchain agent: {error.message}", file=sys.stderr)
+        for line in error.hint.splitlines():
+            print(f"  {line}", file=sys.stderr)
+        _write(result, {"action": kind, "message": error.message, "hint": error.hint})
+        return error.exit_code
+    for warning in report.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(report.message)
+    _write(result, report.as_dict())
+    return 0
+
+
+def read_action(config: Path | str) -> dict[str, object]:
+    """The freezer_action in *config*: JSON, {"freezer_action": JSON}, or INI with [action]."""
+    try:
+        text = sys.stdin.read() if str(config) == "-" else Path(config).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{config}: cannot be read: {error}") from None
+    if text.lstrip().startswith("{"):
+        try:
+            value = json.loads(text)
+        except ValueError as error:
+            raise DataError(f"{config}: not JSON: {error}") from None
+        action = value.get("freezer_action", value)
+        if not isinstance(action, dict):
+            raise DataError(f"{config}: freezer_action is not an object")
+        return action
+    parser = configparser.RawConfigParser(strict=False)
+    try:
+        parser.read_string(text, str(config))
+        return dict(parser.items("action"))
+    except configparser.Error as error:
+        raise DataError(
+            f"{config}: {error.message}", "a freezer_action as JSON, or INI with a section [action]"
+        ) from None
+
+
+def _do(kind: str, fields: Fields, shared: Common, zone: tzinfo, meter: Meter) -> Report:
+    storage: Storage = LocalStorage(shared.container)
+    if shared.upload_limit or shared.download_limit:
+        storage = Limited(storage, shared.upload_limit, shared.download_limit)
+    if kind == "backup":
+        return backup.backup(options.backup_options(fields, shared), storage, meter)
+    if kind == "info":
+        return info.info(shared, shared.series if fields.text("backup_name") else None)
+    if kind == "admin":
+        return admin.admin(shared, storage)
+    return restore.restore(options.restore_options(fields, shared, zone), storage, meter)
+
+
+@contextmanager
+def _logged(shared: Common, kind: str) -> Iterator[Callable[[str, str], None]]:
+    """Append what happens to the action's log_file; a dry run writes nothing."""
+
+    def note(level: str, text: str) -> None:
+        if shared.log_file is None or shared.dry_run:
+            return
+        stamp = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        try:
+            with shared.log_file.open("a", encoding="utf-8", errors="backslashreplace") as stream:
+                stream.write(f"{stamp} {level} {kind} {shared.series.host_name}: {text}\n")
+        except OSError as error:
+            raise CannotWrite(f"log_file {shared.log_file}: {error.strerror}") from None
+
+    note("INFO", "begins")
+    try:
+        yield note
+    except ColdchainError as error:
+        note("ERROR", error.message)
+        raise
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Turn the first SIGTERM or SIGINT into Aborted, so that everything half written goes."""
+
+    def stop(number: int, dummy: object) -> NoReturn:
+        for one in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(one, signal.SIG_IGN)
+        raise Aborted(f"aborted by {signal.Signals(number).name}")
+
+    before = {one: signal.signal(one, stop) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _write(result: Path | str | None, fields: Mapping[str, object]) -> None:
+    if result is None or str(result) == "-":
+        return
+    path = Path(result)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="ascii") as stream:
+        json.dump(fields, stream)
+        stream.write("\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
