@@ -30,7 +30,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "roles" / "runner" / "files"
 AGENT = (
-    "import sys; from coldchain.agent.action import main; main(sys.argv[1], None, None, '/')"
+    "import sys; from coldchain.agent.action import main; "
+    "sys.exit(main(sys.argv[1], None, None, '/'))"
 )
 STEPS = ("full", "1 %", "restore")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -198,6 +199,33 @@ def test_reading_commands_import_only_what_they_need(command: Command, words: li
     assert not modules & {"jsonschema", "schedule", "subprocess", "asyncio", "coldchain.document"}
     if words[0] != "next":
         assert "coldchain.schedule" not in modules
+
+
+def test_an_idle_runner_carries_nothing_of_the_agent_and_no_openssl(command: Command) -> None:
+    schedule = {"schedule_hour": "3", "schedule_splay": "1 hours"}
+    assert command("apply", "-", data=exec_job("x", job_schedule=schedule)) == 0
+    code = (
+        "import sys; from coldchain.cli import run; run(sys.argv[1:]);"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "--home", str(command.home), "serve"],
+        env={**os.environ, "PYTHONPATH": str(PACKAGE)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        assert any("runner ready: 1 jobs" in line for line in process.stderr)
+        process.send_signal(signal.SIGTERM)
+        dummy, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    modules = set(error.splitlines()[-1].split())
+    assert "coldchain.runner.daemon" in modules
+    assert not modules & {"jsonschema", "coldchain.document", "_hashlib", "ssl", "tempfile"}
+    of_the_agent = {name for name in modules if name.startswith("coldchain.agent.")}
+    assert not of_the_agent & {f"coldchain.agent.{name}" for name in ("action", "backup", "local")}
 
 
 def test_what_steers_a_terminal_is_shown_and_not_sent(command: Command) -> None:
