@@ -24,7 +24,10 @@ from ansible_collections.coldchain.freezer.plugins.module_utils._cli import (
     Coldchain,
     RunnerMissing,
 )
-from ansible_collections.coldchain.freezer.plugins.module_utils._text import document_text
+from ansible_collections.coldchain.freezer.plugins.module_utils._text import (
+    document_text,
+    masked,
+)
 
 Entry = dict[str, t.Any]
 
@@ -173,6 +176,8 @@ def difference(entry: Entry) -> dict[str, str]:
     return {
         "before_header": header,
         "after_header": header,
-        "before": document_text(entry["before"], calendar.get("before") or ()),
-        "after": document_text(entry["after"], calendar.get("after") or ()),
+        "before": document_text(masked(entry["before"]), calendar.get("before") or ()),
+        "after": document_text(
+            masked(entry["after"], entry["before"]), calendar.get("after") or ()
+        ),
     }

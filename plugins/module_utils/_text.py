@@ -20,6 +20,9 @@ PLAIN = re.compile(
     re.IGNORECASE,
 )
 
+HIDDEN = "(hidden)"
+HIDDEN_CHANGED = "(hidden, changed)"
+
 
 def document_text(document: t.Mapping[str, t.Any] | None, calendar: t.Sequence[str] = ()) -> str:
     """The document, then its next runs; "" when there is none."""
@@ -30,6 +33,34 @@ def document_text(document: t.Mapping[str, t.Any] | None, calendar: t.Sequence[s
         lines.append("# next runs:")
         lines.extend(f"#   {line}" for line in calendar)
     return "\n".join(lines) + "\n"
+
+
+def masked(value: t.Any, before: t.Any = None) -> t.Any:
+    """A document without the values of ``environment``; says which of them are not as they were in *before*.
+
+    A diff goes to terminals and into the logs of CI. no_log would not do: Ansible then wipes each such value, perhaps
+    "1" or "C", out of everything the module returns.
+    """
+    if isinstance(value, (list, tuple)):
+        old = before if isinstance(before, (list, tuple)) else ()
+        return [masked(item, old[i] if i < len(old) else None) for i, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    old = before if isinstance(before, dict) else {}
+    return {
+        name: _hidden(inner, old.get(name))
+        if name == "environment" and isinstance(inner, dict)
+        else masked(inner, old.get(name))
+        for name, inner in value.items()
+    }
+
+
+def _hidden(values: t.Mapping[str, t.Any], before: t.Any) -> dict[str, str]:
+    old = before if isinstance(before, dict) else {}
+    return {
+        name: HIDDEN_CHANGED if name in old and old[name] != value else HIDDEN
+        for name, value in values.items()
+    }
 
 
 def _mapping(value: t.Mapping[str, t.Any], indent: str = "") -> t.Iterator[str]:

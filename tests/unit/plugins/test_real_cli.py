@@ -136,6 +136,19 @@ def test_a_job_comes_changes_and_goes_as_predicted(run, home):
     }
 
 
+def test_a_changed_secret_is_no_secret_in_the_diff(run, home):
+    def declare(password):
+        action = {"action": "exec", "command": ["true"], "environment": {"PGPASSWORD": password}}
+        return run(job, home=str(home), job_id="a", job_actions=[{"freezer_action": action}])
+
+    declare("old")
+    changed = declare("new")
+    assert changed["changed"] is True
+    assert 'PGPASSWORD: "(hidden)"' in changed["diff"]["before"]
+    assert 'PGPASSWORD: "(hidden, changed)"' in changed["diff"]["after"]
+    assert declare("new")["changed"] is False
+
+
 def test_a_list_is_declared_and_purged_as_predicted(run, home):
     run(jobs, home=str(home), jobs=[nightly("old"), nightly("kept"), nightly("named")])
     items = [nightly("kept"), nightly("new"), {"job_id": "named", "state": "absent"}]

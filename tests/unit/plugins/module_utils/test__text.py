@@ -8,7 +8,7 @@ import random
 
 import pytest
 import yaml
-from ansible_collections.coldchain.freezer.plugins.module_utils._text import document_text
+from ansible_collections.coldchain.freezer.plugins.module_utils._text import document_text, masked
 
 WORDS = [
     "a",
@@ -108,3 +108,24 @@ def test_it_reads_like_the_users_own():
 
 def test_no_document_is_no_text():
     assert document_text(None, ["2026-11-25 03:00 CET"]) == ""
+
+
+def test_a_difference_tells_that_a_variable_changes_and_not_its_value():
+    def document(**variables):
+        action = {"action": "exec", "command": ["env"], "environment": variables}
+        return {"job_id": "a", "job_actions": [{"freezer_action": action}]}
+
+    before = document(KEPT="top secret", CHANGED="old secret", GONE="gone secret")
+    after = document(KEPT="top secret", CHANGED="new secret", NEW="fresh secret")
+    assert masked(before) == document(KEPT="(hidden)", CHANGED="(hidden)", GONE="(hidden)")
+    assert masked(after, before) == document(
+        KEPT="(hidden)", CHANGED="(hidden, changed)", NEW="(hidden)"
+    )
+    assert masked(after) == masked(document(KEPT="1", CHANGED="2", NEW="3"))
+    assert masked(None) is None
+
+
+def test_defaults_for_all_actions_are_hidden_too():
+    """Without a runner the diff shows the document as it was written, not the canonical form."""
+    document = {"action_defaults": {"environment": {"A": "secret"}}, "job_actions": []}
+    assert "secret" not in document_text(masked(document))

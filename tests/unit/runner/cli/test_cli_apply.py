@@ -258,6 +258,25 @@ def test_people_see_what_changes_line_by_line(command: Command) -> None:
     assert command.out.endswith("1 updated\n")
 
 
+def test_values_of_the_environment_are_hidden_and_their_change_is_told(command: Command) -> None:
+    job = exec_job("x")
+    options = job["job_actions"][0]["freezer_action"]
+    options["environment"] = {"KEPT": "secret 1", "PGOPTIONS": "secret 2"}
+    assert command("apply", "-", data=job) == 0
+    assert "secret" not in command.out + command.err
+    options["environment"] = {"KEPT": "secret 1", "PGOPTIONS": "secret 3", "NEW": "secret 4"}
+    assert command("apply", "-", data=job) == 0
+    place = "    job_actions[0].freezer_action.environment"
+    assert command.out.splitlines()[:3] == [
+        "~ x: updated",
+        f'{place}.PGOPTIONS: "(hidden)" -> "(hidden, changed)"',
+        f'{place}.NEW: (not set) -> "(hidden)"',
+    ]
+    assert declared(command)["x"]["job_actions"][0]["freezer_action"]["environment"] == dict(
+        options["environment"]
+    )
+
+
 def test_an_imported_job_keeps_the_result_of_its_last_run(command: Command) -> None:
     raw = json.loads((SEED / "09-finished.json").read_text(encoding="utf-8"))
     del raw["job"]["client_id"]

@@ -17,6 +17,7 @@ from coldchain.cli.inputs import Documents, documents
 from coldchain.cli.output import Located, Refused
 from coldchain.cli.trigger import trigger_of, upcoming
 from coldchain.document import Checked, Context, check, difference
+from coldchain.document.masking import masked
 from coldchain.document.places import shown
 from coldchain.errors import DataError, Problem, Unavailable, UsageError
 from coldchain.instants import from_epoch, iso
@@ -299,7 +300,8 @@ def _tell(call: Call, entry: Entry, shown_entry: Mapping[str, Any]) -> None:
     line = call.output.line
     line(f"{_SIGNS[entry.change]} {entry.job_id}: {entry.change}")
     if entry.change == "updated":
-        for path, old, new in difference(shown_entry["before"], shown_entry["after"]):
+        before, after = shown_entry["before"], shown_entry["after"]
+        for path, old, new in difference(masked(before), masked(after, before)):
             line(f"    {path}: {_value(old)} -> {_value(new)}")
     calendar = shown_entry["calendar"]
     if calendar["before"] != calendar["after"]:
