@@ -49,7 +49,9 @@ def run_event(module: AnsibleModule) -> t.NoReturn:
     except CliError as error:
         if error.answer.get("run"):
             fail_with_run(module, client, error)
-        module.fail_json(msg=error.message)
+        # After a wait in vain: what the run is doing.
+        told = {name: error.answer[name] for name in ("job",) if error.answer.get(name)}
+        module.fail_json(msg=error.message, **told)
     run = answer.get("run")
     module.exit_json(
         changed=answer["changed"], job_id=job_id, event=event, run=run, job=answer.get("job")

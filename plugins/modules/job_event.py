@@ -95,8 +95,10 @@ event:
   type: str
   sample: start
 job:
-  description: The job after the event, as M(coldchain.freezer.job_info) shows it; V(null) when there is none.
-  returned: success
+  description:
+    - The job after the event, as M(coldchain.freezer.job_info) shows it; V(null) when there is none.
+    - When O(timeout) has passed, its C(progress) tells how far the run is; so does the message.
+  returned: success, or when O(timeout) has passed
   type: dict
 run:
   description:

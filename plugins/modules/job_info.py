@@ -139,6 +139,23 @@ jobs:
             message: "level 2 of pg: 412 files, 1.1 MB read, 18 KB stored in 4.3 s"
             duration: 4.3
         log: /var/log/coldchain/db-nightly/20261124T023000Z-b8ae392e.log
+    progress:
+      description:
+        - What a run is doing at the moment; V(null) when the job does not run or waits for its next attempt.
+        - C(action) and C(attempt) count from 1. C(bytes) and C(files) are done so far in what C(message) names, C(rate) is bytes
+          a second. C(total) and C(eta_seconds) are V(null) where they cannot be known, as in a backup.
+      type: dict
+      sample:
+        run_id: 20261124T023000Z-b8ae392e
+        action: 1
+        attempt: 1
+        message: writing level 2
+        files: 11280
+        bytes: 104857600
+        total: null
+        rate: 26214400.0
+        eta_seconds: null
+        time: 1795487404.1
     document:
       description: The job document in canonical form.
       returned: when O(documents=true)

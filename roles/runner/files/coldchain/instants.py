@@ -93,6 +93,21 @@ def from_epoch(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def lasting(seconds: float) -> str:
+    """A duration for people, two units at most: 3 min 20 s."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    left = round(seconds)
+    parts = []
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        number, left = divmod(left, size)
+        if number:
+            parts.append(f"{number} {unit}")
+        elif parts:
+            break
+    return " ".join(parts[:2])
+
+
 def parse_duration(value: str | int) -> int:
     """Seconds of "30 minutes", "1 hour", "90" or 90; ValueError names what is accepted."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:

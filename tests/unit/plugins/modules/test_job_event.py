@@ -105,6 +105,17 @@ def test_no_run_to_show_is_the_commands_message(run, host, code, message):
     assert result["msg"] == message + " (systemctl start coldchain-runner)"
 
 
+def test_who_has_waited_in_vain_is_told_how_far_the_run_is(run, host):
+    progress = {"action": 1, "message": "writing level 0", "bytes": 4096}
+    job = listed("running", progress=progress)
+    error = {"code": 75, "message": "not done after 5 seconds", "hint": "", "errors": []}
+    answer = {"job_id": "db", "event": "start", "changed": True, "run": None, "job": job}
+    host.answers("list", data={"jobs": [listed("scheduled")]})
+    host.answers("event", code=75, data=dict(answer, error=error))
+    result = event(run, host, "start", wait=True, timeout=5)
+    assert (result["failed"], result["job"]["progress"]) == (True, progress)
+
+
 def test_removing_what_is_not_there_is_no_change(run, host):
     host.answers("list", data={"jobs": [], "unknown": ["db"]})
     result = event(run, host, "remove")

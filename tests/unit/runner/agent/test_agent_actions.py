@@ -9,6 +9,8 @@ import os
 import pwd
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ from hypothesis import strategies as st
 from coldchain.agent import action, command
 from coldchain.agent.info import catalogue
 from coldchain.agent.options import Fields
-from coldchain.agent.progress import Meter, into_file
+from coldchain.agent.progress import Meter, Progress, into_file, into_log
 from coldchain.agent.report import size
 from coldchain.agent.tar import unquote
 from coldchain.errors import ColdchainError, DataError, JobFailed
@@ -222,7 +224,7 @@ def test_json_and_freezers_ini_are_read(bench: Bench, capsys: pytest.CaptureFixt
     ini += f"path_to_backup = {bench.source}\n"
     assert _main(bench, ini)[1]["level"] == 1
     assert "level 1 of 100%: 0 files" in capsys.readouterr().out
-    assert json.loads((bench.root / "progress.json").read_text())["phase"] == "writing level 1"
+    assert json.loads((bench.root / "progress.json").read_text())["message"] == "writing level 1"
 
 
 @pytest.mark.parametrize(
@@ -265,3 +267,54 @@ def test_progress_is_told_at_most_once_a_second(tmp_path: Path) -> None:
     assert len(told) == 1
     into_file(tmp_path / "p")(told[0])
     assert json.loads((tmp_path / "p").read_text())["total"] == 100
+
+
+def test_many_threads_tell_one_at_a_time() -> None:
+    telling = threading.Lock()
+    overlaps = []
+
+    def tell(dummy: Progress) -> None:
+        overlaps.append(not telling.acquire(blocking=False))
+        time.sleep(0.001)
+        telling.release()
+
+    meter = Meter(tell)
+    meter.INTERVAL = 0.0
+
+    def work() -> None:
+        for _ in range(200):
+            meter.tick()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(overlaps) > 1
+    assert not any(overlaps)
+
+
+def test_a_log_gets_a_line_every_few_seconds_and_fewer_as_hours_pass() -> None:
+    lines: list[str] = []
+    now = 0.0
+    tell = into_log(lines.append, lambda: now)
+    for second in range(36_000):
+        now = second
+        tell(Progress("writing level 0", 2, second * 10**6, 36 * 10**9, 10.0**6, 0.0))
+        if second == 4:
+            assert lines == []
+        if second == 60:
+            assert len(lines) == 12
+    assert 200 < len(lines) < 400
+    assert lines[0] == (
+        "progress: writing level 0: 2 files, 5.0 MB of 36.0 GB, 1.0 MB/s, 9 h 59 min left"
+    )
+
+
+def test_progress_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    def full(text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    moment = Progress("reading", 1, 2, 3, 4.0, 5.0)
+    into_file(tmp_path / "missing" / "p")(moment)
+    into_log(full, iter([0.0, 10.0]).__next__)(moment)

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timezone, tzinfo
 from pathlib import Path
 from typing import NoReturn
@@ -20,7 +20,7 @@ from coldchain.agent import admin, backup, command, info, options, restore
 from coldchain.agent.local import LocalStorage
 from coldchain.agent.options import Common, Fields, HostZone
 from coldchain.agent.priority import raise_priority
-from coldchain.agent.progress import Meter, Progress, into_file
+from coldchain.agent.progress import Meter, Progress, Tell, into_file, silent
 from coldchain.agent.report import Report
 from coldchain.agent.storage import Storage
 from coldchain.agent.throttle import Limited
@@ -35,16 +35,12 @@ class Aborted(ColdchainError):
     exit_code = 128 + signal.SIGTERM
 
 
-def _ignore(dummy: Progress) -> None:
-    pass
-
-
 def perform(
     action: Mapping[str, object],
     *,
     containers_dir: Path,
     client_id: str,
-    progress: Callable[[Progress], None] = _ignore,
+    progress: Tell = silent,
     zone: tzinfo | None = None,
 ) -> Report:
     """Do what one freezer_action says.  Raises a ColdchainError with the action's exit code.
@@ -75,19 +71,25 @@ def main(
     containers_dir: Path,
     client_id: str | None = None,
     zone: tzinfo | None = None,
+    shown: AbstractContextManager[Tell] | None = None,
 ) -> int:
     """The command ``coldchain agent``: the exit code of the action in *config*.
 
     config: a file with a freezer_action as JSON or freezer-agent's INI, "-" for stdin; result: a
     file for the report as JSON, also after a failure ("-" or None: only a line for people);
-    progress: a file that is replaced at most once a second.
+    progress: a file that is replaced at most once a second; shown: is told as often.
     """
     kind = ""
     try:
-        with _signals():
+        with _signals(), shown or nullcontext(silent) as show:
             action = read_action(config)
             kind = str(action.get("action") or "backup")
-            tell = into_file(progress) if progress else _ignore
+            keep = into_file(progress) if progress else silent
+
+            def tell(moment: Progress) -> None:
+                keep(moment)
+                show(moment)
+
             report = perform(
                 action,
                 containers_dir=containers_dir,

@@ -136,6 +136,7 @@ def _listen(tally: Tally, meter: Meter) -> Callable[[bytes], None]:
             tally.complaints.take(line)
         else:
             meter.bytes = position
+            meter.tick()
 
     return take
 
@@ -147,6 +148,8 @@ def _count(tally: Tally, meter: Meter) -> Callable[[bytes], None]:
             tally.files += 1
             tally.bytes_read += bytes_read
             meter.files = tally.files
+        # An increment may read for minutes before it writes a byte.
+        meter.tick()
 
     return take
 

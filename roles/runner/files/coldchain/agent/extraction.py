@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from coldchain.agent import staging, tar
 from coldchain.agent.inspection import Contents, make_safe, selection
+from coldchain.agent.layout import DATA
 from coldchain.agent.options import Encryption
 from coldchain.agent.parts import Packed, checked_blocks, unpackers
 from coldchain.agent.pipeline import Pipeline, Stage, failure
@@ -64,10 +65,14 @@ def extract_all(
 ) -> list[str]:
     """Extract *levels* into *tree*, only *paths* when given: what was not possible, as warnings."""
     later: list[Contents] = []
+    stored = [storage.size(one.path(DATA)) or 0 for one in levels]
+    if levels[1:]:
+        meter.begin("looking through the increments", sum(stored[1:]))
     for one in levels[1:]:
         inside = Contents()
-        list_members(storage, one, encryption, inside.take, incremental=True)
+        list_members(storage, one, encryption, inside.take, incremental=True, meter=meter)
         later.append(inside)
+    meter.begin("restoring", sum(stored))
     # A renamed directory can only be followed when all of it is there.
     renamed = any(inside.renames for inside in later)
     members = selection(paths) if paths and not renamed else None

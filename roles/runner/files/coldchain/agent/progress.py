@@ -4,15 +4,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-#: Seconds between two reports.
-INTERVAL = 1.0
+from coldchain.agent.report import count, size
+from coldchain.instants import lasting
+
+#: A log gets a line after so many seconds, and later on after so large a share of the time passed:
+#: a backup of ten hours leaves some 350 lines.
+LINE_EVERY, LINE_SHARE = 5.0, 1 / 60
+
+#: How such a line begins.
+MARK = "progress: "
+
+Fields = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,14 +50,45 @@ class Progress:
         return max(self.total - self.bytes, 0) / self.rate
 
     def as_dict(self) -> dict[str, object]:
-        return {**asdict(self), "remaining": self.remaining}
+        remaining = self.remaining
+        return {
+            "message": self.phase,
+            "files": self.files,
+            "bytes": self.bytes,
+            "total": self.total or None,
+            "rate": self.rate,
+            "eta_seconds": None if remaining is None else round(remaining, 1),
+            "time": round(self.time, 3),
+        }
+
+
+Tell = Callable[[Progress], None]
+
+
+def line(progress: Fields) -> str:
+    """The fields of a Progress for people: writing level 0: 12 files, 1.2 MB, 300.0 kB/s."""
+    parts = []
+    if progress.get("files"):
+        parts.append(count(progress["files"], "file"))
+    if progress.get("bytes"):
+        of = f" of {size(progress['total'])}" if progress.get("total") else ""
+        parts += [size(progress["bytes"]) + of, f"{size(progress['rate'])}/s"]
+    if progress.get("eta_seconds") is not None:
+        parts.append(f"{lasting(progress['eta_seconds'])} left")
+    return ": ".join(each for each in (str(progress["message"]), ", ".join(parts)) if each)
 
 
 class Meter:
-    """Counts, and hands a Progress to *tell* when INTERVAL has passed since the last one."""
+    """Counts, and hands a Progress to *tell* when INTERVAL has passed since the last one.
 
-    def __init__(self, tell: Callable[[Progress], None]) -> None:
+    ``tick`` may be called by several threads; *tell* is called by one at a time.
+    """
+
+    INTERVAL = 1.0  # seconds between two reports
+
+    def __init__(self, tell: Tell) -> None:
         self._tell = tell
+        self._telling = threading.Lock()
         self._phase = ""
         self._total = 0
         self._begun = self._told = time.monotonic()
@@ -54,16 +97,21 @@ class Meter:
 
     def begin(self, phase: str, total: int = 0) -> None:
         """A new phase starts counting from nothing."""
-        self._phase, self._total = phase, total
-        self.files = self.bytes = 0
-        self._begun = time.monotonic()
-        self._report(self._begun)
+        with self._telling:
+            self._phase, self._total = phase, total
+            self.files = self.bytes = 0
+            self._begun = time.monotonic()
+            self._report(self._begun)
 
     def tick(self) -> None:
         """Call often: it looks at the clock and mostly does nothing."""
         now = time.monotonic()
-        if now - self._told >= INTERVAL:
+        if now - self._told < self.INTERVAL or not self._telling.acquire(blocking=False):
+            return
+        try:
             self._report(now)
+        finally:
+            self._telling.release()
 
     def _report(self, now: float) -> None:
         self._told = now
@@ -74,12 +122,35 @@ class Meter:
         )
 
 
-def into_file(path: Path) -> Callable[[Progress], None]:
-    """A teller that replaces *path* atomically with the progress as JSON."""
+def silent(dummy: Progress) -> None:
+    """Nobody is told."""
+
+
+def into_file(path: Path) -> Tell:
+    """A teller that replaces *path* atomically with the progress as JSON.
+
+    A full disk is for the action itself to find; it ends for nothing that is only shown.
+    """
 
     def tell(progress: Progress) -> None:
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(progress.as_dict()) + "\n", encoding="ascii")
-        temporary.replace(path)
+        with contextlib.suppress(OSError):
+            temporary.write_text(json.dumps(progress.as_dict()) + "\n", encoding="ascii")
+            temporary.replace(path)
+
+    return tell
+
+
+def into_log(write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> Tell:
+    """A teller that hands *write* a line every few seconds, none for what is done by then."""
+    begun = last = clock()
+
+    def tell(progress: Progress) -> None:
+        nonlocal last
+        now = clock()
+        if now - last >= max(LINE_EVERY, (now - begun) * LINE_SHARE):
+            last = now
+            with contextlib.suppress(OSError):
+                write(f"{MARK}{line(progress.as_dict())}")
 
     return tell

@@ -40,13 +40,14 @@ def restore(options: RestoreOptions, storage: Storage, meter: Meter) -> Report:
     total = sum(storage.size(one.path(DATA)) or 0 for one in levels)
     paths = _paths(options, levels)
     if options.common.dry_run:
-        return _dry_run(options, storage, levels, paths)
-    for one in levels:
-        if one.metadata.seal is not None:
-            # Not a byte of a sealed level is decrypted before it is known to be ours.
-            for dummy in checked_blocks(storage, one):
-                pass
-    meter.begin("restoring", total)
+        return _dry_run(options, storage, levels, paths, meter)
+    sealed = [one for one in levels if one.metadata.seal is not None]
+    if sealed:
+        meter.begin("checking", sum(storage.size(one.path(DATA)) or 0 for one in sealed))
+    for one in sealed:
+        # Not a byte of a sealed level is decrypted before it is known to be ours.
+        for dummy in checked_blocks(storage, one, meter=meter):
+            pass
     seen = Seen(track_owners=os.geteuid() != 0)
     point = levels[-1].level
     when = iso(from_epoch(point.time))
@@ -147,14 +148,18 @@ def _paths(options: RestoreOptions, levels: Sequence[Packed]) -> list[bytes]:
 
 
 def _dry_run(
-    options: RestoreOptions, storage: Storage, levels: Sequence[Packed], paths: list[bytes]
+    options: RestoreOptions,
+    storage: Storage,
+    levels: Sequence[Packed],
+    paths: list[bytes],
+    meter: Meter,
 ) -> Report:
     """The names that a restore would bring: from the newest level, which lists every directory."""
     contents = Contents(complete=True)
     last = levels[-1]
-    for one in levels if last.level.number == 0 else levels[-1:]:
-        later = one.level.number > 0
-        list_members(storage, one, options.encryption, contents.take, incremental=later)
+    later = last.level.number > 0
+    meter.begin("listing", storage.size(last.path(DATA)) or 0)
+    list_members(storage, last, options.encryption, contents.take, incremental=later, meter=meter)
     wanted = _below(paths) if paths else staging.everything
     names = sorted(shown(name) for name in contents.files() if wanted(name))
     point = iso(from_epoch(last.level.time))

@@ -105,6 +105,11 @@ def verify(
             f"no backup to verify in {folder}", "coldchain backups lists what a container holds"
         )
     thorough = set(_draw(found, mode, sample))
+    if meter is not None:
+        paths = [f"{series.data_of(level)}/{DATA}" for series, level in thorough]
+        meter.begin(
+            "reading" if thorough else "checking", sum(storage.size(path) or 0 for path in paths)
+        )
     encryption = Encryption(pass_file) if pass_file else None
     findings: list[Finding] = []
     notes: list[str] = []

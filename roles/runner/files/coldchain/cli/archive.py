@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,13 +16,12 @@ from coldchain.agent.action import main as agent_main
 from coldchain.agent.action import perform
 from coldchain.agent.info import Backup, catalogue
 from coldchain.agent.options import DEFAULT_BACKUP_NAME, DEFAULT_CONTAINER
-from coldchain.agent.progress import Progress
+from coldchain.agent.progress import Meter, into_log
 from coldchain.agent.report import size
+from coldchain.cli.bar import Bar, telling
 from coldchain.cli.call import Call
-from coldchain.cli.output import duration, instant
+from coldchain.cli.output import instant
 from coldchain.errors import JobFailed, Unavailable
-
-ERASE_LINE = "\r\x1b[K"
 
 
 class _Series(NamedTuple):
@@ -121,18 +121,14 @@ def restore(call: Call) -> int:
     for name in ("restore_abs_path", "encrypt_pass_file"):
         if name in action:  # on a command line a path is relative to where one is
             action[name] = os.path.abspath(os.path.expanduser(str(action[name])))
-    watched = sys.stderr.isatty()
-    try:
+    with Bar() as bar:
         report = perform(
             action,
             containers_dir=call.settings.containers_dir,
             client_id=call.settings.client_id,
-            progress=_tell_progress if watched else _silent,
+            progress=bar.tell,
             zone=call.settings.zone,
         )
-    finally:
-        if watched:
-            sys.stderr.write(ERASE_LINE)
     if call.output.json:
         call.output.answer(report.as_dict())
     else:
@@ -142,21 +138,6 @@ def restore(call: Call) -> int:
     return 0
 
 
-def _silent(dummy: Progress) -> None:
-    pass
-
-
-def _tell_progress(progress: Progress) -> None:
-    """One line that is written over, on a terminal."""
-    parts = [progress.phase, f"{progress.files} files", size(progress.bytes)]
-    if progress.total:
-        parts.append(f"of {size(progress.total)}")
-    if progress.remaining is not None:
-        parts.append(f"{duration(progress.remaining)} left")
-    sys.stderr.write(ERASE_LINE + ", ".join(parts))
-    sys.stderr.flush()
-
-
 def verify(call: Call) -> int:
     """Check backups; exit code 1 when something is wrong with one."""
     from coldchain.agent.verify import verify as check
@@ -164,18 +145,20 @@ def verify(call: Call) -> int:
     arguments = call.arguments
     mode = "full" if arguments.full else "sample" if arguments.sample else "quick"
     pass_file = arguments.encrypt_pass_file
-    results = [
-        check(
-            series.container,
-            arguments.hostname or series.hostname,
-            arguments.backup_name or series.backup_name,
-            mode,
-            sample=arguments.sample,
-            pass_file=None if pass_file is None else Path(pass_file).expanduser().absolute(),
-        )
-        for series in dict.fromkeys(_chosen(call))
-        if series.container.is_dir()
-    ]
+    with Bar() as bar:
+        results = [
+            check(
+                series.container,
+                arguments.hostname or series.hostname,
+                arguments.backup_name or series.backup_name,
+                mode,
+                sample=arguments.sample,
+                pass_file=None if pass_file is None else Path(pass_file).expanduser().absolute(),
+                meter=Meter(bar.tell),
+            )
+            for series in dict.fromkeys(_chosen(call))
+            if series.container.is_dir()
+        ]
     sound = all(result.sound for result in results)
     if call.output.json:
         call.output.answer(
@@ -207,4 +190,9 @@ def agent(call: Call) -> int:
         call.settings.containers_dir,
         call.settings.client_id,
         call.settings.zone,
+        telling() if sys.stderr.isatty() else nullcontext(into_log(_to_log)),
     )
+
+
+def _to_log(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from coldchain.cli.call import Call
 from coldchain.cli.inputs import documents
-from coldchain.cli.look import NO_RUNNER, length, run_message
+from coldchain.cli.look import NO_RUNNER, length, listed, progress_line, run_message
 from coldchain.cli.output import Located, Refused, duration, instant
 from coldchain.cli.trigger import trigger_of, upcoming
 from coldchain.errors import DataError, Unavailable, UsageError
@@ -102,6 +102,9 @@ def _facts(call: Call, record: JobRecord, state: State) -> list[dict[str, str]]:
     fact("status", state.status + (f": {state.reason}" if state.reason else ""))
     if state.status in ("running", "aborting") and state.time_started:
         fact("running", f"since {instant(from_epoch(state.time_started), zone)} ({state.run_id})")
+        job = listed(call, record.job_id)
+        if job is not None and job["progress"]:
+            fact("progress", progress_line(job["progress"]))
     for entry in state.queue:
         slot = instant(from_epoch(entry["slot"]), zone)
         fact("waiting", f"the run for {slot} is due and waits ({entry['cause']})")

@@ -11,15 +11,19 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from coldchain import lifecycle
+from coldchain.agent.progress import MARK
+from coldchain.cli.bar import Bar
 from coldchain.cli.call import Call, unknown_job
 from coldchain.cli.inputs import STANDARD_INPUT, documents
-from coldchain.cli.look import NO_RUNNER, length, listed, run_message
+from coldchain.cli.look import NO_RUNNER, length, listed, progress_line, run_message
 from coldchain.cli.output import Located, Refused, duration, error_object
 from coldchain.errors import ColdchainError, DataError, JobFailed, TryAgain, Unavailable
+from coldchain.execution.watching import present
 from coldchain.store import Change, State, Store
 
 POLL_FIRST, POLL_LAST = 0.02, 0.5  # seconds between two looks at the store
@@ -45,11 +49,16 @@ def event(call: Call) -> int:
         store.apply([Change(job_id, None)])
     elif changed:
         request = store.add_event(job_id, wanted, _somebody()).id
-    run = None
+    run, late = None, None
     if arguments.wait:
         before = (state.last_run or {}).get("run_id")
-        run = _wait(_Wait(store, job_id, wanted, request, before), arguments.timeout)
-    failure = _failure(job_id, run if wanted == "start" else None)
+        wait = _Wait(store, job_id, wanted, request, before)
+        with Bar() as bar:
+            try:
+                run = _wait(wait, arguments.timeout, lambda: _draw(call, job_id, bar))
+            except TryAgain as error:
+                late = _how_far(call, error)
+    failure = late or _failure(job_id, run if wanted == "start" else None)
     answer = {
         "job_id": job_id,
         "event": wanted,
@@ -149,6 +158,27 @@ def _wait(
     return wait.run()
 
 
+def _how_far(call: Call, error: TryAgain) -> TryAgain:
+    """*error* with what the run is doing, for whoever has waited in vain."""
+    job = listed(call, call.arguments.job) or {}
+    if job.get("progress"):
+        return TryAgain(f"{error.message}: {progress_line(job['progress'])}", error.hint)
+    return error
+
+
+def _draw(call: Call, job_id: str, bar: Bar) -> None:
+    """The progress of the job's run, where somebody can see it."""
+    state = call.store.state(job_id) if bar.drawn else None
+    if state is not None and state.run_id:
+        _draw_run(call.paths.runs / state.run_id, bar)
+
+
+def _draw_run(directory: Path, bar: Bar) -> None:
+    progress = present(directory) if bar.drawn else None
+    if progress is not None:
+        bar.show(progress, "" if progress["message"] else f"action {progress['action']}")
+
+
 def _failure(job_id: str, run: dict[str, Any] | None) -> JobFailed | None:
     """The error that a run without success is; None for a good one, and for none."""
     if run is None or run.get("result") == "success":
@@ -192,11 +222,13 @@ def run(call: Call) -> int:
 
     target = _target(call)
     job_id = target if isinstance(target, str) else str(target["job_id"])
-    tell = _to_stderr if call.output.json else call.output.text
-    if isinstance(target, str) and call.store.runner_alive():
-        record = _run_by_runner(call, target, tell)
-    else:
-        record = run_now(call.paths, call.settings, target, tell)
+    with Bar() as bar:
+        tell = _Screen(_to_stderr if call.output.json else call.output.text, bar)
+        if isinstance(target, str) and call.store.runner_alive():
+            record = _run_by_runner(call, target, tell, bar)
+        else:
+            watch = partial(_draw_run, bar=bar)
+            record = run_now(call.paths, call.settings, target, tell, watch)
     failure = _failure(job_id, record)
     _answer(call, {"job_id": job_id, "run": record}, failure)
     if not call.output.json and failure is None:
@@ -204,7 +236,24 @@ def run(call: Call) -> int:
     return 0 if failure is None else failure.exit_code
 
 
-def _run_by_runner(call: Call, job_id: str, tell: Callable[[str], None]) -> dict[str, Any]:
+class _Screen:
+    """Prints a log beside the bar, which stands for the log's own lines of progress."""
+
+    def __init__(self, output: Callable[[str], None], bar: Bar) -> None:
+        self._output, self._bar = output, bar
+
+    def __call__(self, text: str) -> None:
+        if self._bar.drawn:
+            lines = text.splitlines(keepends=True)
+            text = "".join(each for each in lines if not each.startswith(MARK))
+        if text:
+            self._bar.clear()
+            self._output(text)
+
+
+def _run_by_runner(
+    call: Call, job_id: str, tell: Callable[[str], None], bar: Bar
+) -> dict[str, Any]:
     """Let the runner that is at work do it, and follow the log.  An interrupt aborts the run."""
     from coldchain.runner import Follower
 
@@ -217,6 +266,7 @@ def _run_by_runner(call: Call, job_id: str, tell: Callable[[str], None]) -> dict
         state = store.state(job_id)
         if state is not None and state.run_id:
             follow.more(call.paths.run_log(job_id, state.run_id))
+            _draw_run(call.paths.runs / state.run_id, bar)
 
     try:
         record = _wait(wait, math.inf, watch)

@@ -13,7 +13,9 @@ from typing import Any
 from coldchain.cli.call import Call, unknown_job
 from coldchain.cli.output import duration, instant
 from coldchain.errors import DataError, Unavailable
+from coldchain.execution.watching import present
 from coldchain.instants import from_epoch
+from coldchain.lifecycle import ABORTING, RUNNING
 from coldchain.store import JobRecord, State
 
 NO_RUNNER = (
@@ -58,6 +60,8 @@ def list_jobs(call: Call) -> int:
         )
     call.output.table(("JOB", "STATUS", "RESULT", "LAST RUN", "NEXT RUN", "DESCRIPTION"), rows)
     for job in jobs:
+        if job["progress"]:
+            call.output.line(f"{job['job_id']}: {progress_line(job['progress'])}")
         if "document" in job:
             call.output.line(json.dumps(job["document"], indent=2))
         if job.get("runs"):
@@ -92,12 +96,34 @@ def _listed(call: Call, record: JobRecord, state: State, pending: str) -> dict[s
         "time_started": state.time_started,
         "time_ended": state.time_ended,
         "last_run": state.last_run,
+        "progress": _progress(call, record, state),
     }
     if getattr(arguments, "documents", False):
         job["document"] = record.document
     if getattr(arguments, "history", 0):
         job["runs"] = call.store.history(record.job_id, arguments.history)
     return job
+
+
+def _progress(call: Call, record: JobRecord, state: State) -> dict[str, Any] | None:
+    """What the job's run is doing; None when it does not run."""
+    if state.status not in (RUNNING, ABORTING) or not state.run_id:
+        return None
+    progress = present(call.paths.runs / state.run_id)
+    if progress is not None and not progress["message"]:
+        # An exec action tells nothing; the document may have changed since the run began.
+        kinds = [each["freezer_action"]["action"] for each in record.document["job_actions"]]
+        if progress["action"] <= len(kinds):
+            progress["message"] = kinds[progress["action"] - 1]
+    return progress and {"run_id": state.run_id, **progress}
+
+
+def progress_line(progress: Mapping[str, Any]) -> str:
+    """For people: action 2: writing level 0: 12 files, 1.2 MB, 300.0 kB/s."""
+    from coldchain.agent.progress import line
+
+    text = line(progress)
+    return f"action {progress['action']}: {text}" if text else f"action {progress['action']}"
 
 
 def _pending(call: Call) -> dict[str, str]:
@@ -110,10 +136,13 @@ def show(call: Call) -> int:
     record = call.record(call.arguments.job)
     state = call.state(record)
     document = merged(record, state, _pending(call).get(record.job_id, ""))
+    progress = _progress(call, record, state)
     if call.output.json:
-        call.output.answer({"job": document})
+        call.output.answer({"job": document} | ({"progress": progress} if progress else {}))
     else:
         call.output.line(json.dumps({"job": document}, indent=2))
+        if progress is not None:
+            call.output.note(f"running, {progress_line(progress)}")
     return 0
 
 

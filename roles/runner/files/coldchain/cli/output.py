@@ -12,6 +12,7 @@ from datetime import datetime, tzinfo
 from typing import Any, TextIO
 
 from coldchain.errors import ColdchainError, DataError, Problem
+from coldchain.instants import lasting
 
 
 @dataclass(frozen=True)
@@ -136,16 +137,4 @@ def instant(moment: datetime | None, zone: tzinfo) -> str:
 
 def duration(seconds: float | None) -> str:
     """Two units at most: 3 min 20 s."""
-    if seconds is None:
-        return ""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    left = round(seconds)
-    parts = []
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
-        number, left = divmod(left, size)
-        if number:
-            parts.append(f"{number} {unit}")
-        elif parts:
-            break
-    return " ".join(parts[:2])
+    return "" if seconds is None else lasting(seconds)

@@ -32,6 +32,7 @@ _DECIMAL = re.compile(r"\s*[+-]?[0-9]{1,18}(\.[0-9]{0,18})?\s*")
 _DAY = r"(?:mon|tue|wed|thu|fri|sat|sun)"
 _DAYS = re.compile(rf"\s*{_DAY}(?:\s*[,-]\s*{_DAY})*\s*", re.IGNORECASE)
 _NOT_SET = object()
+_SHOWN = {"job", "progress"}
 
 _INDEX: dict[str, dict[str, Field]] = {
     level: {name: each for each in fields for name in (each.name, *each.old)}
@@ -72,7 +73,8 @@ def modernise(raw: object) -> Modern:
 
 
 def _unwrap(raw: object, modern: Modern) -> object:
-    if isinstance(raw, dict) and len(raw) == 1 and isinstance(raw.get("job"), dict):
+    # "progress" is beside the document of a running job, as coldchain show prints it.
+    if isinstance(raw, dict) and isinstance(raw.get("job"), dict) and raw.keys() <= _SHOWN:
         raw = raw["job"]
         modern.warn((), 'the {"job": ...} wrapper is an old form', "write the document itself")
     names = _INDEX["job_action"].keys()

@@ -24,6 +24,7 @@ from coldchain.settings import Settings
 from coldchain.store import Run
 
 Output = Callable[[str], None]
+Watch = Callable[[Path], None]
 POLL = 0.2
 """Seconds between two looks at a growing log."""
 
@@ -48,32 +49,41 @@ def serve(paths: Paths, settings: Settings) -> int:
     return code
 
 
-def run_now(paths: Paths, settings: Settings, target: str | dict[str, Any], output: Output) -> Run:
+def run_now(
+    paths: Paths,
+    settings: Settings,
+    target: str | dict[str, Any],
+    output: Output,
+    watch: Watch,
+) -> Run:
     """Run a declared job (its id) or an undeclared document here, in the foreground.
 
-    *output* gets the text of the run's log as it grows.  An interrupt aborts the run.  The record
-    of a declared job is kept as for any other run; TryAgain when a runner is at work.
+    *output* gets the text of the run's log as it grows; *watch* is called now and then with the
+    run's directory.  An interrupt aborts the run.  The record of a declared job is kept as for any
+    other run; TryAgain when a runner is at work.
     """
     if isinstance(target, str):
-        return _run_declared(paths, settings, target, output)
-    return _run_document(paths, settings, target, output)
+        return _run_declared(paths, settings, target, output, watch)
+    return _run_document(paths, settings, target, output, watch)
 
 
-def _run_declared(paths: Paths, settings: Settings, job_id: str, output: Output) -> Run:
+def _run_declared(
+    paths: Paths, settings: Settings, job_id: str, output: Output, watch: Watch
+) -> Run:
     paths.create()
     held = lock.acquire(paths)
     try:
         with caught() as inbox:
             runner = Runner(paths, settings, inbox, only=job_id)
             try:
-                return _run_once(runner, job_id, output)
+                return _run_once(runner, job_id, output, watch)
             finally:
                 runner.close()
     finally:
         os.close(held)
 
 
-def _run_once(runner: Runner, job_id: str, output: Output) -> Run:
+def _run_once(runner: Runner, job_id: str, output: Output, watch: Watch) -> Run:
     ended: list[JobRun] = []
     runner.active.on_end = ended.append
     runner.recover()
@@ -89,13 +99,14 @@ def _run_once(runner: Runner, job_id: str, output: Output) -> Run:
         run = runner.runs.get(job_id)
         if run is not None:
             follow.more(run.log)
+            watch(run.directory)
     done = next(run for run in ended if run.job_id == job_id)
     follow.more(done.log)
     return done.record
 
 
 def _run_document(
-    paths: Paths, settings: Settings, document: dict[str, Any], output: Output
+    paths: Paths, settings: Settings, document: dict[str, Any], output: Output, watch: Watch
 ) -> Run:
     import tempfile  # only here: the daemon does without
 
@@ -127,6 +138,7 @@ def _run_document(
                 run.advance()
                 run.bound_log()
                 follow.more(run.log)
+                watch(run.directory)
         follow.more(run.log)
         del run.record["log"]  # it goes with the scratch directory
         return run.record
