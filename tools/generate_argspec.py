@@ -124,8 +124,8 @@ def option_source(field: Field) -> str:
         pairs.append(f'"choices": {json.dumps(field.choices)}')
     if field.old:
         pairs.append(f'"aliases": {json.dumps(field.old)}')
-    if "pass" in field.name:
-        # Ansible takes the name for a secret; it is the path of a file that holds one.
+    if re.search("pass|key|credential", field.name):
+        # Ansible takes the name for a secret; it is public, or the path of a file that holds one.
         pairs.append('"no_log": False')
     if field.fields:
         pairs.append(f'"options": {constant(field.fields)}')

@@ -25,6 +25,7 @@ from coldchain.document.fields import (  # noqa: E402
     Field,
 )
 from coldchain.document.spelling import INVERTED  # noqa: E402
+from coldchain.storages import SECRETS  # noqa: E402
 
 TARGET = ROOT / "docs" / "reference" / "document.md"
 
@@ -103,10 +104,13 @@ def reference() -> str:
             parts.append(f"Left by runs, accepted and not declared:\n\n{_table(facts)}")
     effectless = ", ".join(f"`{name}`" for name in sorted(WITHOUT_EFFECT))
     refused = ", ".join(f"`{name}`" for name in sorted(UNSUPPORTED))
+    secret = ", ".join(f"`{name}`" for name in sorted(SECRETS))
     parts.append(
         "## Options of freezer-agent that are not here\n\n"
         f"Left out with a warning, because they have no effect here: {effectless}.\n\n"
-        f"Refused unless they are null, false, empty or -1: {refused}.\n"
+        f"Refused unless they are null, false, empty or -1: {refused}.\n\n"
+        f"Refused because a document is no place for secrets, [storages](../guide/storages.md) says"
+        f" where they belong: {secret}.\n"
     )
     return "\n".join(parts)
 

@@ -84,10 +84,11 @@ options:
         aliases: [engine]
       storage:
         description:
-          - Where it is kept.
+          - "Where it is kept: on this host's disk (C(local)); all others need the program rclone."
+          - C(rclone) is any remote of an C(rclone.conf).
           - When not set, V(local) holds.
         type: str
-        choices: [local]
+        choices: [local, ssh, s3, swift, ftp, ftps, rclone]
       path_to_backup:
         description:
           - File or directory to back up.
@@ -100,8 +101,89 @@ options:
         type: str
       container:
         description:
-          - Directory that holds the backups.
-          - A relative one lies under the host's directory for containers.
+          - >-
+            What holds the backups: a directory (C(local), C(ssh), C(ftp), C(ftps)), C(bucket) or C(bucket/prefix) (C(s3)), a
+            container (C(swift)), C(remote:path) (C(rclone)).
+          - A relative directory lies under the host's directory for containers, on a server under the one where its user arrives.
+        type: str
+      ssh_host:
+        description:
+          - Name or address of the SSH server.
+        type: str
+      ssh_port:
+        description:
+          - Its port.
+          - When not set, V(22) holds.
+        type: int
+      ssh_username:
+        description:
+          - User on the SSH server.
+        type: str
+      ssh_key:
+        description:
+          - File with the private key, without a passphrase.
+          - C(~/.ssh/id_rsa) when it is not given.
+          - Write an absolute path.
+        type: str
+      ssh_known_hosts:
+        description:
+          - File with the keys of SSH servers; one that it does not name is refused.
+          - What ssh itself reads, C(~/.ssh/known_hosts) and C(/etc/ssh/ssh_known_hosts), when it is not given.
+          - Write an absolute path.
+          - Not an option of OpenStack Freezer.
+        type: str
+      ftp_host:
+        description:
+          - Name or address of the FTP server.
+        type: str
+      ftp_port:
+        description:
+          - Its port.
+          - When not set, V(21) holds.
+        type: int
+      ftp_username:
+        description:
+          - User on the FTP server.
+        type: str
+      ftp_certfile:
+        description:
+          - Certificate to show to an FTPS server that wants one.
+          - Write an absolute path.
+        type: str
+      ftp_keyfile:
+        description:
+          - Private key of that certificate.
+          - Write an absolute path.
+        type: str
+      endpoint:
+        description:
+          - URL of the S3 service.
+        type: str
+      access_key:
+        description:
+          - Name of the key for S3; its secret half is a credential.
+        type: str
+      ca_cert:
+        description:
+          - File with the certificate authorities to trust instead of the system's.
+          - Write an absolute path.
+          - Not an option of OpenStack Freezer.
+        type: str
+      rclone_config:
+        description:
+          - The C(rclone.conf) with the remote.
+          - rclone's own default, that of the user who runs the runner, when it is not given.
+          - Write an absolute path.
+          - Not an option of OpenStack Freezer.
+        type: str
+      credentials_file:
+        description:
+          - >-
+            File of mode 0600 with lines NAME=VALUE for the storage: C(SSH_PASSWORD), C(FTP_PASSWORD), C(ACCESS_KEY),
+            C(SECRET_KEY), or the variables of an openrc.
+          - A name without a slash is that of a systemd credential of the runner's unit.
+          - The runner's environment is asked for what the file does not hold.
+          - Not an option of OpenStack Freezer.
         type: str
       hostname:
         description:
@@ -310,10 +392,11 @@ options:
             aliases: [engine]
           storage:
             description:
-              - Where it is kept.
+              - "Where it is kept: on this host's disk (C(local)); all others need the program rclone."
+              - C(rclone) is any remote of an C(rclone.conf).
               - When not set, V(local) holds.
             type: str
-            choices: [local]
+            choices: [local, ssh, s3, swift, ftp, ftps, rclone]
           path_to_backup:
             description:
               - File or directory to back up.
@@ -326,8 +409,89 @@ options:
             type: str
           container:
             description:
-              - Directory that holds the backups.
-              - A relative one lies under the host's directory for containers.
+              - >-
+                What holds the backups: a directory (C(local), C(ssh), C(ftp), C(ftps)), C(bucket) or C(bucket/prefix) (C(s3)), a
+                container (C(swift)), C(remote:path) (C(rclone)).
+              - A relative directory lies under the host's directory for containers, on a server under the one where its user arrives.
+            type: str
+          ssh_host:
+            description:
+              - Name or address of the SSH server.
+            type: str
+          ssh_port:
+            description:
+              - Its port.
+              - When not set, V(22) holds.
+            type: int
+          ssh_username:
+            description:
+              - User on the SSH server.
+            type: str
+          ssh_key:
+            description:
+              - File with the private key, without a passphrase.
+              - C(~/.ssh/id_rsa) when it is not given.
+              - Write an absolute path.
+            type: str
+          ssh_known_hosts:
+            description:
+              - File with the keys of SSH servers; one that it does not name is refused.
+              - What ssh itself reads, C(~/.ssh/known_hosts) and C(/etc/ssh/ssh_known_hosts), when it is not given.
+              - Write an absolute path.
+              - Not an option of OpenStack Freezer.
+            type: str
+          ftp_host:
+            description:
+              - Name or address of the FTP server.
+            type: str
+          ftp_port:
+            description:
+              - Its port.
+              - When not set, V(21) holds.
+            type: int
+          ftp_username:
+            description:
+              - User on the FTP server.
+            type: str
+          ftp_certfile:
+            description:
+              - Certificate to show to an FTPS server that wants one.
+              - Write an absolute path.
+            type: str
+          ftp_keyfile:
+            description:
+              - Private key of that certificate.
+              - Write an absolute path.
+            type: str
+          endpoint:
+            description:
+              - URL of the S3 service.
+            type: str
+          access_key:
+            description:
+              - Name of the key for S3; its secret half is a credential.
+            type: str
+          ca_cert:
+            description:
+              - File with the certificate authorities to trust instead of the system's.
+              - Write an absolute path.
+              - Not an option of OpenStack Freezer.
+            type: str
+          rclone_config:
+            description:
+              - The C(rclone.conf) with the remote.
+              - rclone's own default, that of the user who runs the runner, when it is not given.
+              - Write an absolute path.
+              - Not an option of OpenStack Freezer.
+            type: str
+          credentials_file:
+            description:
+              - >-
+                File of mode 0600 with lines NAME=VALUE for the storage: C(SSH_PASSWORD), C(FTP_PASSWORD), C(ACCESS_KEY),
+                C(SECRET_KEY), or the variables of an openrc.
+              - A name without a slash is that of a systemd credential of the runner's unit.
+              - The runner's environment is asked for what the file does not hold.
+              - Not an option of OpenStack Freezer.
             type: str
           hostname:
             description:
@@ -802,10 +966,11 @@ options:
             aliases: [engine]
           storage:
             description:
-              - Where it is kept.
+              - "Where it is kept: on this host's disk (C(local)); all others need the program rclone."
+              - C(rclone) is any remote of an C(rclone.conf).
               - When not set, V(local) holds.
             type: str
-            choices: [local]
+            choices: [local, ssh, s3, swift, ftp, ftps, rclone]
           path_to_backup:
             description:
               - File or directory to back up.
@@ -818,8 +983,89 @@ options:
             type: str
           container:
             description:
-              - Directory that holds the backups.
-              - A relative one lies under the host's directory for containers.
+              - >-
+                What holds the backups: a directory (C(local), C(ssh), C(ftp), C(ftps)), C(bucket) or C(bucket/prefix) (C(s3)), a
+                container (C(swift)), C(remote:path) (C(rclone)).
+              - A relative directory lies under the host's directory for containers, on a server under the one where its user arrives.
+            type: str
+          ssh_host:
+            description:
+              - Name or address of the SSH server.
+            type: str
+          ssh_port:
+            description:
+              - Its port.
+              - When not set, V(22) holds.
+            type: int
+          ssh_username:
+            description:
+              - User on the SSH server.
+            type: str
+          ssh_key:
+            description:
+              - File with the private key, without a passphrase.
+              - C(~/.ssh/id_rsa) when it is not given.
+              - Write an absolute path.
+            type: str
+          ssh_known_hosts:
+            description:
+              - File with the keys of SSH servers; one that it does not name is refused.
+              - What ssh itself reads, C(~/.ssh/known_hosts) and C(/etc/ssh/ssh_known_hosts), when it is not given.
+              - Write an absolute path.
+              - Not an option of OpenStack Freezer.
+            type: str
+          ftp_host:
+            description:
+              - Name or address of the FTP server.
+            type: str
+          ftp_port:
+            description:
+              - Its port.
+              - When not set, V(21) holds.
+            type: int
+          ftp_username:
+            description:
+              - User on the FTP server.
+            type: str
+          ftp_certfile:
+            description:
+              - Certificate to show to an FTPS server that wants one.
+              - Write an absolute path.
+            type: str
+          ftp_keyfile:
+            description:
+              - Private key of that certificate.
+              - Write an absolute path.
+            type: str
+          endpoint:
+            description:
+              - URL of the S3 service.
+            type: str
+          access_key:
+            description:
+              - Name of the key for S3; its secret half is a credential.
+            type: str
+          ca_cert:
+            description:
+              - File with the certificate authorities to trust instead of the system's.
+              - Write an absolute path.
+              - Not an option of OpenStack Freezer.
+            type: str
+          rclone_config:
+            description:
+              - The C(rclone.conf) with the remote.
+              - rclone's own default, that of the user who runs the runner, when it is not given.
+              - Write an absolute path.
+              - Not an option of OpenStack Freezer.
+            type: str
+          credentials_file:
+            description:
+              - >-
+                File of mode 0600 with lines NAME=VALUE for the storage: C(SSH_PASSWORD), C(FTP_PASSWORD), C(ACCESS_KEY),
+                C(SECRET_KEY), or the variables of an openrc.
+              - A name without a slash is that of a systemd credential of the runner's unit.
+              - The runner's environment is asked for what the file does not hold.
+              - Not an option of OpenStack Freezer.
             type: str
           hostname:
             description:
@@ -1028,10 +1274,11 @@ options:
                 aliases: [engine]
               storage:
                 description:
-                  - Where it is kept.
+                  - "Where it is kept: on this host's disk (C(local)); all others need the program rclone."
+                  - C(rclone) is any remote of an C(rclone.conf).
                   - When not set, V(local) holds.
                 type: str
-                choices: [local]
+                choices: [local, ssh, s3, swift, ftp, ftps, rclone]
               path_to_backup:
                 description:
                   - File or directory to back up.
@@ -1044,8 +1291,89 @@ options:
                 type: str
               container:
                 description:
-                  - Directory that holds the backups.
-                  - A relative one lies under the host's directory for containers.
+                  - >-
+                    What holds the backups: a directory (C(local), C(ssh), C(ftp), C(ftps)), C(bucket) or C(bucket/prefix) (C(s3)), a
+                    container (C(swift)), C(remote:path) (C(rclone)).
+                  - A relative directory lies under the host's directory for containers, on a server under the one where its user arrives.
+                type: str
+              ssh_host:
+                description:
+                  - Name or address of the SSH server.
+                type: str
+              ssh_port:
+                description:
+                  - Its port.
+                  - When not set, V(22) holds.
+                type: int
+              ssh_username:
+                description:
+                  - User on the SSH server.
+                type: str
+              ssh_key:
+                description:
+                  - File with the private key, without a passphrase.
+                  - C(~/.ssh/id_rsa) when it is not given.
+                  - Write an absolute path.
+                type: str
+              ssh_known_hosts:
+                description:
+                  - File with the keys of SSH servers; one that it does not name is refused.
+                  - What ssh itself reads, C(~/.ssh/known_hosts) and C(/etc/ssh/ssh_known_hosts), when it is not given.
+                  - Write an absolute path.
+                  - Not an option of OpenStack Freezer.
+                type: str
+              ftp_host:
+                description:
+                  - Name or address of the FTP server.
+                type: str
+              ftp_port:
+                description:
+                  - Its port.
+                  - When not set, V(21) holds.
+                type: int
+              ftp_username:
+                description:
+                  - User on the FTP server.
+                type: str
+              ftp_certfile:
+                description:
+                  - Certificate to show to an FTPS server that wants one.
+                  - Write an absolute path.
+                type: str
+              ftp_keyfile:
+                description:
+                  - Private key of that certificate.
+                  - Write an absolute path.
+                type: str
+              endpoint:
+                description:
+                  - URL of the S3 service.
+                type: str
+              access_key:
+                description:
+                  - Name of the key for S3; its secret half is a credential.
+                type: str
+              ca_cert:
+                description:
+                  - File with the certificate authorities to trust instead of the system's.
+                  - Write an absolute path.
+                  - Not an option of OpenStack Freezer.
+                type: str
+              rclone_config:
+                description:
+                  - The C(rclone.conf) with the remote.
+                  - rclone's own default, that of the user who runs the runner, when it is not given.
+                  - Write an absolute path.
+                  - Not an option of OpenStack Freezer.
+                type: str
+              credentials_file:
+                description:
+                  - >-
+                    File of mode 0600 with lines NAME=VALUE for the storage: C(SSH_PASSWORD), C(FTP_PASSWORD), C(ACCESS_KEY),
+                    C(SECRET_KEY), or the variables of an openrc.
+                  - A name without a slash is that of a systemd credential of the runner's unit.
+                  - The runner's environment is asked for what the file does not hold.
+                  - Not an option of OpenStack Freezer.
                 type: str
               hostname:
                 description:

@@ -16,6 +16,7 @@ from coldchain.errors import Problem
 NOW = datetime(2026, 11, 25, 1, 2, 3, tzinfo=timezone.utc)
 CONTEXT = Context("host1", timezone.utc, NOW)
 BACKUP = {"action": "backup", "path_to_backup": "/srv", "backup_name": "srv"}
+SSH = {"storage": "ssh", "container": "/srv/b", "ssh_host": "nas", "ssh_username": "backup"}
 
 RESTORE = {"action": "restore", "restore_abs_path": "/srv", "backup_name": "srv"}
 EXEC = {"action": "exec", "command": ["true"]}
@@ -78,7 +79,35 @@ REFUSED = [
     ),
     (job({**BACKUP, "backup_name": "a/../b"}), f"{A}.backup_name", "directory", "without .."),
     (job({**BACKUP, "container": "../x"}), f"{A}.container", "out of", "without .."),
-    (job({**BACKUP, "storage": "swift"}), f"{A}.storage", "not supported", "supported: local"),
+    (job({**BACKUP, "storage": "tape"}), f"{A}.storage", "not supported", "supported: local, ssh"),
+    (job({**BACKUP, **SSH, "ssh_host": None}), f"{A}.ssh_host", "is missing", "add ssh_host"),
+    (job({**BACKUP, **SSH, "ssh_username": ""}), f"{A}.ssh_username", "storage ssh", "add"),
+    (job({**BACKUP, **SSH, "ssh_port": 0}), f"{A}.ssh_port", "too small", "at least 1"),
+    (job({**BACKUP, **SSH, "ssh_key": "id"}), f"{A}.ssh_key", "absolute", "start it with /"),
+    (job({**BACKUP, **SSH, "ssh_password": "x"}), f"{A}.ssh_password", "secret", "SSH_PASSWORD="),
+    (
+        job({**BACKUP, **SSH, "ssh-password": "x"}),
+        f"{A}.ssh-password",
+        "secret",
+        "credentials_file",
+    ),
+    (job({**BACKUP, "storage": "s3"}), f"{A}.endpoint", "storage s3 needs it", "add endpoint"),
+    (job({**BACKUP, "secret_key": "x"}), f"{A}.secret_key", "secret", "SECRET_KEY="),
+    (job({**BACKUP, "storage": "ftps", "ftp_host": "h"}), f"{A}.ftp_username", "missing", "add"),
+    (job({**BACKUP, "storage": "swift", "container": "/"}), f"{A}.container", "nothing", "bucket"),
+    (job({**BACKUP, "storage": "rclone"}), f"{A}.container", "name of a remote", "remote:path"),
+    (
+        job({**BACKUP, "storage": "rclone", "container": ":s3,secret_access_key=x:b"}),
+        f"{A}.container",
+        "name of a remote",
+        "remote:path",
+    ),
+    (
+        job({**BACKUP, **SSH, "credentials_file": "a/b"}),
+        f"{A}.credentials_file",
+        "neither an absolute path",
+        "start a path with /",
+    ),
     (job({**BACKUP, "mode": "mysql"}), f"{A}.mode", "not supported", "supported: fs"),
     (job({**BACKUP, "engine_name": "rsync"}), f"{A}.engine_name", "not supported", "tar"),
     (job({**BACKUP, "compression": "gz"}), f"{A}.compression", "not supported", "gzip"),
@@ -162,6 +191,13 @@ WARNED = [
     (timed(schedule_day="Mon, fri"), f"{S}.schedule_day", "schedule_day_of_week"),
     (timed(status="completed"), f"{S}.status", 'write "stop"'),
     (job({**BACKUP, "hostname": False}), f"{A}.hostname", "not set"),
+    (job({**BACKUP, "ssh_host": "nas"}), f"{A}.ssh_host", "no effect with storage local"),
+    (job({**BACKUP, "credentials_file": "/x"}), f"{A}.credentials_file", "no effect"),
+    (
+        job({**BACKUP, **SSH, "endpoint": "https://x"}),
+        f"{A}.endpoint",
+        "no effect with storage ssh",
+    ),
     (job({**BACKUP, "sync": "no"}), f"{A}.sync", "write false without quotes"),
     (job({**BACKUP, "timeout": 120}), f"{A}.timeout", 'beside "freezer_action"'),
     (job({"path_to_backup": "/srv"}), f"{A}.action", 'write "backup"'),

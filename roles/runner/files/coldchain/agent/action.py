@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from coldchain.agent import admin, backup, command, info, options, restore
-from coldchain.agent.local import LocalStorage
+from coldchain.agent.opening import open_storage
 from coldchain.agent.options import Common, Fields, HostZone
 from coldchain.agent.priority import raise_priority
 from coldchain.agent.progress import Meter, Progress, Tell, into_file, silent
@@ -42,11 +42,13 @@ def perform(
     client_id: str,
     progress: Tell = silent,
     zone: tzinfo | None = None,
+    state_dir: Path | None = None,
 ) -> Report:
     """Do what one freezer_action says.  Raises a ColdchainError with the action's exit code.
 
     *client_id* is the default of hostname; *zone* reads dates without offset (default: the
-    host's own).
+    host's own); *state_dir*: where this host notes what it is writing to remote storages
+    (default: beside the containers).
     """
     fields = Fields(action)
     kind = fields.choice("action", ACTIONS, "backup")
@@ -56,7 +58,8 @@ def perform(
     shared = options.common(fields, containers_dir, client_id, here, removes=kind == "admin")
     warnings = raise_priority() if shared.max_priority else []
     with _logged(shared, kind) as note:
-        report = _do(kind, fields, shared, here, Meter(progress))
+        locks = Path(state_dir or Path(containers_dir, ".coldchain"), "locks")
+        report = _do(kind, fields, shared, here, Meter(progress), locks)
         report = Report(report.action, report.message, (*warnings, *report.warnings), report.fields)
         for warning in report.warnings:
             note("WARNING", warning)
@@ -72,6 +75,7 @@ def main(
     client_id: str | None = None,
     zone: tzinfo | None = None,
     shown: AbstractContextManager[Tell] | None = None,
+    state_dir: Path | None = None,
 ) -> int:
     """The command ``coldchain agent``: the exit code of the action in *config*.
 
@@ -96,6 +100,7 @@ def main(
                 client_id=client_id or socket.gethostname(),
                 progress=tell,
                 zone=zone,
+                state_dir=state_dir,
             )
     except ColdchainError as error:
         print(f"coldchain agent: {error.message}", file=sys.stderr)
@@ -135,14 +140,17 @@ def read_action(config: Path | str) -> dict[str, object]:
         ) from None
 
 
-def _do(kind: str, fields: Fields, shared: Common, zone: tzinfo, meter: Meter) -> Report:
-    storage: Storage = LocalStorage(shared.container)
+def _do(
+    kind: str, fields: Fields, shared: Common, zone: tzinfo, meter: Meter, locks: Path
+) -> Report:
+    named = None if kind == "info" and not fields.text("backup_name") else shared.series
+    storage: Storage = open_storage(shared.location, locks, named)
     if shared.upload_limit or shared.download_limit:
         storage = Limited(storage, shared.upload_limit, shared.download_limit)
     if kind == "backup":
         return backup.backup(options.backup_options(fields, shared), storage, meter)
     if kind == "info":
-        return info.info(shared, shared.series if fields.text("backup_name") else None)
+        return info.info(shared, storage, named)
     if kind == "admin":
         return admin.admin(shared, storage)
     return restore.restore(options.restore_options(fields, shared, zone), storage, meter)

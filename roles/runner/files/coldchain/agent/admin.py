@@ -22,7 +22,7 @@ def admin(shared: Common, storage: Storage) -> Report:
     series = shared.series
     chains = container.chains(storage, series)
     if not chains:
-        raise JobFailed(f'no backup "{series.host_name}" in {shared.container}')
+        raise JobFailed(f'no backup "{series.host_name}" in {shared.location}')
     if shared.dry_run:
         removed = would_remove(storage, shared, time.time())
         message = f"dry run: would remove {count(len(removed), 'chain')}"
@@ -31,7 +31,7 @@ def admin(shared: Common, storage: Storage) -> Report:
             removed = remove(storage, shared, time.time())
         message = f"removed {count(len(removed), 'chain')} of {series.host_name}"
     fields = {
-        "container": str(shared.container),
+        **shared.location.as_fields(),
         "hostname": series.hostname,
         "backup_name": series.backup_name,
         "removed": removed,

@@ -37,7 +37,10 @@ class Tally:
 
 def container_inside(options: BackupOptions) -> str | None:
     """The container's member name when it lies below the source; "." when around it."""
-    root = os.path.realpath(options.common.container)
+    folder = options.common.location.folder
+    if folder is None:
+        return None
+    root = os.path.realpath(folder)
     source = os.path.realpath(options.source)
     if os.path.commonpath([root, source]) == root:
         return "."

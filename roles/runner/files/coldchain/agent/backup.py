@@ -152,7 +152,7 @@ def _write(
 def _fields(options: BackupOptions, plan: Plan) -> dict[str, object]:
     series = options.common.series
     return {
-        "container": os.fspath(options.common.container),
+        **options.common.location.as_fields(),
         "hostname": series.hostname,
         "backup_name": series.backup_name,
         "chain": plan.level.zero,

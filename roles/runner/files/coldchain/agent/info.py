@@ -10,7 +10,8 @@ from pathlib import Path
 
 from coldchain.agent import container
 from coldchain.agent.layout import DATA, ENGINE, ENGINE_METADATA, Chain, Level, Series
-from coldchain.agent.local import LocalStorage
+from coldchain.agent.location import Location
+from coldchain.agent.opening import open_storage
 from coldchain.agent.options import Common
 from coldchain.agent.parts import packed
 from coldchain.agent.report import Report, count, size
@@ -27,6 +28,7 @@ class Backup:
     it and the number is not known.
     """
 
+    storage: str
     container: str
     hostname: str
     backup_name: str
@@ -48,24 +50,33 @@ class Backup:
 
 
 def catalogue(
-    folder: Path, hostname: str | None = None, backup_name: str | None = None
+    place: Path | Location, hostname: str | None = None, backup_name: str | None = None
 ) -> list[Backup]:
-    """The backups in the container *folder*, oldest first within each name."""
-    storage = LocalStorage(folder)
+    """The backups in a container (a path: on the local disk), oldest first within each name."""
+    location = place if isinstance(place, Location) else Location.local(place)
+    storage = open_storage(location, series=one_series(hostname, backup_name))
+    return listed(storage, location, hostname, backup_name)
+
+
+def listed(
+    storage: Storage, location: Location, hostname: str | None, backup_name: str | None
+) -> list[Backup]:
+    """What ``catalogue`` answers, with a storage that is open already."""
     found = []
     for host_name in container.host_names(storage):
         series = series_of(storage, host_name, hostname, backup_name)
         if series is None:
             continue
         for chain in container.chains(storage, series):
-            found += [describe(storage, folder, series, chain, level) for level in chain.levels]
+            found += [describe(storage, location, series, chain, level) for level in chain.levels]
     return sorted(found, key=lambda one: (one.hostname, one.backup_name, one.time_stamp))
 
 
-def info(shared: Common, named: Series | None) -> Report:
+def info(shared: Common, storage: Storage, named: Series | None) -> Report:
     """The action info: everything in the container, or what *named* holds."""
-    backups = catalogue(
-        shared.container,
+    backups = listed(
+        storage,
+        shared.location,
         named.hostname if named else None,
         named.backup_name if named else None,
     )
@@ -73,10 +84,10 @@ def info(shared: Common, named: Series | None) -> Report:
     stored = size(sum(one.size for one in backups))
     message = (
         f"{count(len(backups), 'level')} of {count(len(names), 'backup')}"
-        f" in {shared.container}, {stored}"
+        f" in {shared.location}, {stored}"
     )
     fields = {
-        "container": str(shared.container),
+        **shared.location.as_fields(),
         "backups": [one.as_dict() for one in backups],
         "size": sum(one.size for one in backups),
     }
@@ -102,7 +113,9 @@ def restorable(storage: Storage, series: Series, chain: Chain, point: Level) -> 
     return ""
 
 
-def describe(storage: Storage, folder: Path, series: Series, chain: Chain, level: Level) -> Backup:
+def describe(
+    storage: Storage, location: Location, series: Series, chain: Chain, level: Level
+) -> Backup:
     reason = restorable(storage, series, chain, level)
     place = series.data_of(level)
     stored = sum(storage.size(f"{place}/{name}") or 0 for name in (DATA, ENGINE_METADATA))
@@ -114,7 +127,8 @@ def describe(storage: Storage, folder: Path, series: Series, chain: Chain, level
     except DataError as error:
         reason = reason or error.message
     return Backup(
-        container=str(folder),
+        storage=location.storage,
+        container=location.container,
         hostname=series.hostname,
         backup_name=series.backup_name,
         chain=chain.zero,
@@ -130,6 +144,13 @@ def describe(storage: Storage, folder: Path, series: Series, chain: Chain, level
         restorable=not reason,
         reason=reason,
     )
+
+
+def one_series(hostname: str | None, backup_name: str | None) -> Series | None:
+    """The only series that can be meant, when both names are given."""
+    if hostname is None or backup_name is None:
+        return None
+    return Series(hostname, backup_name)
 
 
 def series_of(

@@ -58,7 +58,7 @@ class LocalStorage:
 
     @contextlib.contextmanager
     def lock(self, series: Series) -> Iterator[None]:
-        path = self._root / PRIVATE / f"{_key(series)}.lock"
+        path = self._root / PRIVATE / f"{series_key(series)}.lock"
         with _writing(path):
             path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
@@ -105,7 +105,7 @@ class LocalStorage:
     def _discard(self, series: Series) -> int:
         removed = 0
         for tree in (DATA, METADATA):
-            folder = self._root / tree / PRIVATE / _key(series)
+            folder = self._root / tree / PRIVATE / series_key(series)
             if folder.exists():
                 with _writing(folder):
                     shutil.rmtree(folder)
@@ -118,7 +118,7 @@ class LocalDraft:
 
     def __init__(self, root: Path, series: Series, level: Level) -> None:
         self._root, self._series, self._level = root, series, level
-        self.folder = root / DATA / PRIVATE / _key(series) / level.name
+        self.folder = root / DATA / PRIVATE / series_key(series) / level.name
 
     @contextlib.contextmanager
     def write(self, name: str) -> Iterator[Callable[[bytes], None]]:
@@ -143,7 +143,7 @@ class LocalDraft:
         """Data to its place, then the metadata's folder in one rename: never half a level."""
         place = self._root / self._series.data_of(self._level)
         marker = self._root / self._series.metadata_of(self._level)
-        private = self._root / METADATA / PRIVATE / _key(self._series) / str(self._level.zero)
+        private = self._root / METADATA / PRIVATE / series_key(self._series) / str(self._level.zero)
         with _writing(place):
             _sync_folder(self.folder)
             _make_folders(place.parent)
@@ -165,7 +165,8 @@ class LocalDraft:
                 _rename(private / self._level.name, marker)
 
 
-def _key(series: Series) -> str:
+def series_key(series: Series) -> str:
+    """A name of constant length for files of ours about *series*."""
     return hashlib.sha256(os.fsencode(series.host_name)).hexdigest()[:32]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from coldchain.agent.layout import ENGINE, Series
 from coldchain.agent.levels import DAY, LevelRules
+from coldchain.agent.location import Location, location
 from coldchain.agent.tools import COMPRESSIONS
 from coldchain.errors import DataError
 from coldchain.instants import parse_instant
@@ -20,7 +21,6 @@ from coldchain.rates import NO_LIMIT, parse_rate
 
 #: Freezer's own default, which it writes to disk unexpanded.
 DEFAULT_BACKUP_NAME = "freezer_{mode}_{resource_id}"
-DEFAULT_CONTAINER = "freezer_backups"
 SCHEMES = ("freezer", "strong")
 DEREFERENCE = ("soft", "hard", "all")
 
@@ -70,7 +70,7 @@ class Removal:
 class Common:
     """What every action on a container has; limits: bytes a second."""
 
-    container: Path
+    location: Location
     series: Series
     dry_run: bool
     max_priority: bool
@@ -218,13 +218,12 @@ def common(
     fields: Fields, containers_dir: Path, client_id: str, zone: tzinfo, *, removes: bool = False
 ) -> Common:
     """The options of every action; *removes*: exactly one removal bound must be given."""
-    for name, only in (("storage", "local"), ("mode", "fs"), ("engine_name", ENGINE)):
+    for name, only in (("mode", "fs"), ("engine_name", ENGINE)):
         if fields.text(name, only) != only:
             raise _wrong(name, fields.text(name), repr(only))
-    container = Path(os.path.expanduser(fields.text("container", DEFAULT_CONTAINER)))
     hostname = fields.text("hostname", client_id)
     return Common(
-        container=Path(os.path.normpath(containers_dir / container)),
+        location=location(fields, containers_dir),
         series=Series(hostname, fields.text("backup_name", DEFAULT_BACKUP_NAME)),
         dry_run=fields.flag("dry_run"),
         max_priority=fields.flag("max_priority"),

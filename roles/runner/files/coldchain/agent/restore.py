@@ -109,7 +109,7 @@ def _levels(options: RestoreOptions, storage: Storage) -> list[Packed]:
     if not chains:
         there = container.host_names(storage)
         raise JobFailed(
-            f'No matching backup name "{series.host_name}" found in {options.common.container}',
+            f'No matching backup name "{series.host_name}" found in {options.common.location}',
             f"there are: {', '.join(there[:10])}" if there else "the container holds no backup",
         )
     chain = newest_chain(chains, options.until)
@@ -185,7 +185,7 @@ def _dry_run(
 def _fields(options: RestoreOptions, levels: Sequence[Packed]) -> dict[str, object]:
     series, point = options.common.series, levels[-1].level
     return {
-        "container": os.fspath(options.common.container),
+        **options.common.location.as_fields(),
         "hostname": series.hostname,
         "backup_name": series.backup_name,
         "restore_abs_path": os.fspath(options.target),

@@ -17,6 +17,7 @@ PACKAGES = {
     "xz": ("xz-utils", "xz"),
     "zstd": ("zstd", "zstd"),
     "openssl": ("openssl", "openssl"),
+    "rclone": ("rclone", "rclone"),
     "setpriv": ("util-linux", "util-linux"),
     "ionice": ("util-linux", "util-linux"),
 }

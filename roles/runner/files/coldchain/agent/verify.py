@@ -11,10 +11,11 @@ from pathlib import Path
 
 from coldchain.agent import container
 from coldchain.agent.extraction import list_members
-from coldchain.agent.info import Backup, series_of
+from coldchain.agent.info import Backup, one_series, series_of
 from coldchain.agent.info import describe as describe_level
 from coldchain.agent.layout import DATA, Chain, Level, Series
-from coldchain.agent.local import LocalStorage
+from coldchain.agent.location import Location
+from coldchain.agent.opening import open_storage
 from coldchain.agent.options import Encryption
 from coldchain.agent.parts import Packed, authenticate, checked_blocks, packed
 from coldchain.agent.progress import Meter
@@ -74,7 +75,7 @@ class Verification:
 
 
 def verify(
-    folder: Path,
+    place: Path | Location,
     hostname: str | None = None,
     backup_name: str | None = None,
     mode: str = "quick",
@@ -83,7 +84,7 @@ def verify(
     pass_file: Path | None = None,
     meter: Meter | None = None,
 ) -> Verification:
-    """Look at the backups in the container *folder*; without a name at all of them.
+    """Look at the backups in a container (a path: on the local disk), without a name at all.
 
     quick: chains, commit markers and sizes; full: every byte against the manifest, the seal, and
     tar to its end; sample: so for *sample* levels drawn by chance, the others quick.  DataError
@@ -91,7 +92,8 @@ def verify(
     """
     if mode not in MODES or (mode == "sample" and sample < 1):
         raise UsageError("verify: choose quick, full or sample with a number of at least 1")
-    storage = LocalStorage(folder)
+    location = place if isinstance(place, Location) else Location.local(place)
+    storage = open_storage(location, series=one_series(hostname, backup_name))
     found: list[tuple[Series, Chain, Level]] = []
     names: list[Series] = []
     for host_name in container.host_names(storage):
@@ -102,7 +104,7 @@ def verify(
                 found += [(series, chain, level) for level in chain.levels]
     if not found:
         raise DataError(
-            f"no backup to verify in {folder}", "coldchain backups lists what a container holds"
+            f"no backup to verify in {location}", "coldchain backups lists what a container holds"
         )
     thorough = set(_draw(found, mode, sample))
     if meter is not None:
@@ -123,7 +125,7 @@ def verify(
     for series in names:
         findings += _gaps(storage, series)
         findings += _orphans(storage, series)
-    usable, lost = _points(storage, folder, found, damaged)
+    usable, lost = _points(storage, location, found, damaged)
     return Verification(
         mode, tuple(findings), usable, lost, len(found), len(thorough), tuple(notes)
     )
@@ -208,14 +210,14 @@ def _orphans(storage: Storage, series: Series) -> Iterator[Finding]:
 
 def _points(
     storage: Storage,
-    folder: Path,
+    location: Location,
     found: Sequence[tuple[Series, Chain, Level]],
     damaged: set[tuple[Series, Level]],
 ) -> tuple[tuple[Backup, ...], tuple[Backup, ...]]:
     usable: list[Backup] = []
     lost: list[Backup] = []
     for series, chain, level in found:
-        one = describe_level(storage, folder, series, chain, level)
+        one = describe_level(storage, location, series, chain, level)
         base, dummy = chain.lineage(level)
         fine = one.restorable and not any((series, other) in damaged for other in base)
         (usable if fine else lost).append(one)

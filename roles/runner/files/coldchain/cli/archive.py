@@ -15,19 +15,21 @@ from typing import Any, NamedTuple
 from coldchain.agent.action import main as agent_main
 from coldchain.agent.action import perform
 from coldchain.agent.info import Backup, catalogue
-from coldchain.agent.options import DEFAULT_BACKUP_NAME, DEFAULT_CONTAINER
+from coldchain.agent.location import Location, location
+from coldchain.agent.options import DEFAULT_BACKUP_NAME, Fields
 from coldchain.agent.progress import Meter, into_log
 from coldchain.agent.report import size
 from coldchain.cli.bar import Bar, telling
 from coldchain.cli.call import Call
 from coldchain.cli.output import instant
 from coldchain.errors import JobFailed, Unavailable
+from coldchain.storages import FIELDS, LOCAL, PATHS
 
 
 class _Series(NamedTuple):
     """Where to look: a container, and in it all of or one host's or name's backups."""
 
-    container: Path
+    location: Location
     hostname: str | None = None
     backup_name: str | None = None
 
@@ -39,9 +41,9 @@ def backups(call: Call) -> int:
     for series in _chosen(call):
         host = arguments.hostname or series.hostname
         name = arguments.backup_name or series.backup_name
-        if series.container.is_dir():
-            for backup in catalogue(series.container, host, name):
-                series_key = (backup.container, backup.hostname, backup.backup_name)
+        if _exists(series.location):
+            for backup in catalogue(series.location, host, name):
+                series_key = (series.location, backup.hostname, backup.backup_name)
                 key = (*series_key, backup.chain, backup.level, backup.time_stamp)
                 found[key] = backup
     rows = list(found.values())
@@ -64,25 +66,26 @@ def _row(call: Call, backup: Backup) -> tuple[object, ...]:
         backup.level,
         size(backup.size),
         backup.files,
-        backup.container,
+        backup.container if backup.storage == LOCAL else f"{backup.storage} {backup.container}",
         f"{state}, encrypted" if backup.encrypted else state,
     )
 
 
 def _chosen(call: Call) -> list[_Series]:
     arguments = call.arguments
-    container = None if arguments.container is None else _container(call, arguments.container)
+    given = _storage_options(call)
+    named = location(Fields(given), call.settings.containers_dir) if given else None
     if arguments.job is not None:
         series = _written_by(call, call.record(arguments.job).document)
-        return [each for each in series if container in (None, each.container)]
-    if container is not None:
-        return [_Series(container)]
+        return [each for each in series if named in (None, each.location)]
+    if named is not None:
+        return [_Series(named)]
     try:
         records = call.store.jobs().values()
     except Unavailable:
-        return [_Series(_container(call, DEFAULT_CONTAINER))]
+        return [_Series(location(Fields({}), call.settings.containers_dir))]
     written = (each for record in records for each in _written_by(call, record.document))
-    return [_Series(path) for path in sorted({each.container for each in written})]
+    return [_Series(one) for one in sorted({each.location for each in written}, key=str)]
 
 
 def _written_by(call: Call, document: Mapping[str, Any]) -> Iterable[_Series]:
@@ -91,22 +94,36 @@ def _written_by(call: Call, document: Mapping[str, Any]) -> Iterable[_Series]:
         options = action["freezer_action"]
         if options["action"] != "exec":
             yield _Series(
-                _container(call, options.get("container", DEFAULT_CONTAINER)),
+                location(Fields(options), call.settings.containers_dir),
                 options.get("hostname", call.settings.client_id),
                 options.get("backup_name", DEFAULT_BACKUP_NAME),
             )
 
 
-def _container(call: Call, name: str) -> Path:
-    return Path(os.path.normpath(call.settings.containers_dir / Path(name).expanduser()))
+def _exists(place: Location) -> bool:
+    """False for a directory on this host that is not there (yet); elsewhere the storage knows."""
+    return place.folder is None or place.folder.is_dir()
+
+
+def _storage_options(call: Call) -> dict[str, object]:
+    """What the command line says about the storage; file names are relative to where one is."""
+    options: dict[str, object] = {}
+    for name in ("storage", "container", "credentials_file", *FIELDS):
+        value = getattr(call.arguments, name)
+        if value:
+            options[name] = os.path.abspath(value) if name in PATHS else value
+    return options
 
 
 def restore(call: Call) -> int:
     """Restore a backup into a directory."""
     arguments = call.arguments
-    action: dict[str, object] = {"action": "restore", "restore_paths": list(arguments.paths)}
+    action: dict[str, object] = {
+        "action": "restore",
+        "restore_paths": list(arguments.paths),
+        **_storage_options(call),
+    }
     for name in (
-        "container",
         "backup_name",
         "hostname",
         "restore_abs_path",
@@ -128,6 +145,7 @@ def restore(call: Call) -> int:
             client_id=call.settings.client_id,
             progress=bar.tell,
             zone=call.settings.zone,
+            state_dir=call.paths.lib,
         )
     if call.output.json:
         call.output.answer(report.as_dict())
@@ -148,7 +166,7 @@ def verify(call: Call) -> int:
     with Bar() as bar:
         results = [
             check(
-                series.container,
+                series.location,
                 arguments.hostname or series.hostname,
                 arguments.backup_name or series.backup_name,
                 mode,
@@ -157,7 +175,7 @@ def verify(call: Call) -> int:
                 meter=Meter(bar.tell),
             )
             for series in dict.fromkeys(_chosen(call))
-            if series.container.is_dir()
+            if _exists(series.location)
         ]
     sound = all(result.sound for result in results)
     if call.output.json:
@@ -191,6 +209,7 @@ def agent(call: Call) -> int:
         call.settings.client_id,
         call.settings.zone,
         telling() if sys.stderr.isatty() else nullcontext(into_log(_to_log)),
+        call.paths.lib,
     )
 
 

@@ -19,6 +19,7 @@ from coldchain.cli.output import Output
 from coldchain.errors import ColdchainError, InternalError, UsageError
 from coldchain.lifecycle import EVENTS, REMOVED, STATUSES
 from coldchain.paths import Paths
+from coldchain.storages import FIELDS, STORAGES
 
 _Add = Callable[[str, str], argparse.ArgumentParser]
 
@@ -223,6 +224,7 @@ def _add_archive(add: _Add) -> None:
     command.add_argument("--backup-name")
     command.add_argument("--hostname")
     command.add_argument("--job", metavar="JOB", help="only what this job has written")
+    _add_storage(command)
     command = add("restore", "restore a backup, or some paths of it")
     command.add_argument("--container", required=True)
     command.add_argument("--backup-name", required=True)
@@ -236,6 +238,7 @@ def _add_archive(add: _Add) -> None:
     command.add_argument("--encrypt-pass-file", metavar="FILE")
     command.add_argument("--overwrite", action="store_true", help="into a directory with files")
     command.add_argument("--dry-run", action="store_true", help="write nothing")
+    _add_storage(command)
     command.add_argument("paths", metavar="PATH", nargs="*", help="only these paths of the backup")
     command = add("verify", "check that backups are whole, and what can be restored from them")
     command.add_argument("--container", help="only this one; by default those of all jobs")
@@ -248,12 +251,21 @@ def _add_archive(add: _Add) -> None:
         "--sample", metavar="N", type=_count, default=0, help="read every byte of N levels"
     )
     command.add_argument("--encrypt-pass-file", metavar="FILE", help="to read encrypted ones")
+    _add_storage(command)
     command = add("agent", "perform one freezer_action")
     command.add_argument(
         "--config", metavar="FILE", required=True, help="JSON or freezer-agent's INI"
     )
     command.add_argument("--result", metavar="FILE", help="where the outcome goes, as JSON")
     command.add_argument("--progress", metavar="FILE", help="where the progress goes, as JSON")
+
+
+def _add_storage(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("where the container lies (as the fields of an action)")
+    group.add_argument("--storage", choices=tuple(STORAGES), help="local by default")
+    group.add_argument("--credentials-file", metavar="FILE", help="lines NAME=VALUE, mode 0600")
+    for name in FIELDS:
+        group.add_argument(f"--{name.replace('_', '-')}", metavar=name.rpartition("_")[2].upper())
 
 
 def _count(text: str) -> int:

@@ -18,6 +18,7 @@ from coldchain.document.rules import Context, Findings, apply_rules
 from coldchain.document.schema import validator
 from coldchain.document.spelling import INVERTED, modernise
 from coldchain.errors import Problem
+from coldchain.storages import SECRETS
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -102,8 +103,7 @@ def _problems(found: Iterable[ValidationError], bad: set[Place]) -> Iterator[Pro
             for key in [key for key in value if key not in schema["properties"]]:
                 bad.add((*place, key))
                 hint = _unknown_hint(place, key)
-                what = "is not supported" if key in UNSUPPORTED else "is unknown"
-                yield Problem(json_path((*place, key)), what, hint)
+                yield Problem(json_path((*place, key)), _unknown(key), hint)
         elif error.validator == "required":
             for key in [key for key in wanted if key not in value]:
                 if (*place, key) not in missing:
@@ -146,9 +146,24 @@ def _wrong_value(place: Place, value: object, rule: str, wanted: Any) -> Problem
     return Problem(path, f"{shown(value)} is not {words}", hint)
 
 
+def _unknown(key: str) -> str:
+    if _plain(key) in SECRETS:
+        return "is a secret, and job documents are shown and kept in many places"
+    return "is not supported" if key in UNSUPPORTED else "is unknown"
+
+
+def _plain(key: str) -> str:
+    return key.lower().replace("-", "_")
+
+
 def _unknown_hint(place: Place, key: str) -> str:
     level = _level_of(place)
-    name = key.lower().replace("-", "_")
+    name = _plain(key)
+    if name in SECRETS:
+        return (
+            f'put a line "{name.upper()}=..." into a file of mode 0600 and name it in'
+            " credentials_file"
+        )
     if key in UNSUPPORTED:
         return "leave it out; docs/reference/document.md lists what is supported"
     for other, fields in LEVELS.items():

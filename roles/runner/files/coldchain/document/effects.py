@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from coldchain.document.places import Place, shown
+from coldchain.storages import FIELDS, LOCAL, STORAGES
 
 Idle = tuple[Place, str, str]
 """(place, message, hint) of a setting without effect."""
@@ -99,6 +100,16 @@ def of_options(own: Mapping[str, Any], options: Mapping[str, Any], place: Place)
         )
     if kind == "backup":
         yield from _levels(options, place)
+    if kind != "exec":
+        yield from _foreign(own, options.get("storage", LOCAL), place)
+
+
+def _foreign(own: Mapping[str, Any], storage: str, place: Place) -> Iterator[Idle]:
+    """What another storage would read."""
+    used = () if storage == LOCAL else (*STORAGES[storage].fields, "credentials_file")
+    for name in (*FIELDS, "credentials_file"):
+        if name in own and name not in used:
+            yield (*place, name), f"has no effect with storage {storage}", "leave it out"
 
 
 def _levels(options: Mapping[str, Any], place: Place) -> Iterator[Idle]:

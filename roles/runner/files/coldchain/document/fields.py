@@ -20,6 +20,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from coldchain.storages import LOCAL, STORAGES
+
 # form -> what a person has to write; also the vocabulary of docs/reference/document.md
 FORMS = MappingProxyType(
     {
@@ -364,7 +366,13 @@ FREEZER_ACTION = (
         default="tar",
         old=("engine",),
     ),
-    _text("storage", "Where it is kept.", choices=("local",), default="local"),
+    _text(
+        "storage",
+        "Where it is kept: on this host's disk (C(local)); all others need the program rclone.",
+        "C(rclone) is any remote of an C(rclone.conf).",
+        choices=tuple(STORAGES),
+        default=LOCAL,
+    ),
     _text(
         "path_to_backup",
         "File or directory to back up.",
@@ -374,8 +382,55 @@ FREEZER_ACTION = (
     _text("backup_name", "Name of the backup within the container."),
     _text(
         "container",
-        "Directory that holds the backups.",
-        "A relative one lies under the host's directory for containers.",
+        "What holds the backups: a directory (C(local), C(ssh), C(ftp), C(ftps)), C(bucket) or"
+        " C(bucket/prefix) (C(s3)), a container (C(swift)), C(remote:path) (C(rclone)).",
+        "A relative directory lies under the host's directory for containers, on a server under the"
+        " one where its user arrives.",
+    ),
+    _text("ssh_host", "Name or address of the SSH server."),
+    _whole("ssh_port", "Its port.", default=22, minimum=1, maximum=65_535),
+    _text("ssh_username", "User on the SSH server."),
+    _text(
+        "ssh_key",
+        "File with the private key, without a passphrase.",
+        "C(~/.ssh/id_rsa) when it is not given.",
+        form="path",
+    ),
+    _text(
+        "ssh_known_hosts",
+        "File with the keys of SSH servers; one that it does not name is refused.",
+        "What ssh itself reads, C(~/.ssh/known_hosts) and C(/etc/ssh/ssh_known_hosts), when it is"
+        " not given.",
+        form="path",
+        ours=True,
+    ),
+    _text("ftp_host", "Name or address of the FTP server."),
+    _whole("ftp_port", "Its port.", default=21, minimum=1, maximum=65_535),
+    _text("ftp_username", "User on the FTP server."),
+    _text("ftp_certfile", "Certificate to show to an FTPS server that wants one.", form="path"),
+    _text("ftp_keyfile", "Private key of that certificate.", form="path"),
+    _text("endpoint", "URL of the S3 service."),
+    _text("access_key", "Name of the key for S3; its secret half is a credential."),
+    _text(
+        "ca_cert",
+        "File with the certificate authorities to trust instead of the system's.",
+        form="path",
+        ours=True,
+    ),
+    _text(
+        "rclone_config",
+        "The C(rclone.conf) with the remote.",
+        "rclone's own default, that of the user who runs the runner, when it is not given.",
+        form="path",
+        ours=True,
+    ),
+    _text(
+        "credentials_file",
+        "File of mode 0600 with lines NAME=VALUE for the storage: C(SSH_PASSWORD), C(FTP_PASSWORD),"
+        " C(ACCESS_KEY), C(SECRET_KEY), or the variables of an openrc.",
+        "A name without a slash is that of a systemd credential of the runner's unit.",
+        "The runner's environment is asked for what the file does not hold.",
+        ours=True,
     ),
     _text(
         "hostname",
@@ -553,8 +608,5 @@ cinder_vol_id cinder_vol_name cinderbrick_vol_id cindernative_vol_id cindernativ
 cindernative_backup_az cindernative_backup_container cindernative_freezer_only fullbackup_rotation
 nova_inst_id nova_inst_name nova_restore_network
 glance_image_id glance_image_name glance_image_name_filter
-ssh_key ssh_username ssh_password ssh_host ssh_port
-ftp_username ftp_password ftp_host ftp_port ftp_keyfile ftp_certfile
-access_key secret_key endpoint
 """
 UNSUPPORTED = frozenset(_UNSUPPORTED.split())

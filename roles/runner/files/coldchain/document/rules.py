@@ -12,6 +12,7 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any
@@ -21,10 +22,18 @@ from coldchain.document.canonical_form import LEVEL_OPTIONS, canonical_schedule,
 from coldchain.document.fields import CRON_FIELDS, FORMS, LEVELS, Field
 from coldchain.document.places import Place, json_path, shown
 from coldchain.document.spelling import Modern
-from coldchain.errors import Problem
+from coldchain.errors import DataError, Problem
 from coldchain.instants import parse_duration, parse_instant
 from coldchain.rates import parse_rate
 from coldchain.schedule import ScheduleError, Trigger, build
+from coldchain.storages import (
+    DEFAULT_CONTAINER,
+    FIELDS,
+    LOCAL,
+    STORAGES,
+    check_credentials_file,
+    container_of,
+)
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 LONGEST_WAIT = 31_536_000  # seconds
@@ -36,6 +45,7 @@ _DIGITS = re.compile(r"[0-9]+")
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WEEKDAY_NUMBER = re.compile(r"(?<![0-9a-z/])[0-6](?![0-9a-z])")
 _KINDS = ("schedule_date", "schedule_interval")
+_SERIES = ("storage", "container", "hostname", "backup_name", *FIELDS)
 
 
 @dataclass(frozen=True)
@@ -198,7 +208,7 @@ def _actions(modern: Modern, context: Context, findings: Findings) -> None:
             for idle in effects.of_options(action["freezer_action"], options, place):
                 findings.warn(*idle)
         if options["action"] == "backup" and "path_to_backup" in options:
-            series = tuple(options.get(key) for key in ("container", "hostname", "backup_name"))
+            series = tuple(options.get(key) for key in _SERIES)
             first = writers.setdefault(series, number)
             if first != number:
                 findings.warn(
@@ -268,8 +278,37 @@ def _options(
             f"is false, but {level} is for incremental backups",
             f"leave out incremental or {level}",
         )
+    if kind != "exec":
+        _storage(options, place, findings)
     if "encrypt_scheme" in options:
         need("encrypt_pass_file", "encrypt_scheme needs it", "name the file with the password")
+
+
+def _storage(options: Mapping[str, Any], place: Place, findings: Findings) -> None:
+    storage = options.get("storage", LOCAL)
+    if _refused((*place, "storage"), findings):
+        return
+    kind = STORAGES[storage]
+    for name in kind.needs:
+        known = name in options or "credentials_file" in options
+        if not known and not _refused((*place, name), findings):
+            findings.error((*place, name), f"is missing; storage {storage} needs it", f"add {name}")
+    container = options.get("container", DEFAULT_CONTAINER)
+    if storage != LOCAL and ".." not in container.split("/"):
+        with _reported((*place, "container"), findings):
+            container_of(storage, container)
+    if "credentials_file" in options:
+        with _reported((*place, "credentials_file"), findings):
+            check_credentials_file(options["credentials_file"])
+
+
+@contextmanager
+def _reported(place: Place, findings: Findings) -> Iterator[None]:
+    """Turn the agent's own complaint about one option into a finding at *place*."""
+    try:
+        yield
+    except DataError as error:
+        findings.error(place, error.message.partition(": ")[2], error.hint)
 
 
 def _exec(options: Mapping[str, Any], place: Place, context: Context, findings: Findings) -> None:

@@ -21,6 +21,7 @@ from coldchain.document.fields import LEVELS, UNSUPPORTED, WITHOUT_EFFECT, Field
 from coldchain.document.places import Place, json_path, shown
 from coldchain.errors import Problem
 from coldchain.rates import NO_LIMIT
+from coldchain.storages import SECRETS
 
 # Old name -> today's name of the opposite; the sense was turned round in 2026.
 INVERTED = {"no_incremental": "incremental"}
@@ -137,7 +138,7 @@ def _dropped(name: str, item: object, level: str, place: Place, modern: Modern) 
     if level not in ("freezer_action", "job"):
         return False
     empty = item is None or item is False or item in ("", -1)
-    if name in UNSUPPORTED:
+    if name in UNSUPPORTED or name in SECRETS:
         return empty
     if name not in WITHOUT_EFFECT or (level == "job" and name != "user_credentials"):
         return False

@@ -1,0 +1,166 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a location and its credentials to what rclone has to be told.  Pure.
+
+Everything goes into the environment of the process (RCLONE_CONFIG_COLDCHAIN_*), which only root
+and its own user can read: nothing into arguments or files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from coldchain.agent.location import Location
+from coldchain.errors import DataError
+
+_NAME = "coldchain"
+_AMAZON = re.compile(r"(?:^|\.)s3[.-](?:dualstack\.)?([a-z]{2}(?:-[a-z]+)+-\d)\.amazonaws\.com$")
+#: Bytes of one part of an upload to S3.  There are at most 10,000 parts, so this bounds a backup
+#: at 655 GB; one part at a time is kept in memory.
+S3_PART = 64 << 20
+
+
+@dataclass(frozen=True)
+class Remote:
+    """root: rclone's name of the container; folders: whether directories exist there on their own
+    (in an object store they do not); secrets: texts that must never be shown.
+    """
+
+    root: str
+    environment: Mapping[str, str] = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    folders: bool
+
+    def path(self, path: str) -> str:
+        if not path:
+            return self.root
+        return f"{self.root}{'' if self.root.endswith((':', '/')) else '/'}{path}"
+
+
+def remote(
+    location: Location,
+    credentials: Mapping[str, str],
+    obscure: Callable[[str], str],
+    known_hosts: str = "",
+    host_key_algorithms: str = "",
+) -> Remote:
+    """How rclone gets at *location*; DataError names a credential that is missing.
+
+    obscure: rclone's own disguise for passwords, which it wants them in; known_hosts: a file with
+    all known keys of SSH servers; host_key_algorithms: those that the server is known by.
+    """
+    root, folders = f"{_NAME}:{location.container}", True
+    extra: dict[str, str] = {}
+    secrets: list[str] = []
+
+    def secret(name: str) -> str:
+        value = credentials[name]
+        secrets.append(value)
+        return value
+
+    def password(name: str) -> str:
+        disguised = obscure(secret(name))
+        secrets.append(disguised)
+        return disguised
+
+    storage = location.storage
+    if storage == "ssh":
+        settings = {
+            "type": "sftp",
+            "host": credentials["SSH_HOST"],
+            "port": credentials.get("SSH_PORT", "22"),
+            "user": credentials["SSH_USERNAME"],
+            "known_hosts_file": known_hosts,
+            "host_key_algorithms": host_key_algorithms,
+            # Nothing is run on the server: it may offer no shell, and hashing there reads
+            # everything once more.
+            "shell_type": "none",
+            "disable_hashcheck": "true",
+        }
+        if "SSH_PASSWORD" in credentials:
+            settings["pass"] = password("SSH_PASSWORD")
+        else:
+            settings["key_file"] = credentials.get("SSH_KEY", os.path.expanduser("~/.ssh/id_rsa"))
+    elif storage == "s3":
+        _need(location, credentials, "ENDPOINT", "ACCESS_KEY", "SECRET_KEY")
+        folders = False
+        settings = {
+            "type": "s3",
+            "access_key_id": credentials["ACCESS_KEY"],
+            "secret_access_key": secret("SECRET_KEY"),
+            "chunk_size": f"{S3_PART}B",
+            "upload_concurrency": "1",
+            **_endpoint(credentials["ENDPOINT"], credentials.get("AWS_DEFAULT_REGION", "")),
+        }
+    elif storage == "swift":
+        _need(location, credentials, "OS_AUTH_URL")
+        folders = False
+        settings = {"type": "swift", "env_auth": "true"}
+        extra = {name: value for name, value in credentials.items() if name.startswith("OS_")}
+        for name in ("OS_PASSWORD", "OS_AUTH_TOKEN", "OS_APPLICATION_CREDENTIAL_SECRET"):
+            if name in credentials:
+                secret(name)
+    elif storage in ("ftp", "ftps"):
+        _need(location, credentials, "FTP_PASSWORD")
+        settings = {
+            "type": "ftp",
+            "host": credentials["FTP_HOST"],
+            "port": credentials.get("FTP_PORT", "21"),
+            "user": credentials["FTP_USERNAME"],
+            "pass": password("FTP_PASSWORD"),
+            "explicit_tls": "true" if storage == "ftps" else "false",
+        }
+    else:
+        root, settings = location.container, {}
+        extra = (
+            {"RCLONE_CONFIG": credentials["RCLONE_CONFIG"]}
+            if "RCLONE_CONFIG" in credentials
+            else {}
+        )
+        if "RCLONE_CONFIG_PASS" in credentials:
+            extra["RCLONE_CONFIG_PASS"] = secret("RCLONE_CONFIG_PASS")
+    for name, option in _FILES.items():
+        if name in credentials:
+            extra[option] = credentials[name]
+    environment = {
+        f"RCLONE_CONFIG_{_NAME.upper()}_{name.upper()}": value
+        for name, value in settings.items()
+        if value
+    }
+    return Remote(root, {**environment, **extra}, tuple(secrets), folders)
+
+
+#: Credential -> rclone's option for the file that it names.
+_FILES = {
+    "CA_CERT": "RCLONE_CA_CERT",
+    "OS_CACERT": "RCLONE_CA_CERT",
+    "FTP_CERTFILE": "RCLONE_CLIENT_CERT",
+    "FTP_KEYFILE": "RCLONE_CLIENT_KEY",
+}
+
+
+def _need(location: Location, credentials: Mapping[str, str], *names: str) -> None:
+    missing = [name for name in names if name not in credentials]
+    if missing:
+        where = location.credentials_file or "a file that credentials_file names (mode 0600)"
+        raise DataError(
+            f"storage {location.storage} needs {' and '.join(missing)}",
+            f"write lines NAME=VALUE into {where}, or set them in the runner's environment",
+        )
+
+
+def _endpoint(endpoint: str, region: str) -> dict[str, str]:
+    """Amazon wants its region named, which its endpoints tell; the others have none."""
+    host = urlsplit(endpoint).hostname or endpoint.partition("/")[0]
+    if not host.endswith(".amazonaws.com"):
+        return {"provider": "Other", "endpoint": endpoint, "region": region}
+    match = _AMAZON.search(host)
+    return {
+        "provider": "AWS",
+        "endpoint": endpoint,
+        "region": region or (match[1] if match else "us-east-1"),
+    }
