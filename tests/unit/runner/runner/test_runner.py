@@ -417,6 +417,27 @@ def test_a_clock_that_jumps_a_year_ahead_floods_nothing(
     assert len(host.store.history("j", 99)) == 1
 
 
+def test_every_run_that_a_blackout_put_off_waits_for_the_one_before(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time
+    shift = 20_000 * 86400 + 6 * 3600 - 1 - real()  # a second before 06:00
+    monkeypatch.setattr(time, "time", lambda: real() + shift)
+    schedule = {
+        "schedule_minute": "30",
+        "schedule_timezone": "UTC",
+        "missed": {"run": "all", "max_age": "6 hours"},
+        "blackout": [{"start": "04:00", "end": "06:00"}],
+    }
+    host.declare("j", "sleep 1.5", schedule=schedule)
+    host.start()
+    runs = host.runs("j", 2)
+    assert [run["cause"] for run in runs] == ["catch-up", "catch-up"]
+    assert [run["scheduled_for"][11:16] for run in runs] == ["05:30", "04:30"]
+    assert runs[0]["time_started"] >= runs[1]["time_ended"]
+    assert host.store.skipped("j", 9) == []
+
+
 def test_only_one_runner(host: Any) -> None:
     host.start()
     with pytest.raises(TryAgain, match="another runner"):

@@ -173,6 +173,19 @@ def test_clock_changes_and_blackouts_are_told() -> None:
     assert result.total("into_blackout") == 3
 
 
+def test_runs_put_off_by_a_blackout_wait_for_each_other() -> None:
+    found = trigger(
+        schedule_minute="30",
+        blackout=[{"start": "02:00", "end": "06:00"}],
+        missed={"run": "all", "max_age": "6 hours"},
+    )
+    result = simulate([SimulatedJob("host", "job", found, 300)], START, 1, 4)
+    assert (result.total("runs"), result.total("overlaps")) == (24, 0)
+    # Longer ones are still at it when the next regular slot comes, and that one is skipped.
+    result = simulate([SimulatedJob("host", "job", found, 600)], START, 1, 4)
+    assert (result.total("runs"), result.total("overlaps")) == (23, 1)
+
+
 @pytest.mark.parametrize(
     ("durations", "days", "limit"), [([-1], 1, 1), ([1, 1], 1, 1), ([1], 0, 1), ([1], 1, 0)]
 )

@@ -126,7 +126,8 @@ class Timetable:
             for occurrence in found.run:
                 if self._already_begun(job_id, occurrence):
                     continue
-                late = now - occurrence.at.timestamp() > ON_TIME and trigger.kind != "once"
+                late = occurrence.put_off or now - occurrence.at.timestamp() > ON_TIME
+                late = late and trigger.kind != "once"
                 self._enqueue(
                     job_id, occurrence, "catch-up" if late else "schedule", busy_skips=not late
                 )

@@ -61,7 +61,7 @@ def catch_up(
     return CatchUp(
         [o for o in runs if (now - o.at).total_seconds() <= tolerance],
         [
-            Occurrence(moment(begin + index), o.slot)
+            Occurrence(moment(begin + index), o.slot, put_off=True)
             for index, o in enumerate(runs)
             if (now - o.at).total_seconds() > tolerance
         ],

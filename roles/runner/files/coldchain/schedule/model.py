@@ -17,10 +17,12 @@ SECOND = timedelta(seconds=1)
 
 class Occurrence(NamedTuple):
     """One planned run: *at* when it is to start (after splay and blackout), *slot* the nominal
-    instant of the schedule.  Both are aware datetimes in UTC."""
+    instant of the schedule.  Both are aware datetimes in UTC.  put_off: a blackout has moved it, so
+    it makes up for a missed slot however punctual it is."""
 
     at: datetime
     slot: datetime
+    put_off: bool = False
 
 
 @dataclass(frozen=True)

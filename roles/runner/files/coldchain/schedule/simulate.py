@@ -18,7 +18,7 @@ from coldchain.schedule.zones import clock_of
 
 _FINDINGS = 100
 _BLACKED_OUT = 10_000  # counted per job
-_END, _DUE = 0, 1  # what ends at an instant makes room for what is due at it
+_END, _DUE, _PUT_OFF = range(3)  # what ends at an instant makes room for what is due at it
 
 
 @dataclass(frozen=True)
@@ -195,10 +195,12 @@ def simulate(
 
 @dataclass
 class _Job:
-    """A job in the simulation; active: it runs or waits; first: kind of finding to instant."""
+    """A job in the simulation; active: it runs or waits; behind: runs that a blackout put off and
+    that begin when the active one has ended; first: kind of finding to instant."""
 
     job: SimulatedJob
     active: bool = False
+    behind: int = 0
     due: int = 0
     waits_for: str = ""
     first: dict[str, int] = field(default_factory=dict)
@@ -206,11 +208,6 @@ class _Job:
 
     def __post_init__(self) -> None:
         self.count = JobCount(self.job.host, self.job.job_id)
-
-    def next(self, after: int) -> int | None:
-        """The first second later than *after* at which the job is due."""
-        occurrence = self.job.trigger.next(moment(after))
-        return None if occurrence is None else seconds(occurrence.at)
 
     def found(self, kind: str, at: int) -> None:
         self.first.setdefault(kind, at)
@@ -310,7 +307,7 @@ class _Host:
         self._running = 0
         self._locks: set[str] = set()
         self._waiting: list[tuple[int, int, int]] = []  # (-priority, due, job)
-        self._events: list[tuple[int, int, int]] = []  # (instant, _END or _DUE, job)
+        self._events: list[tuple[int, int, int]] = []  # (instant, _END, _DUE or _PUT_OFF, job)
         self._peak, self._peak_at = 0, begin
         for index in range(len(jobs)):
             self._plan(index, begin - 1)
@@ -324,26 +321,38 @@ class _Host:
                 self._running -= 1
                 self._locks.discard(one.job.lock)
                 one.active = False
+                if one.behind:
+                    one.behind -= 1
+                    self._wait(index, now)
                 if one.job.trigger.kind == "continuous":
                     self._plan(index, now)
             else:
                 if one.job.trigger.kind != "continuous":
                     self._plan(index, now)
-                if one.active:
+                if not one.active:
+                    self._wait(index, now)
+                elif what == _PUT_OFF:
+                    one.behind += 1
+                else:
                     one.count.overlaps += 1
                     one.found("overlap", now)
-                else:
-                    one.active, one.due, one.waits_for = True, now, "limit"
-                    heapq.heappush(self._waiting, (-one.job.priority, now, index))
             # All that ends or is due now is known before anything starts.
             if not self._events or self._events[0][0] > now:
                 self._start(now)
         return Peak(self._peak, moment(self._peak_at) if self._peak else None)
 
     def _plan(self, index: int, after: int) -> None:
-        due = self._jobs[index].next(after)
-        if due is not None and due < self._end:
-            heapq.heappush(self._events, (due, _DUE, index))
+        occurrence = self._jobs[index].job.trigger.next(moment(after))
+        if occurrence is None:
+            return
+        due = seconds(occurrence.at)
+        if due < self._end:
+            heapq.heappush(self._events, (due, _PUT_OFF if occurrence.put_off else _DUE, index))
+
+    def _wait(self, index: int, now: int) -> None:
+        one = self._jobs[index]
+        one.active, one.due, one.waits_for = True, now, "limit"
+        heapq.heappush(self._waiting, (-one.job.priority, now, index))
 
     def _start(self, now: int) -> None:
         """Start what waits and may run, in the order of priority, time and name."""

@@ -31,9 +31,10 @@ class Planned(NamedTuple):
 
     at: int
     slot: int
+    put_off: bool = False
 
     def occurrence(self) -> Occurrence:
-        return Occurrence(moment(self.at), moment(self.slot))
+        return Occurrence(moment(self.at), moment(self.slot), self.put_off)
 
 
 class SlotTrigger:
@@ -158,7 +159,8 @@ class SlotTrigger:
             delay = 0
         # A regular run at the very end of the blackout stands for the missed ones as well.
         put_off = [
-            Planned(span.end + delay + index, planned.slot) for index, planned in enumerate(inside)
+            Planned(span.end + delay + index, planned.slot, put_off=True)
+            for index, planned in enumerate(inside)
         ]
         return [planned for planned in put_off if planned.at < span.end + room]
 
@@ -249,7 +251,9 @@ class PointTrigger:
             )
             at = until + delay if self.blackout_until(until + delay) is None else until
             # "once" has no time of its own to miss: it runs as soon as it may.
-            self._occurrence = None if late and kind == "date" else Occurrence(at, instant)
+            self._occurrence = (
+                None if late and kind == "date" else Occurrence(at, instant, put_off=True)
+            )
 
     def next(self, after: datetime) -> Occurrence | None:
         seconds(after)  # refuses a naive one
