@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,15 @@ import pytest
 from coldchain.agent import cipher, info
 from coldchain.agent.action import perform
 from coldchain.agent.report import Report
+from coldchain.agent.tools import COMPRESSIONS, PACKAGES
+
+#: The compressors of this machine: a minimal Debian has only gzip.
+INSTALLED = [name for name in sorted(COMPRESSIONS) if shutil.which(name)]
+
+
+def needs(name: str) -> pytest.MarkDecorator:
+    reason = f"{name} is not installed (apt install {PACKAGES[name][0]})"
+    return pytest.mark.skipif(shutil.which(name) is None, reason=reason)
 
 
 @dataclass(frozen=True)

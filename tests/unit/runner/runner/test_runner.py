@@ -151,12 +151,11 @@ def test_abort_ends_the_group_and_runs_the_clean_up(host: Any) -> None:
 
 
 def test_a_second_abort_ends_the_clean_up_too(host: Any) -> None:
-    host.declare("j", "sleep 100", ("sleep 100", {"mandatory": True}))
+    host.declare("j", "sleep 100", ("echo cleaning; sleep 100", {"mandatory": True}))
     host.start(grace=30)
     host.until(lambda: host.state("j").status == "running")
     host.event("j", "abort")
-    host.until(lambda: host.state("j").status == "aborting")
-    time.sleep(0.3)
+    host.until(lambda: "cleaning" in _first_log(host, "j"))
     host.event("j", "abort")
     (run,) = host.runs("j")
     assert [a["result"] for a in run["actions"]] == ["aborted", "aborted"]
