@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from coldchain.agent import admin, backup, command, info, options, restore
+from coldchain.agent.cleanup import clean_up
 from coldchain.agent.opening import open_storage
 from coldchain.agent.options import Common, Fields, HostZone
 from coldchain.agent.priority import raise_priority
@@ -43,22 +44,27 @@ def perform(
     progress: Tell = silent,
     zone: tzinfo | None = None,
     state_dir: Path | None = None,
+    remnants: bool = False,
 ) -> Report:
     """Do what one freezer_action says.  Raises a ColdchainError with the action's exit code.
 
     *client_id* is the default of hostname; *zone* reads dates without offset (default: the
     host's own); *state_dir*: where this host notes what it is writing to remote storages
-    (default: beside the containers).
+    (default: beside the containers); *remnants*: only remove what the action left when it was
+    killed.
     """
     fields = Fields(action)
     kind = fields.choice("action", ACTIONS, "backup")
     if kind == "exec":
-        return command.run(action)
+        return Report(kind, "nothing to remove") if remnants else command.run(action)
     here = zone or HostZone()
     shared = options.common(fields, containers_dir, client_id, here, removes=kind == "admin")
+    locks = Path(state_dir or Path(containers_dir, ".coldchain"), "locks")
+    if remnants:
+        target = fields.required_path("restore_abs_path", kind) if kind == "restore" else None
+        return clean_up(kind, shared, open_storage(shared.location, locks, shared.series), target)
     warnings = raise_priority() if shared.max_priority else []
     with _logged(shared, kind) as note:
-        locks = Path(state_dir or Path(containers_dir, ".coldchain"), "locks")
         report = _do(kind, fields, shared, here, Meter(progress), locks)
         report = Report(report.action, report.message, (*warnings, *report.warnings), report.fields)
         for warning in report.warnings:
@@ -76,6 +82,7 @@ def main(
     zone: tzinfo | None = None,
     shown: AbstractContextManager[Tell] | None = None,
     state_dir: Path | None = None,
+    remnants: bool = False,
 ) -> int:
     """The command ``coldchain agent``: the exit code of the action in *config*.
 
@@ -101,6 +108,7 @@ def main(
                 progress=tell,
                 zone=zone,
                 state_dir=state_dir,
+                remnants=remnants,
             )
     except ColdchainError as error:
         print(f"coldchain agent: {error.message}", file=sys.stderr)

@@ -59,20 +59,42 @@ def stage(target: Path) -> Iterator[Stage]:
     base = _base(resolved)
     try:
         _remove_stale(base)
-        private = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+        private, descriptor = _private_folder(base)
     except OSError as error:
         raise CannotWrite(
             f"{base}: cannot be written: {error.strerror}",
             "restore as a user that can write there, or somewhere else",
         ) from None
-    descriptor = os.open(private, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         tree = private / "tree"
         tree.mkdir()
         yield Stage(os.fsencode(tree), os.fsencode(resolved))
     finally:
         _remove_tree(private)
+        os.close(descriptor)
+
+
+def discard(target: Path) -> int:
+    """Remove what killed restores to *target* left; how many folders.
+
+    They may lie in any folder above it: the one that was the nearest when the restore began need
+    not be so any more.
+    """
+    resolved = Path(os.path.realpath(target))
+    return sum(_remove_stale(base) for base in (resolved, *resolved.parents) if base.is_dir())
+
+
+def _private_folder(base: Path) -> tuple[Path, int]:
+    """A new locked folder; another restore may take it for stale before it is locked."""
+    while True:
+        private = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+        try:
+            descriptor = os.open(private, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if private.is_dir():
+            return private, descriptor
         os.close(descriptor)
 
 
@@ -87,20 +109,24 @@ def _base(target: Path) -> Path:
     return target.parent if same and os.access(target.parent, os.W_OK | os.X_OK) else target
 
 
-def _remove_stale(base: Path) -> None:
-    """What a killed restore left: folders of ours that no living process has locked."""
+def _remove_stale(base: Path) -> int:
+    """What killed restores left: folders of ours that no living process has locked."""
+    removed = 0
     for path in base.glob(f"{_PREFIX}*"):
-        if path.is_symlink() or not path.is_dir() or path.stat().st_uid != os.geteuid():
-            continue
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:  # gone meanwhile, or nothing that a restore made
+            continue
+        try:
+            if os.fstat(descriptor).st_uid == os.geteuid():
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove_tree(path)
+                removed += 1
         except BlockingIOError:
             continue
-        else:
-            _remove_tree(path)
         finally:
             os.close(descriptor)
+    return removed
 
 
 def _remove_tree(path: Path) -> None:

@@ -210,6 +210,7 @@ def agent(call: Call) -> int:
         call.settings.zone,
         telling() if sys.stderr.isatty() else nullcontext(into_log(_to_log)),
         call.paths.lib,
+        arguments.clean_up,
     )
 
 

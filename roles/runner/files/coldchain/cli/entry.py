@@ -258,6 +258,9 @@ def _add_archive(add: _Add) -> None:
     )
     command.add_argument("--result", metavar="FILE", help="where the outcome goes, as JSON")
     command.add_argument("--progress", metavar="FILE", help="where the progress goes, as JSON")
+    command.add_argument(
+        "--clean-up", action="store_true", help="only remove what the action left when killed"
+    )
 
 
 def _add_storage(command: argparse.ArgumentParser) -> None:

@@ -18,6 +18,10 @@ from coldchain.paths import Paths
 from coldchain.settings import Settings
 from coldchain.store.storage import write_atomically
 
+RESULT = "result.json"
+"""In the directory of an attempt: the agent's report, written as its last act."""
+
+_LEAVES_REMNANTS = ("backup", "restore", "admin")
 _SERVICE_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "COLDCHAIN_RUNNER_LOCK")
 # Under python -I nothing but sys.path says where the package is.
 _AGENT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from coldchain.cli import main; main()"
@@ -32,18 +36,28 @@ def process_of(spec: ActionSpec, paths: Paths, settings: Settings, directory: Pa
         if not settings.allow_exec:
             raise ColdchainError("exec actions are switched off on this host (allow_exec)")
         return command(spec.action)
+    return _agent(spec, paths, directory, "--progress", str(directory / "progress.json"))
+
+
+def clean_up_of(spec: ActionSpec, paths: Paths, directory: Path) -> Command:
+    """The process that removes what the killed agent of *spec* left; directory: its own."""
+    return _agent(spec, paths, directory, "--clean-up")
+
+
+def needs_clean_up(spec: ActionSpec, report: Mapping[str, object]) -> bool:
+    """An agent that got as far as its report has left nothing behind; exec is the job's own."""
+    return spec.name in _LEAVES_REMNANTS and not report
+
+
+def _agent(spec: ActionSpec, paths: Paths, directory: Path, *options: str) -> Command:
     config = directory.with_name(f"{directory.name}.json")
     raw = json.dumps({"freezer_action": spec.action}).encode("ascii")
     write_atomically(config, raw, durable=False)
-    result, progress = directory / "result.json", directory / "progress.json"
-    words = ["--config", config, "--result", result, "--progress", progress]
-    return Command((*_agent(paths), *(str(word) for word in words)), {}, None)
-
-
-def _agent(paths: Paths) -> tuple[str, ...]:
     package = Path(coldchain.__file__).resolve().parents[1]
     home = () if paths.home is None else ("--home", os.fspath(paths.home))
-    return (sys.executable, "-I", "-c", _AGENT, os.fspath(package), *home, "agent")
+    words = [sys.executable, "-I", "-c", _AGENT, os.fspath(package), *home, "agent", *options]
+    words += ["--config", str(config), "--result", str(directory / RESULT)]
+    return Command(tuple(words), {}, None)
 
 
 def environment(own: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from coldchain.agent.command import Command
 from coldchain.errors import CannotWrite, ColdchainError
 from coldchain.execution import launch, outcome, plan, runfile
 from coldchain.execution import log as runlog
@@ -25,6 +26,9 @@ from coldchain.paths import Paths
 from coldchain.settings import Settings
 
 __all__ = ["Cause", "JobRun"]
+
+CLEAN_UP_TIMEOUT = 600.0
+"""Seconds for removing what a killed action left: a restore's folder may hold millions of files."""
 
 
 class JobRun:
@@ -113,7 +117,7 @@ class JobRun:
     def _find_process(self) -> None:
         """After a restart: the attempt that was begun but has no outcome yet."""
         step = self._step()
-        if not isinstance(step, plan.Begin):
+        if self.progress.uncleaned is not None or not isinstance(step, plan.Begin):
             return
         directory = self._attempt_directory(step.index, step.attempt)
         if not directory.is_dir():
@@ -154,6 +158,9 @@ class JobRun:
             return
         while self.result is None and self._present is None:
             self._check_limit()
+            if self.progress.uncleaned is not None:
+                self._clean_up(*self.progress.uncleaned)
+                continue
             step = self._step()
             if isinstance(step, plan.Done):
                 self._close(step.result)
@@ -191,26 +198,28 @@ class JobRun:
         )
         try:
             wanted = launch.process_of(spec, self.paths, self.settings, directory)
-            process = Process.start(
-                directory,
-                wanted.argv,
-                environment=launch.environment(
-                    wanted.environment,
-                    {
-                        "COLDCHAIN_JOB_ID": self.job_id,
-                        "COLDCHAIN_RUN_ID": self.run_id,
-                        "COLDCHAIN_ACTION": str(step.index + 1),
-                        "COLDCHAIN_ATTEMPT_NUMBER": str(step.attempt),
-                    },
-                ),
-                working_directory=wanted.working_directory,
-                log=self.log,
-            )
+            process = self._start(wanted, directory, step.index, step.attempt)
         except (ColdchainError, OSError) as error:
-            message = error.message if isinstance(error, ColdchainError) else str(error)
-            self._record(Outcome(plan.FAIL, None, f"could not be started: {message}"))
+            self._record(Outcome(plan.FAIL, None, _not_started(error)))
             return
         self._watch(process, step.index, 0.0)
+
+    def _start(self, wanted: Command, directory: Path, index: int, attempt: int) -> Process:
+        return Process.start(
+            directory,
+            wanted.argv,
+            environment=launch.environment(
+                wanted.environment,
+                {
+                    "COLDCHAIN_JOB_ID": self.job_id,
+                    "COLDCHAIN_RUN_ID": self.run_id,
+                    "COLDCHAIN_ACTION": str(index + 1),
+                    "COLDCHAIN_ATTEMPT_NUMBER": str(attempt),
+                },
+            ),
+            working_directory=wanted.working_directory,
+            log=self.log,
+        )
 
     def _watch(self, process: Process, index: int, age: float) -> None:
         spec = self.specs[index]
@@ -241,7 +250,7 @@ class JobRun:
         self.keep()
         if self._present is None:
             self._wake(time.monotonic())
-        elif kill or first:
+        elif (kill or first) and self.progress.uncleaned is None:
             self._present.end(reason, result, kill=kill)
             self._wake(self._present.wake_at)
 
@@ -259,12 +268,18 @@ class JobRun:
     def finished(self) -> None:
         """The process has ended (its pidfd is readable): take its result."""
         assert self._present is not None
-        self._ended(self._present.process.finish(), adopted=False)
+        code = self._present.process.finish()
+        if self.progress.uncleaned is None:
+            self._ended(code, adopted=False)
+        else:
+            self._cleaned(code, *self.progress.uncleaned)
 
     def _ended(self, code: int | None, *, adopted: bool) -> None:
         assert self._begun is not None
         told, self._present = self._present, None
-        report = outcome.read_report(self._attempt_directory(*self._begun) / "result.json")
+        report = outcome.read_report(self._attempt_directory(*self._begun) / launch.RESULT)
+        if launch.needs_clean_up(self.specs[self._begun[0]], report):
+            self.progress.uncleaned = self._begun
         if told is not None and told.reason:
             self._record(Outcome(told.result, code, told.reason, report))
         else:
@@ -292,6 +307,54 @@ class JobRun:
         self._unsaved = True
         self._note(f"{found.result}: {found.message}")
 
+    # -- what a killed action left ---------------------------------------------------------------
+
+    def _clean_up_directory(self, index: int, attempt: int) -> Path:
+        return self.directory / f"{index + 1}.{attempt}.clean-up"
+
+    def _clean_up(self, index: int, attempt: int) -> None:
+        """Let the engine remove what its killed action left, or go on waiting for that."""
+        self.keep()
+        directory = self._clean_up_directory(index, attempt)
+        process, age = Process.adopt(directory), 0.0
+        if process is not None:
+            age = time.time() - process.started
+        elif exit_code(directory) is not None:
+            self._cleaned(exit_code(directory), index, attempt)
+            return
+        else:
+            shutil.rmtree(directory, ignore_errors=True)
+            self._note(f"action {index + 1}: clean-up, because it was killed")
+            try:
+                wanted = launch.clean_up_of(self.specs[index], self.paths, directory)
+                process = self._start(wanted, directory, index, attempt)
+            except (ColdchainError, OSError) as error:
+                self._put_clean_up(index, Outcome(plan.FAIL, None, _not_started(error)))
+                return
+        self._present = Supervised(
+            process, grace=self.settings.grace, timeout=CLEAN_UP_TIMEOUT, age=age
+        )
+        self._wake(self._present.wake_at)
+
+    def _cleaned(self, code: int | None, index: int, attempt: int) -> None:
+        told, self._present = self._present, None
+        report = outcome.read_report(self._clean_up_directory(index, attempt) / launch.RESULT)
+        if told is not None and told.reason:
+            self._put_clean_up(index, Outcome(plan.FAIL, code, told.reason, report))
+        else:
+            self._put_clean_up(index, outcome.of_end(code, report, adopted=told is None))
+
+    def _put_clean_up(self, index: int, found: Outcome) -> None:
+        entry = self.progress.actions[index]
+        entry["clean_up"] = {"result": found.result, "message": found.message}
+        if found.result != plan.SUCCESS:
+            entry["message"] += f"; its clean-up failed: {found.message}"
+        self.progress.uncleaned = None
+        self._unsaved = True
+        self._note(f"clean-up: {found.result}: {found.message}")
+
+    # -- the end ---------------------------------------------------------------------------------
+
     def _close(self, result: str) -> None:
         aborted = self.progress.aborted
         self.result = self.progress.abort_result if aborted else result
@@ -314,3 +377,8 @@ class JobRun:
     def forget(self) -> None:
         """Remove the working directory, after the record is in the history."""
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _not_started(error: Exception) -> str:
+    text = error.message if isinstance(error, ColdchainError) else str(error)
+    return f"could not be started: {text}"

@@ -36,7 +36,10 @@ class Cause:
 
 @dataclass
 class Progress:
-    """What has happened so far; attempts, skipped and actions have one entry an action."""
+    """What has happened so far; attempts, skipped and actions have one entry an action.
+
+    uncleaned: the action and the attempt (index, number) whose remnants are still to be removed.
+    """
 
     attempts: list[list[plan.Attempt]]
     skipped: list[bool]
@@ -44,6 +47,7 @@ class Progress:
     aborted: str = ""  # why the run was told to end
     abort_result: str = plan.ABORTED
     killed: bool = False
+    uncleaned: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, specs: Sequence[plan.ActionSpec]) -> Progress:
@@ -63,12 +67,14 @@ class Progress:
             "aborted": self.aborted,
             "abort_result": self.abort_result,
             "killed": self.killed,
+            "uncleaned": self.uncleaned,
         }
 
     @classmethod
     def from_dict(cls, kept: dict[str, Any]) -> Progress:
         attempts = [[plan.Attempt(*item) for item in done] for done in kept["attempts"]]
-        return cls(**{**kept, "attempts": attempts})
+        uncleaned = tuple(kept["uncleaned"]) if kept.get("uncleaned") else None
+        return cls(**{**kept, "attempts": attempts, "uncleaned": uncleaned})
 
 
 def new_record(job_id: str, cause: Cause) -> Record:

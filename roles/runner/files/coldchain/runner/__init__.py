@@ -31,16 +31,16 @@ POLL = 0.2
 
 def serve(paths: Paths, settings: Settings) -> int:
     """Run jobs until a signal says otherwise (docs/reference/command.md); the exit code."""
-    with log.to_standard_error():
+    # Signals first: from the moment that the lock tells of us, a TERM is an orderly stop.
+    with log.to_standard_error(), caught() as inbox:
         paths.create()
         held = lock.acquire(paths)
-        with caught() as inbox:
-            runner = Runner(paths, settings, inbox)
-            try:
-                runner.recover()
-                code = runner.loop()
-            finally:
-                runner.close()
+        runner = Runner(paths, settings, inbox)
+        try:
+            runner.recover()
+            code = runner.loop()
+        finally:
+            runner.close()
     if runner.reexec:
         lock.hand_over(held)
         argv = Path("/proc/self/cmdline").read_bytes().split(b"\0")[:-1]

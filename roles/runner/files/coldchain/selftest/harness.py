@@ -94,6 +94,8 @@ def torture(
             if outcome.violations:
                 break
         if not outcome.violations:
+            runner.kill()  # the last one must be the only one
+            runner.wait()
             _settle(home, store, promises, outcome)
     finally:
         runner.kill()
@@ -167,6 +169,8 @@ def _settle(home: Path, store: Store, promises: _Promises, outcome: Outcome) -> 
         while time.monotonic() < deadline:
             time.sleep(0.2)
             busy = [s for s in store.states().values() if s.queue or s.status == "running"]
+            if not store.runner_alive():
+                continue
             if not store.pending_events() and len(busy) <= len(TICKING):
                 break
         else:
