@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 import schedule
@@ -14,6 +16,24 @@ from coldchain.instants import UTC, from_epoch
 from coldchain.runner.clock import Clock, TriggerJob
 
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+Work = Callable[[], None]
+
+
+class Jobs:
+    """A clock, the triggers and the work of its jobs."""
+
+    def __init__(self) -> None:
+        self.triggers: dict[str, Callable[[datetime], datetime | None]] = {}
+        self.work: dict[str, Work] = {}
+        self.clock = Clock(
+            lambda key, after: self.triggers[key](after), lambda key: self.work[key]()
+        )
+
+    def put(self, key: str, trigger: Any, after: datetime, work: Work) -> None:
+        self.triggers[key], self.work[key] = trigger, work
+        self.clock.put(key, after)
 
 
 def every(seconds: int, count: int = 10**9):  # type: ignore[no-untyped-def]
@@ -27,45 +47,49 @@ def every(seconds: int, count: int = 10**9):  # type: ignore[no-untyped-def]
 
 
 def test_it_is_the_library_s_scheduler_and_its_loop_runs_our_jobs() -> None:
-    clock, ran = Clock(), []
+    jobs, ran = Jobs(), []
+    clock = jobs.clock
     assert isinstance(clock, schedule.Scheduler)
-    clock.put("a", every(10, 3), PAST, lambda: ran.append("a"))
+    jobs.put("a", every(10, 3), PAST, lambda: ran.append("a"))
     clock.run_pending()
     assert ran == ["a", "a", "a"]
     assert clock.idle_seconds is None and clock.get_next_run("a") is None
 
 
 def test_due_jobs_run_in_order_of_time() -> None:
-    clock, ran = Clock(), []
-    clock.put("late", every(30, 1), PAST, lambda: ran.append("late"))
-    clock.put("early", every(20, 1), PAST, lambda: ran.append("early"))
+    jobs, ran = Jobs(), []
+    clock = jobs.clock
+    jobs.put("late", every(30, 1), PAST, lambda: ran.append("late"))
+    jobs.put("early", every(20, 1), PAST, lambda: ran.append("early"))
     clock.run_pending()
     assert ran == ["early", "late"]
 
 
 def test_a_job_removed_or_replaced_by_an_earlier_one_of_the_same_tick_does_not_run() -> None:
-    clock, ran = Clock(), []
+    jobs, ran = Jobs(), []
+    clock = jobs.clock
 
     def first() -> None:
         ran.append("first")
         clock.remove("second")
-        clock.put("third", lambda after: None, PAST, lambda: ran.append("replaced"))
+        jobs.put("third", lambda after: None, PAST, lambda: ran.append("replaced"))
 
-    clock.put("first", every(10, 1), PAST, first)
-    clock.put("second", every(20, 1), PAST, lambda: ran.append("second"))
-    clock.put("third", every(20, 1), PAST, lambda: ran.append("third"))
+    jobs.put("first", every(10, 1), PAST, first)
+    jobs.put("second", every(20, 1), PAST, lambda: ran.append("second"))
+    jobs.put("third", every(20, 1), PAST, lambda: ran.append("third"))
     clock.run_pending()
     assert ran == ["first"]
 
 
 def test_a_job_that_puts_itself_again_is_on_the_clock_once() -> None:
-    clock, ran = Clock(), []
+    jobs, ran = Jobs(), []
+    clock = jobs.clock
 
     def again() -> None:
         ran.append(1)
-        clock.put("a", every(3600), from_epoch(time.time()), again)
+        jobs.put("a", every(3600), from_epoch(time.time()), again)
 
-    clock.put("a", every(10, 1), PAST, again)
+    jobs.put("a", every(10, 1), PAST, again)
     clock.run_pending()
     assert ran == [1]
     assert clock.idle_seconds is not None and 0 < clock.idle_seconds <= 3600
@@ -81,11 +105,11 @@ def test_the_library_s_hooks_are_the_ones_we_override() -> None:
 
 
 def test_an_exception_is_not_swallowed() -> None:
-    clock = Clock()
+    jobs = Jobs()
 
     def fails() -> None:
         raise RuntimeError("bug")
 
-    clock.put("a", every(10, 1), PAST, fails)
+    jobs.put("a", every(10, 1), PAST, fails)
     with pytest.raises(RuntimeError):
-        clock.run_pending()
+        jobs.clock.run_pending()

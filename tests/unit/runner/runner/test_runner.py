@@ -14,7 +14,8 @@ import pytest
 from coldchain.errors import CannotWrite, TryAgain
 from coldchain.execution.run import Cause, JobRun
 from coldchain.runner import lock
-from coldchain.store import Change, history
+from coldchain.runner.jobs import Jobs
+from coldchain.store import Change, Store, history
 
 
 def test_a_job_without_schedule_runs_once_and_not_again(host: Any) -> None:
@@ -537,3 +538,16 @@ def test_a_flood_of_output_is_bounded_while_it_flows(host: Any) -> None:
     host.until(lambda: log.stat().st_blocks * 512 < 1_000_000)
     assert log.stat().st_size > 40_000_000
     assert host.state("j").status == "running"
+
+
+def test_a_declaration_that_comes_in_with_another_look_is_not_overlooked(host: Any) -> None:
+    host.declare("first", "true", schedule={"schedule_hour": "3"})
+    jobs = Jobs(Store.open(host.paths, create=True), host.settings)
+    jobs.reload()
+    assert not jobs.outdated
+    host.declare("second", "true", schedule={"schedule_hour": "4"})
+    assert jobs.store.job("second") is not None  # as when a due job is looked up
+    assert jobs.outdated
+    jobs.reload()
+    assert "second" in jobs.states
+    assert not jobs.outdated

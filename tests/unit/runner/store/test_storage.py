@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from coldchain.errors import CannotWrite, DataError, TryAgain, Unavailable
 from coldchain.paths import Paths
 from coldchain.store import Change, State, Store
 from coldchain.store import storage as storage_module
+from coldchain.store.rows import Row
 from coldchain.store.storage import AtomicJSONStorage
 
 HERE = Path(__file__).resolve()
@@ -282,11 +284,25 @@ def test_only_changed_rows_are_encoded_again(
 ) -> None:
     store = new_store(tmp_path)
     store.commit_states({f"j{n}": State(result="success") for n in range(200)})
-    encoded: list[object] = []
-    real = json.dumps
-    monkeypatch.setattr(
-        storage_module.json, "dumps", lambda value, **kw: encoded.append(value) or real(value, **kw)
-    )
+    encoded: list[str] = []
+    real = Row.of
+    monkeypatch.setattr(Row, "of", lambda key, row: encoded.append(key) or real(key, row))
     store.commit_states({"j7": State(result="fail")})
-    assert sum(isinstance(value, dict) and "result" in value for value in encoded) == 1
+    assert encoded == ["j7"]
     assert Store(store.paths).state("j7").result == "fail"
+
+
+def test_every_row_is_a_line_and_any_layout_of_the_json_is_read(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    store.apply([document("a", 'x\n"}},\n"y":{\n}\u2028'), document("b", "\ud800")])
+    raw = store.paths.jobs.read_bytes()
+    assert raw.count(b"\n") == 5  # head, table, two rows, end
+    tables = json.loads(raw)
+    mark = tables.pop("_format")["1"]
+    body = json.dumps(tables, indent=2)[1:].encode()
+    mark["crc32"] = f"{zlib.crc32(body):08x}"
+    head = json.dumps({"_format": {"1": mark}}, separators=(",", ":"))[:-1].encode()
+    store.paths.jobs.write_bytes(head + b"," + body)
+    assert Store(store.paths).jobs() == store.jobs()
+    store.apply([document("c")])
+    assert set(Store(store.paths).jobs()) == {"a", "b", "c"}

@@ -33,8 +33,9 @@ class Jobs:
         self.store = store
         self.states = States(store)
         self.timetable = Timetable(store, settings, self.states, live=live)
-        # Our own write to the declarations brings in what was written there meanwhile, so that
-        # no change is seen afterwards.
+        # Whatever reads the declarations, or writes them, brings in what was written there
+        # meanwhile, so that no change of the file is seen afterwards.
+        self._taken = -1
         self._jobs_written = False
 
     # -- declarations ------------------------------------------------------------------------
@@ -42,7 +43,7 @@ class Jobs:
     @property
     def outdated(self) -> bool:
         """Are there declarations that were not taken in yet?"""
-        return self._jobs_written or self.store.jobs_changed()
+        return self.store.jobs_changed() or self.store.jobs_generation != self._taken
 
     @property
     def pressing(self) -> bool:
@@ -52,12 +53,13 @@ class Jobs:
     def reload(self) -> None:
         """Take in what was declared, changed and removed since the last time."""
         self._jobs_written = False
-        records = self.store.jobs()
-        for job_id in [job_id for job_id in self.states if job_id not in records]:
+        declared = self.store.job_ids()
+        self._taken = self.store.jobs_generation
+        for job_id in [job_id for job_id in self.states if job_id not in declared]:
             self._removed(job_id)
         waiting = self.timetable.waiting
-        for job_id, record in records.items():
-            state = self.states.get(job_id)
+        for record in self.store.each_job():
+            job_id, state = record.job_id, self.states.get(record.job_id)
             if state is None:
                 self.states.add(job_id, dataclasses.replace(State.initial(record), reason=""))
                 self._declared(record, new=True)

@@ -15,6 +15,7 @@ from coldchain import schedule as calendar
 from coldchain.instants import from_epoch, iso
 from coldchain.runner.clock import Clock
 from coldchain.runner.states import States
+from coldchain.runner.triggers import Triggers
 from coldchain.settings import Settings
 from coldchain.store import JobRecord, Store
 
@@ -34,10 +35,10 @@ class Timetable:
     def __init__(self, store: Store, settings: Settings, states: States, *, live: bool) -> None:
         self.waiting: dict[str, int] = {}  # jobs with a queue -> their priority
         self.taken_up: dict[str, str] = {}  # jobs whose run was found on disk -> its slot
-        self._store, self._settings, self._states = store, settings, states
+        self._store, self._states = store, states
         self._live = live
-        self._clock = Clock()
-        self._triggers: dict[str, calendar.Trigger] = {}
+        self._clock = Clock(self._next_at, self.look)
+        self._triggers = Triggers(settings)
         self._unusable: dict[str, int] = {}  # jobs whose schedule cannot be used -> revision
         for job_id, state in states.items():
             if state.queue:
@@ -54,7 +55,7 @@ class Timetable:
         job_id, state = record.job_id, self._states[record.job_id]
         self._unusable.pop(job_id, None)
         try:
-            trigger = self._build(record)
+            trigger = self._triggers.add(record)
         except ValueError as error:  # ScheduleError, or a zone that this host does not know
             self.forget(job_id)
             self._unusable[job_id] = record.revision
@@ -62,7 +63,6 @@ class Timetable:
             self._states.change(job_id, status=lifecycle.STOP, next_run=None, reason=reason)
             log.error("job %s: %s", job_id, reason)
             return
-        self._triggers[job_id] = trigger
         if state.status == lifecycle.STOP or state.event in ("stop", "abort", "remove"):
             self._clock.remove(job_id)
             self._states.change(job_id, next_run=None)
@@ -77,7 +77,7 @@ class Timetable:
     def start_again(self, record: JobRecord, now: float) -> None:
         """Arm a job that was stopped; one whose schedule has no later run is queued at once."""
         try:
-            if self._build(record).next(from_epoch(now)) is None:
+            if self._triggers.build(record).next(from_epoch(now)) is None:
                 self.queue(record.job_id, slot=now, at=now, cause="event")
         except ValueError:
             pass  # arm says why
@@ -91,16 +91,8 @@ class Timetable:
 
     def forget(self, job_id: str) -> None:
         self._clock.remove(job_id)
-        self._triggers.pop(job_id, None)
+        self._triggers.discard(job_id)
         self.waiting.pop(job_id, None)
-
-    def _build(self, record: JobRecord) -> calendar.Trigger:
-        return calendar.build(
-            record.schedule,
-            zone=self._settings.zone,
-            created=from_epoch(int(record.anchor)),
-            key=f"{self._settings.client_id}/{record.job_id}",
-        )
 
     # -- slots -----------------------------------------------------------------------------------
 
@@ -139,18 +131,15 @@ class Timetable:
 
     def set_clock(self, job_id: str) -> None:
         """Put an armed job on the clock at its first slot after what was considered."""
-        trigger, state = self._triggers.get(job_id), self._states[job_id]
-        if trigger is None or not self._live:
+        if job_id not in self._triggers or not self._live:
             return
-
-        def next_at(after: datetime) -> datetime | None:
-            occurrence = trigger.next(after)
-            return None if occurrence is None else occurrence.at
-
-        due = self._clock.put(
-            job_id, next_at, from_epoch(state.considered or 0.0), lambda: self.look(job_id)
-        )
+        due = self._clock.put(job_id, from_epoch(self._states[job_id].considered or 0.0))
         self._states.change(job_id, next_run=self._next_text(job_id, due))
+
+    def _next_at(self, job_id: str, after: datetime) -> datetime | None:
+        trigger = self._triggers.get(job_id)
+        occurrence = None if trigger is None else trigger.next(after)
+        return None if occurrence is None else occurrence.at
 
     def tell_next(self, job_id: str) -> None:
         """Bring the job's next run up to date after a change of its queue."""

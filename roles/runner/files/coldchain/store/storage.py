@@ -8,8 +8,12 @@ Here a commit is a new file (write, fsync, rename, fsync of the directory), made
 covers the whole read-modify-write; readers need no lock because a file never changes once it has
 its name.  The generation before the last commit stays beside it as ``NAME.previous``.
 
-The file is JSON that a person can read:
-    {"_format": {"1": {"kind": "jobs", "version": 1, "crc32": "0a1b2c3d"}}, "jobs": {...}}
+The file is JSON that a person can read, with a line for each row (rows.py):
+    {"_format":{"1":{"kind":"jobs","version":1,"crc32":"0a1b2c3d"}},
+    "jobs":{
+    "etc":{...},
+    "home":{...}
+    }}
 """
 
 from __future__ import annotations
@@ -20,9 +24,10 @@ import fcntl
 import json
 import logging
 import os
+import re
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,13 +35,15 @@ from typing import Any
 from tinydb.storages import Storage
 
 from coldchain.errors import CannotWrite, DataError, TryAgain, Unavailable
+from coldchain.store import rows
+from coldchain.store.rows import Tables
 
 FORMAT_TABLE = "_format"
 VERSION = 1
+_HEAD = re.compile(rb'\{"_format":\{"1":(\{[^{}]*\})\}')
 LOCK_TIMEOUT = 30.0
 _POLL = 0.005
 
-Tables = dict[str, dict[str, Any]]
 log = logging.getLogger(__name__)
 
 
@@ -47,18 +54,18 @@ class Damaged(ValueError):
 class AtomicJSONStorage(Storage):
     """One database file of the given *kind*; see the module's docstring.
 
-    Rows are values: a changed row is a new dict.  That is what lets a commit serialise only the
-    rows that changed since the last one.
+    What ``read`` hands out and ``write`` takes may hold rows as plain mappings; kept are Rows.
     """
 
     def __init__(self, path: str | Path, kind: str) -> None:
         self.path = Path(path)
         self.kind = kind
+        self.generation = 0
+        """Counts the contents that were read or written here."""
         self._file: int | None = None  # open while its parse is cached: its inode cannot be reused
         self._identity: tuple[int, ...] | None = None
         self._tables: Tables | None = None
         self._loaded = False
-        self._rows: dict[int, tuple[Any, bytes]] = {}
         self._depth = 0
         self._dirty = False
         self._lock: int | None = None
@@ -105,18 +112,20 @@ class AtomicJSONStorage(Storage):
     def _parse(self, descriptor: int, path: Path) -> Tables:
         with open(descriptor, "rb", closefd=False) as stream:
             raw = stream.read()
+        head = _HEAD.match(raw)
         try:
-            tables = json.loads(raw)
+            mark = json.loads(head[1] if head else raw)
         except ValueError:
             raise Damaged("is damaged (not the JSON that was written)") from None
         try:
-            mark = tables[FORMAT_TABLE]["1"]
             kind, version = str(mark["kind"]), int(mark["version"])
         except (ValueError, KeyError, TypeError):
+            head = None
+        if head is None:
             raise DataError(
                 f"{path}: is not a database of coldchain",
                 f"move it away; the runner keeps its {self.kind} there",
-            ) from None
+            )
         if kind != self.kind:
             raise DataError(f"{path}: holds {kind!r}, expected {self.kind!r}", "put the files back")
         if version > VERSION:
@@ -124,12 +133,13 @@ class AtomicJSONStorage(Storage):
                 f"{path}: has format {version}, this release reads up to {VERSION}",
                 "install the newer release again; nothing was changed",
             )
-        dummy, found, body = raw.partition(b"}}," if len(tables) > 1 else b"}}")
-        if not found or mark.get("crc32") != f"{zlib.crc32(body):08x}":
+        body = raw[head.end() :].lstrip(b",")
+        if mark.get("crc32") != f"{zlib.crc32(body):08x}":
             raise Damaged("is damaged (its checksum does not match)")
-        del tables[FORMAT_TABLE]
-        result: Tables = tables
-        return result
+        try:
+            return rows.parse(body[: body.rindex(b"}")])
+        except ValueError:
+            raise Damaged("is damaged (its lines are not those of a database)") from None
 
     def _use_previous(self, why: str) -> None:
         """The last good generation; a writer also puts the damaged file aside."""
@@ -175,20 +185,20 @@ class AtomicJSONStorage(Storage):
     def _remember(self, descriptor: int, tables: Tables) -> None:
         self._file, self._identity = descriptor, _identity(os.fstat(descriptor))
         self._tables, self._loaded = tables, True
+        self.generation += 1
 
     def _forget(self) -> None:
         if self._file is not None:
             os.close(self._file)
         self._file = self._identity = self._tables = None
-        self._rows = {}
         self._loaded = self._dirty = False
 
     # -- writing -----------------------------------------------------------------------------
 
-    def write(self, data: Tables) -> None:
+    def write(self, data: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
         if not self._depth:
             raise RuntimeError("a write outside of transaction()")
-        self._tables, self._dirty = data, True
+        self._tables, self._dirty = rows.packed(data), True
 
     @contextmanager
     def transaction(self, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
@@ -281,23 +291,10 @@ class AtomicJSONStorage(Storage):
             os.rename(link, self._previous())
 
     def _serialise(self, tables: Tables) -> bytes:
-        """Rows that are the same objects as at the last commit are not encoded again."""
-        rows: dict[int, tuple[Any, bytes]] = {}
-        parts: list[bytes] = []
-        for name, table in tables.items():
-            encoded: list[bytes] = []
-            for key, row in table.items():
-                known = self._rows.get(id(row))
-                if known is None or known[0] is not row:
-                    known = (row, _encode(row))
-                rows[id(row)] = known
-                encoded.append(_encode(key) + b":" + known[1])
-            parts.append(_encode(name) + b":{" + b",\n".join(encoded) + b"}")
-        self._rows = rows
-        body = b",\n".join(parts) + b"}\n"
-        mark = _encode({"kind": self.kind, "version": VERSION, "crc32": f"{zlib.crc32(body):08x}"})
-        start = b'{"' + FORMAT_TABLE.encode() + b'":{"1":' + mark + b"}"
-        return start + (b"," if parts else b"") + body
+        body = rows.lines(tables) + b"}\n"
+        mark = {"kind": self.kind, "version": VERSION, "crc32": f"{zlib.crc32(body):08x}"}
+        head = json.dumps({FORMAT_TABLE: {"1": mark}}, separators=(",", ":")).encode("ascii")
+        return b"%s%s%s" % (head[:-1], b"," if tables else b"", body)
 
     def close(self) -> None:
         self._forget()
@@ -306,12 +303,6 @@ class AtomicJSONStorage(Storage):
 def _identity(status: os.stat_result) -> tuple[int, ...]:
     """Device and inode tell one commit from the next; the rest tells a file changed in place."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _encode(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "surrogatepass"
-    )
 
 
 def _open_ours(path: Path) -> int:

@@ -13,7 +13,7 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence
 from typing import Any
 
 from tinydb import TinyDB
@@ -24,7 +24,7 @@ from coldchain.store import history
 from coldchain.store.records import Change, Event, JobRecord, Run, State, timing
 from coldchain.store.retention import Bounds, Retention
 from coldchain.store.storage import AtomicJSONStorage
-from coldchain.store.table import KeyTable, Row
+from coldchain.store.table import KeyTable
 
 
 class _Database(TinyDB):
@@ -62,11 +62,24 @@ class Store:
     # -- declarations ------------------------------------------------------------------------
 
     def jobs(self) -> dict[str, JobRecord]:
-        return _records(_table(self._jobs, "jobs").rows())
+        return {record.job_id: record for record in self.each_job()}
+
+    def each_job(self) -> Iterator[JobRecord]:
+        """All declarations one after another, for who need not have them all at once."""
+        for job_id, row in _table(self._jobs, "jobs").rows():
+            yield JobRecord.from_row(job_id, row)
+
+    def job_ids(self) -> KeysView[str]:
+        return _table(self._jobs, "jobs").ids()
 
     def job(self, job_id: str) -> JobRecord | None:
-        row = _table(self._jobs, "jobs").rows().get(job_id)
+        row = _table(self._jobs, "jobs").row(job_id)
         return None if row is None else JobRecord.from_row(job_id, row)
+
+    @property
+    def jobs_generation(self) -> int:
+        """Another number than before: other declarations have been read or written here."""
+        return _storage(self._jobs).generation
 
     def jobs_changed(self) -> bool:
         """Were declarations committed since they were last read here?"""
@@ -79,7 +92,7 @@ class Store:
         """
         with _storage(self._jobs).transaction():
             table = _table(self._jobs, "jobs")
-            present = _records(table.rows())
+            present = self.jobs()
             changes = list(decide(present))
             now = time.time()
             put, gone = {}, []
@@ -121,8 +134,8 @@ class Store:
     def pending_events(self) -> list[Event]:
         """Requests that are not done yet, oldest first."""
         rows = _table(self._events, "events").rows()
-        done = _table(self._state, "done_events").rows()
-        events = [Event(id=key, **row) for key, row in rows.items() if key not in done]
+        done = _table(self._state, "done_events").ids()
+        events = [Event(id=key, **row) for key, row in rows if key not in done]
         return sorted(events, key=lambda event: event.time)
 
     def events_changed(self) -> bool:
@@ -137,17 +150,17 @@ class Store:
 
     def states(self) -> dict[str, State]:
         rows = _table(self._state, "state").rows()
-        return {job_id: State.from_row(row) for job_id, row in rows.items()}
+        return {job_id: State.from_row(row) for job_id, row in rows}
 
     def state(self, job_id: str) -> State | None:
-        row = _table(self._state, "state").rows().get(job_id)
+        row = _table(self._state, "state").row(job_id)
         return None if row is None else State.from_row(row)
 
     def event_done(self, event_id: str) -> bool:
         """Has the runner acted on the request?"""
         return (
-            event_id in _table(self._state, "done_events").rows()
-            or event_id not in _table(self._events, "events").rows()
+            event_id in _table(self._state, "done_events").ids()
+            or event_id not in _table(self._events, "events").ids()
         )
 
     def commit_states(
@@ -167,7 +180,7 @@ class Store:
                 table.discard(gone)
             if done_events is not None:
                 done = _table(self._state, "done_events")
-                done.discard(set(done.rows()) - set(done_events))
+                done.discard(done.ids() - set(done_events))
                 done.put({key: {} for key in done_events})
 
     # -- history -----------------------------------------------------------------------------
@@ -228,10 +241,6 @@ def _storage(database: _Database) -> AtomicJSONStorage:
     storage = database.storage
     assert isinstance(storage, AtomicJSONStorage)
     return storage
-
-
-def _records(rows: Mapping[str, Row]) -> dict[str, JobRecord]:
-    return {job_id: JobRecord.from_row(job_id, row) for job_id, row in rows.items()}
 
 
 def _successor(before: JobRecord | None, change: Change, now: float) -> JobRecord:

@@ -4,21 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, KeysView, Mapping
 from typing import Any
 
 from tinydb.storages import Storage
 from tinydb.table import Table
 
-Row = dict[str, Any]
+from coldchain.store.rows import Row, decoded
 
 
 class KeyTable(Table):
     """Rows by their own id (a job_id, an event's uuid): no id counter to share between processes,
     no query cache that another process makes stale.
 
-    Every call of TinyDB passes over the whole table once, so changes come in batches.  Rows are
-    never changed in place (AtomicJSONStorage relies on it).
+    Every call of TinyDB passes over the whole table once, so changes come in batches.
     """
 
     document_id_class = str  # type: ignore[assignment]
@@ -26,12 +25,23 @@ class KeyTable(Table):
     def __init__(self, storage: Storage, name: str, cache_size: int = 0) -> None:
         super().__init__(storage, name, cache_size=cache_size)
 
-    def rows(self) -> Mapping[str, Row]:
-        """All rows by id, without copying: read only."""
+    def ids(self) -> KeysView[str]:
+        """The ids of all rows, none of which is decoded for it."""
+        return self._packed().keys()
+
+    def row(self, key: str) -> dict[str, Any] | None:
+        found = self._packed().get(key)
+        return None if found is None else found.value()
+
+    def rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """All rows with their ids."""
+        return decoded(self._packed())
+
+    def _packed(self) -> Mapping[str, Row]:
         tables = self._storage.read() or {}
         return tables.get(self.name, {})
 
-    def put(self, rows: Mapping[str, Row]) -> None:
+    def put(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         """Insert or replace."""
         self._update_table(lambda table: table.update(rows))  # type: ignore[arg-type]
 
