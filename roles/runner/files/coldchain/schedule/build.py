@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from difflib import get_close_matches
+from functools import partial
 from typing import Callable, TypeVar
 
 from coldchain.errors import Problem
@@ -89,7 +90,7 @@ def build(
             splay=splay,
             blackout=blackout,
             missed=missed,
-            details=words.of_once() if date is None else words.of_date(date),
+            details=words.of_once if date is None else partial(words.of_date, date),
         )
         _require_a_run(point, "schedule_date", [moment(-1)], "the date lies in a blackout")
         return point
@@ -100,7 +101,7 @@ def build(
             zone=local,
             blackout=blackout,
             missed=missed,
-            details=words.of_continuous(),
+            details=words.of_continuous,
         )
         _require_a_run(
             continuous, "schedule_interval", [moment(first - 1)], "no time is left for it"
@@ -111,13 +112,14 @@ def build(
         begin = first if start is not None else seconds(created) + interval
         slots = IntervalSlots(begin, interval, last)
         kind, field = "interval", "schedule_interval"
-        details = words.of_interval(interval, moment(begin))
+        details = partial(words.of_interval, interval, moment(begin))
         # An end before the job was declared is not a mistake: the job is over.
         over = start is None and end is not None and end < created
     else:
         parsed = complete(fields)
         slots = CronSlots(parsed, local, _policy(dst, is_wildcard(parsed)), first, last)
-        kind, field, details = "cron", f"schedule_{[*fields][-1]}", words.of_cron(parsed)
+        kind, field = "cron", f"schedule_{[*fields][-1]}"
+        details = partial(words.of_cron, parsed)
         over = False
     # Mostly there is a slot ahead, in years whose clock changes are needed anyway.
     if not over and slots.slot(seconds(created)) is None and slots.slot(0) is None:
@@ -268,19 +270,19 @@ def _keys(known: Sequence[str]) -> str:
 
 def _cron_texts(reader: _Reader) -> dict[str, str]:
     """The given cron-like fields, checked one by one."""
-
-    def checked(name: str) -> Callable[[object], str]:
-        def parse(value: object) -> str:
-            if isinstance(value, bool) or not isinstance(value, (int, str)):
-                raise _Refused(f"{quoted(value)} is neither text nor a whole number")
-            text = str(value) if isinstance(value, str) or abs(value) < 10**9 else "1000000000"
-            parse_field(name, text)
-            return text
-
-        return parse
-
-    texts = {name: reader.read(f"schedule_{name}", checked(name)) for name in FIELDS}
+    texts = {name: reader.read(key, check) for name, key, check in _CRON}
     return {name: text for name, text in texts.items() if text is not None}
+
+
+def _cron_text(name: str, value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise _Refused(f"{quoted(value)} is neither text nor a whole number")
+    text = str(value) if isinstance(value, str) or abs(value) < 10**9 else "1000000000"
+    parse_field(name, text)
+    return text
+
+
+_CRON = [(name, f"schedule_{name}", partial(_cron_text, name)) for name in FIELDS]
 
 
 def _zone(value: object) -> tzinfo:

@@ -41,7 +41,7 @@ class SlotTrigger:
     """A trigger with a series of slots: kind "interval" or "cron".
 
     splay: the largest delay in seconds; key: what the delay is derived from, so that it is the
-    same after every restart; details: the describing text.
+    same after every restart; details: gives the describing text.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class SlotTrigger:
         splay: int,
         blackout: Blackout | None,
         missed: Missed,
-        details: str,
+        details: Callable[[], str],
     ) -> None:
         self.kind = kind
         self.zone = zone
@@ -80,7 +80,7 @@ class SlotTrigger:
         return _until(self._blackout, instant)
 
     def describe(self) -> str:
-        return self._details
+        return self._details()
 
     def blacked_out(
         self, after: datetime, until: datetime, limit: int
@@ -234,7 +234,7 @@ class PointTrigger:
         splay: int,
         blackout: Blackout | None,
         missed: Missed,
-        details: str,
+        details: Callable[[], str],
     ) -> None:
         self.kind = kind
         self.zone = zone
@@ -274,7 +274,7 @@ class PointTrigger:
         return [(planned, self._blackout.reason(seconds(planned.at)))][:limit]
 
     def describe(self) -> str:
-        return self._details
+        return self._details()
 
 
 class ContinuousTrigger:
@@ -293,7 +293,7 @@ class ContinuousTrigger:
         zone: tzinfo,
         blackout: Blackout | None,
         missed: Missed,
-        details: str,
+        details: Callable[[], str],
     ) -> None:
         self.zone = zone
         self.missed = missed
@@ -321,7 +321,7 @@ class ContinuousTrigger:
         return []
 
     def describe(self) -> str:
-        return self._details
+        return self._details()
 
 
 def share(key: str) -> float:
