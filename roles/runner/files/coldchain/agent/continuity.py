@@ -9,7 +9,7 @@ import os
 from coldchain.agent import snapshot
 from coldchain.agent.layout import DATA, Chain, Level
 from coldchain.agent.options import BackupOptions
-from coldchain.agent.parts import Packed, authenticate, load_snapshot, packed, password_fits
+from coldchain.agent.parts import Packed, authenticate, load_snapshot, packed
 from coldchain.agent.storage import Storage
 from coldchain.errors import DataError, JobFailed
 
@@ -84,6 +84,4 @@ def _password(storage: Storage, one: Packed, options: BackupOptions) -> str | No
         authenticate(storage, one, options.encryption)
     except JobFailed:
         return "the password is not the chain's, or its last level was altered"
-    if one.metadata.seal is None and not password_fits(storage, one, options.encryption):
-        return "the password is not the chain's"
     return None

@@ -63,6 +63,7 @@ def decryptor(one: Packed, encryption: Encryption | None) -> list[Stage]:
             f"{one.place} is encrypted and no encrypt_pass_file is given",
             "name the file whose first line is the password",
         )
+    cipher.password(encryption.pass_file)  # openssl's own complaint would not name the option
     iterations = one.metadata.seal.iterations if one.metadata.seal else 0
     return [Stage(cipher.openssl(scheme, encryption.pass_file, iterations, decrypt=True))]
 
@@ -76,6 +77,7 @@ def unpackers(one: Packed, encryption: Encryption | None) -> list[Stage]:
 def authenticate(storage: Storage, one: Packed, encryption: Encryption | None) -> None:
     """Check the seal of a strong level against its manifest; JobFailed when it does not fit.
 
+    The scheme freezer has no seal: only whether the archive's first bytes make sense is checked.
     The manifest's checksums are thereby trusted; the parts themselves are compared with them
     when they are read.
     """
@@ -89,6 +91,8 @@ def authenticate(storage: Storage, one: Packed, encryption: Encryption | None) -
         )
     seal = one.metadata.seal
     if seal is None:
+        if encryption is not None and one.metadata.scheme is not None:
+            _check_beginning(storage, one, encryption)
         return
     assert encryption is not None
     if one.manifest is None:
@@ -100,6 +104,15 @@ def authenticate(storage: Storage, one: Packed, encryption: Encryption | None) -
         one.series.host_name, one.level.path, one.metadata.compression, one.parts
     )
     cipher.check(seal, cipher.password(encryption.pass_file), text, one.place)
+
+
+def _check_beginning(storage: Storage, one: Packed, encryption: Encryption) -> None:
+    if not password_fits(storage, one, encryption):
+        raise JobFailed(
+            f"{one.place}: the password in {encryption.pass_file} does not fit, or its beginning"
+            " was altered",
+            "check encrypt_pass_file; coldchain verify tells which parts are damaged",
+        )
 
 
 def checked_blocks(
