@@ -49,6 +49,14 @@ EXAMPLES = r"""
 - name: Refuse to go on without one that can be restored
   ansible.builtin.assert:
     that: found.backups | selectattr("restorable") | list | length > 0
+
+- name: The newest backup has been read in full within the last week
+  ansible.builtin.assert:
+    that:
+      - newest.verified.how | default("never") == "full"
+      - (now(utc=true) - (newest.verified.time | to_datetime("%Y-%m-%dT%H:%M:%S+00:00"))).days < 7
+  vars:
+    newest: "{{ found.backups | sort(attribute='time_stamp') | last }}"
 """
 
 RETURN = r"""
@@ -110,13 +118,22 @@ backups:
       description: How it is encrypted; V(null) when it is not.
       type: str
     restorable:
-      description: Whether it and everything that it builds on is there.
+      description: Whether it and everything that it builds on is there, and was not found damaged when all of it was read.
       type: bool
       sample: true
     reason:
       description: Why it cannot be restored; empty when it can.
       type: str
       sample: ""
+    verified:
+      description:
+        - When C(coldchain verify) on this host has last checked it and all that it builds on; V(null) when it never has.
+        - C(how) is V(full) when every byte was read, V(quick) when chain and sizes were looked at. C(result) is V(sound) or V(damaged).
+      type: dict
+      sample:
+        time: "2026-11-24T04:00:12+00:00"
+        how: full
+        result: sound
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,244 @@ def test_backups_of_all_jobs_of_one_and_of_a_container(command: Command, source:
     assert found("--hostname", "nobody") == []
     assert found("--container", "none") == []
     assert command.error("backups", "--job", "dox")["code"] == 65
+    first = f"docs of {docs_host(command)}, in {command.home}/backups/first\n"
     assert command("backups") == 0
-    assert command.out.count("restorable") == 3
+    assert command.out.count(" yes\n") == 3
+    assert command.out.startswith(first)
+    assert "\n\nother of elsewhere, in " in command.out
+
+
+def docs_host(command: Command) -> str:
+    return str(command.json("backups", "--job", "docs")["backups"][0]["hostname"])
 
 
 def test_backups_where_nothing_is_declared_is_an_empty_list(command: Command) -> None:
     assert command.json("backups")["backups"] == []
+    assert command("backups") == 0
+    assert command.err.startswith("coldchain: no ")
+
+
+def test_what_is_not_there_is_said(command: Command, source: Path) -> None:
+    assert command("backups", "--container", "nowhere") == 0
+    assert "there is no " in command.err
+    assert "nowhere" in command.err
+    assert command("backups", "--backup-name", "dosc") == 0
+    assert "no such backup in " in command.err
+    # A script that verifies what is not there must not go on.
+    for words in (["--container", "nowhere"], ["--backup-name", "dosc"], ["--hostname", "x"]):
+        assert command.error("verify", *words)["code"] == 65
+
+
+def test_a_name_that_one_container_lacks_is_found_in_another(
+    command: Command, source: Path
+) -> None:
+    other = backup_job(source, backup_name="other", container="second")
+    assert command("apply", "-", data=other) == 0
+    assert command("run", "other") == 0
+    answer = command.json("verify", "--backup-name", "other")
+    assert (command.code, answer["containers"][0]["checked"]) == (0, 1)
+
+
+def test_times_can_be_given_back_and_tables_fit_a_terminal(
+    command: Command, source: Path, tmp_path: Path
+) -> None:
+    assert command("verify", "--full") == 0
+    assert command("backups") == 0
+    lines = command.out.splitlines()
+    assert max(map(len, lines[1:])) < 80
+    times = [line.split()[0] for line in lines[2:]]
+    words = ["restore", "--container", "first", "--backup-name", "docs"]
+    for number, (moment, text) in enumerate(zip(times, ("2", "22"))):
+        target = str(tmp_path / f"target{number}")
+        assert command(*words, "--restore-abs-path", target, "--restore-from-date", moment) == 0
+        assert Path(target, "two").read_text() == text
+
+
+def test_when_it_was_verified_is_kept(
+    command: Command, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def verified() -> list[Any]:
+        return [each["verified"] for each in command.json("backups")["backups"]]
+
+    assert verified() == [None, None]
+    assert command("verify") == 0
+    assert [each["how"] for each in verified()] == ["quick", "quick"]
+    while command.json("verify", "--sample", "1") and verified()[0]["how"] == "quick":
+        pass  # until chance has drawn level 0
+    assert command("verify", "--full") == 0
+    assert {each["how"] for each in verified()} == {"full"}
+    full = verified()
+    assert command("verify") == 0
+    assert verified() == full, "a quick look takes nothing back"
+    level_0 = next((command.home / "backups/first/data").glob("tar/*/*/0_*/data"))
+    damage(level_0)
+    assert command("verify", "--full") == 1
+    assert [each["result"] for each in verified()] == ["damaged", "damaged"]
+    # A quick look sees nothing, but what is known to be damaged is not offered as restorable.
+    assert command("verify") == 0
+    backups = command.json("backups")["backups"]
+    assert [each["restorable"] for each in backups] == [False, False]
+    assert "found damaged at " in backups[1]["reason"]
+    damage(level_0)
+    assert command("verify", "--full") == 0
+    assert [each["restorable"] for each in command.json("backups")["backups"]] == [True, True]
+    # The action info tells it too; a new chain has not been verified.
+    config, result = command.home / "info.json", command.home / "result.json"
+    config.write_text(json.dumps({"action": "info", "container": "first"}))
+    assert command("agent", "--config", str(config), "--result", str(result)) == 0
+    assert json.loads(result.read_text())["backups"][0]["verified"]["how"] == "full"
+
+
+def damage(path: Path) -> None:
+    """Turn one byte around; the second time it is as before."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+
+def test_the_archive_stays_as_it_is_and_may_be_read_only(command: Command, source: Path) -> None:
+    container = command.home / "backups" / "first"
+    before = {path: path.lstat().st_mtime_ns for path in container.rglob("*")}
+    assert command("verify", "--full") == 0
+    assert command("backups") == 0
+    assert {path: path.lstat().st_mtime_ns for path in container.rglob("*")} == before
+
+
+def test_receipts_that_cannot_be_read_or_kept_are_no_obstacle(
+    command: Command, source: Path
+) -> None:
+    (command.home / "lib" / "verified.json").write_text("garbage")
+    assert command("backups") == 0
+    assert command.out.count("never") == 2
+    assert "verified.json" in command.err
+    assert command("verify", "--full") == 0
+    assert "verified.json" in command.err
+    assert (command.home / "lib" / "verified.json").read_text() == "garbage"
+
+
+def test_a_wrong_password_marks_nothing_as_damaged(
+    command: Command, source: Path, tmp_path: Path
+) -> None:
+    for name, text in (("right", "secret\n"), ("wrong", "guess\n")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    password = str(tmp_path / "right")
+    for scheme in ("strong", "freezer"):
+        job = backup_job(
+            source, backup_name=scheme, encrypt_pass_file=password, encrypt_scheme=scheme
+        )
+        assert command("apply", "-", data=job) == 0
+        assert command("run", scheme) == 0
+        assert command("verify", "--job", scheme, "--full") == 0  # the job knows the password
+        (good,) = command.json("backups", "--job", scheme)["backups"]
+        assert good["verified"]["how"] == "full"
+        wrong = ["--encrypt-pass-file", str(tmp_path / "wrong")]
+        answer = command.json("verify", "--job", scheme, "--full", *wrong)
+        assert command.code == 1
+        assert "password" in answer["containers"][0]["findings"][0]["message"]
+        assert command.json("backups", "--job", scheme)["backups"] == [good]
+        words = ["restore", "--job", scheme, "--restore-abs-path", str(tmp_path / "t")]
+        error = command.error(*words, *wrong)
+        assert error["code"] == 1
+        assert "password" in error["message"]
+        assert "--encrypt-pass-file" in error["hint"]
+        missing = command.error(*words, "--encrypt-pass-file", str(tmp_path / "none"))
+        assert missing["code"] == 65
+        assert "cannot be read" in missing["message"]
+        assert not (tmp_path / "t").exists()
+
+
+def test_restore_of_a_job_brings_back_what_it_writes_where_it_was(
+    command: Command, source: Path, tmp_path: Path
+) -> None:
+    words = ["restore", "--job", "docs"]
+    error = command.error(*words)  # the files are still there
+    assert "--overwrite" in error["hint"]
+    assert command(*words, "--dry-run") == 0
+    assert command.out.splitlines()[:2] == ["deep/one", "two"]
+    assert "would be refused: " in command.err
+    (source / "two").unlink()
+    assert command(*words, "--overwrite") == 0
+    assert (source / "two").read_text() == "22"
+    shutil.rmtree(source)
+    assert command(*words, "--dry-run") == 0
+    assert command.out.splitlines()[:2] == ["deep/one", "two"]
+    assert not source.exists()
+    assert command(*words) == 0
+    assert (source / "two").read_text() == "22"
+    assert command(*words, "--restore-abs-path", str(tmp_path / "elsewhere"), "deep") == 0
+    assert (tmp_path / "elsewhere" / "deep" / "one").read_text() == "1"
+    assert command.error("restore", "--job", "dosc")["hint"].startswith("did you mean docs")
+
+
+def test_a_job_of_several_backups_or_none_asks_which(
+    command: Command, source: Path, tmp_path: Path
+) -> None:
+    job = backup_job(source, backup_name="a")
+    job["job_actions"] += backup_job(source, backup_name="b")["job_actions"]
+    job["job_actions"].append({"freezer_action": {"action": "exec", "command": "true"}})
+    assert command("apply", "-", data=job) == 0
+    assert command("run", "a") == 0
+    target = ["--restore-abs-path", str(tmp_path / "t")]
+    error = command.error("restore", "--job", "a", *target)
+    assert (error["code"], error["message"]) == (64, "job a writes a, b")
+    assert "--backup-name" in error["hint"]
+    assert command("restore", "--job", "a", "--backup-name", "b", *target) == 0
+    none = {"job_id": "n", "job_actions": job["job_actions"][2:], "job_schedule": {}}
+    assert command("apply", "-", data=none) == 0
+    assert "writes no backup" in command.error("restore", "--job", "n", *target)["message"]
+
+
+def test_a_file_that_was_backed_up_alone_needs_a_directory(
+    command: Command, source: Path, tmp_path: Path
+) -> None:
+    assert command("apply", "-", data=backup_job(source / "two", backup_name="single")) == 0
+    assert command("run", "single") == 0
+    (source / "two").unlink()
+    error = command.error("restore", "--job", "single")
+    assert "--restore-abs-path" in error["hint"]
+    assert not (source / "two").exists()
+    words = ["--restore-abs-path", str(source), "--overwrite"]
+    assert command("restore", "--job", "single", *words) == 0
+    assert (source / "two").read_text() == "22"
+
+
+def test_each_bad_input_is_one_error_that_names_the_way_out(
+    command: Command, source: Path, tmp_path: Path
+) -> None:
+    target = ["--restore-abs-path", str(tmp_path / "t")]
+
+    def hint(*words: str) -> str:
+        return str(command.error("restore", *words)["hint"])
+
+    host = docs_host(command)
+    assert "--job JOB" in hint()
+    assert f"did you mean {host}_docs" in hint("--container=first", "--backup-name=dosc", *target)
+    assert "no such directory" in hint("--container=nowhere", "--backup-name=docs", *target)
+    known = ["--container=first", "--backup-name=docs", *target]
+    assert "the oldest one is of " in hint(*known, "--restore-from-date=2020-01-01")
+    error = command.error("restore", *known, "--restore-from-date=yesterday")
+    assert error["message"].startswith("--restore-from-date: 'yesterday'")
+    for path in (command.home / "backups/first").glob("data/tar/*/*/1_*/data"):
+        path.write_bytes(path.read_bytes()[:-1])
+    newest = hint(*known)
+    assert newest.startswith("the newest that can be restored: --restore-from-date ")
+    assert command("restore", *known, "--restore-from-date", newest.split()[-1]) == 0
+    assert (tmp_path / "t" / "two").read_text() == "2"
+
+
+def test_verify_tells_which_points_are_lost_and_which_are_left(
+    command: Command, source: Path
+) -> None:
+    level_1 = next((command.home / "backups/first/data").glob("tar/*/*/1_*/data"))
+    level_1.unlink()
+    assert command("verify") == 1
+    before, after = command.out.split("can still be restored:")
+    assert before.startswith("missing: level 1 of ")
+    assert "lost:" in before
+    assert before.count(" no: ") == 1
+    assert after.count(" yes\n") == 1
+    assert after.splitlines()[-1].endswith("1 point in time can be restored, 1 lost")
 
 
 def test_restore_brings_the_newest_state_back(

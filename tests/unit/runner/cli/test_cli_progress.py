@@ -67,7 +67,7 @@ def test_a_terminal_shows_what_is_done_and_is_left_clean(
     target = str(tmp_path / "target")
     for arguments, phase, last in (
         (("restore", *words, "--restore-abs-path", target), "restoring:   0%", "restored b"),
-        (("verify", "--full"), "reading:   0%", "1 levels checked"),
+        (("verify", "--full"), "reading:   0%", "1 level checked"),
     ):
         code, drawn = on_a_terminal(command, *arguments)
         assert code == 0

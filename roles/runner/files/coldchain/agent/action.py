@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timezone, tzinfo
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from coldchain.agent import admin, backup, command, info, options, restore
 from coldchain.agent.cleanup import clean_up
@@ -26,6 +26,9 @@ from coldchain.agent.report import Report
 from coldchain.agent.storage import Storage
 from coldchain.agent.throttle import Limited
 from coldchain.errors import CannotWrite, ColdchainError, DataError
+
+if TYPE_CHECKING:
+    from coldchain.store.receipts import Receipts
 
 ACTIONS = ("backup", "restore", "info", "admin", "exec")
 
@@ -158,10 +161,16 @@ def _do(
     if kind == "backup":
         return backup.backup(options.backup_options(fields, shared), storage, meter)
     if kind == "info":
-        return info.info(shared, storage, named)
+        return info.info(shared, storage, named, _receipts(locks.parent))
     if kind == "admin":
         return admin.admin(shared, storage)
     return restore.restore(options.restore_options(fields, shared, zone), storage, meter)
+
+
+def _receipts(state_dir: Path) -> Receipts:
+    from coldchain.store.receipts import Receipts  # with the store: only here
+
+    return Receipts(state_dir)
 
 
 @contextmanager

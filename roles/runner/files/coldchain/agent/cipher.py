@@ -41,6 +41,10 @@ class Part:
     size: int
 
 
+class WrongPassword(JobFailed):
+    """The password does not fit, or what it should fit was altered: nobody can tell which."""
+
+
 @dataclass(frozen=True)
 class Seal:
     """The authentication of one level; salt and mac in hex."""
@@ -130,7 +134,7 @@ def check(given: Seal, secret: bytes, text: bytes, place: str) -> None:
     """JobFailed unless *given* is the seal of *text* under the password *secret*."""
     mac = _mac(secret, bytes.fromhex(given.salt), given.iterations, text)
     if not hmac.compare_digest(mac, given.mac):
-        raise JobFailed(
+        raise WrongPassword(
             f"{place}: the seal does not fit: the password is wrong or the backup was altered",
             "check encrypt_pass_file; coldchain verify tells which parts are damaged",
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from coldchain.agent import container
 from coldchain.agent.layout import DATA, ENGINE, ENGINE_METADATA, Chain, Level, Series
@@ -18,6 +19,9 @@ from coldchain.agent.report import Report, count, size
 from coldchain.agent.storage import Storage
 from coldchain.errors import DataError
 from coldchain.instants import from_epoch, iso
+
+if TYPE_CHECKING:
+    from coldchain.store.receipts import Receipt, Receipts
 
 
 @dataclass(frozen=True)
@@ -44,22 +48,33 @@ class Backup:
     encrypt_scheme: str | None
     restorable: bool
     reason: str
+    verified: Receipt | None = None
 
     def as_dict(self) -> dict[str, object]:
-        return asdict(self)
+        return {**asdict(self), "verified": self.verified and self.verified.as_dict()}
 
 
 def catalogue(
-    place: Path | Location, hostname: str | None = None, backup_name: str | None = None
+    place: Path | Location,
+    hostname: str | None = None,
+    backup_name: str | None = None,
+    receipts: Receipts | None = None,
 ) -> list[Backup]:
-    """The backups in a container (a path: on the local disk), oldest first within each name."""
+    """The backups in a container (a path: on the local disk), oldest first within each name.
+
+    receipts: what earlier verifications found, of which each backup then tells its own.
+    """
     location = place if isinstance(place, Location) else Location.local(place)
     storage = open_storage(location, series=one_series(hostname, backup_name))
-    return listed(storage, location, hostname, backup_name)
+    return listed(storage, location, hostname, backup_name, receipts)
 
 
 def listed(
-    storage: Storage, location: Location, hostname: str | None, backup_name: str | None
+    storage: Storage,
+    location: Location,
+    hostname: str | None,
+    backup_name: str | None,
+    receipts: Receipts | None = None,
 ) -> list[Backup]:
     """What ``catalogue`` answers, with a storage that is open already."""
     found = []
@@ -68,17 +83,23 @@ def listed(
         if series is None:
             continue
         for chain in container.chains(storage, series):
-            found += [describe(storage, location, series, chain, level) for level in chain.levels]
+            found += [
+                describe(storage, location, series, chain, level, receipts)
+                for level in chain.levels
+            ]
     return sorted(found, key=lambda one: (one.hostname, one.backup_name, one.time_stamp))
 
 
-def info(shared: Common, storage: Storage, named: Series | None) -> Report:
+def info(
+    shared: Common, storage: Storage, named: Series | None, receipts: Receipts | None = None
+) -> Report:
     """The action info: everything in the container, or what *named* holds."""
     backups = listed(
         storage,
         shared.location,
         named.hostname if named else None,
         named.backup_name if named else None,
+        receipts,
     )
     names = {(one.hostname, one.backup_name) for one in backups}
     stored = size(sum(one.size for one in backups))
@@ -114,7 +135,12 @@ def restorable(storage: Storage, series: Series, chain: Chain, point: Level) -> 
 
 
 def describe(
-    storage: Storage, location: Location, series: Series, chain: Chain, level: Level
+    storage: Storage,
+    location: Location,
+    series: Series,
+    chain: Chain,
+    level: Level,
+    receipts: Receipts | None = None,
 ) -> Backup:
     reason = restorable(storage, series, chain, level)
     place = series.data_of(level)
@@ -126,6 +152,10 @@ def describe(
         files = one.manifest.files if one.manifest else None
     except DataError as error:
         reason = reason or error.message
+    verified = None
+    if receipts is not None:
+        verified, damage = _verified(receipts, location, series, chain, level)
+        reason = reason or damage
     return Backup(
         storage=location.storage,
         container=location.container,
@@ -143,7 +173,23 @@ def describe(
         encrypt_scheme=scheme,
         restorable=not reason,
         reason=reason,
+        verified=verified,
     )
+
+
+def _verified(
+    receipts: Receipts, location: Location, series: Series, chain: Chain, point: Level
+) -> tuple[Receipt | None, str]:
+    """What is known of *point* together with all that it builds on, and what is wrong with it."""
+    from coldchain.store.receipts import proof, together
+
+    levels, missing = chain.lineage(point)
+    if missing:
+        return None, ""
+    found = [receipts.of(location.key, series.host_name, level.path) for level in levels]
+    damage = proof(found)
+    when = "" if damage is None else f"found damaged at {iso(from_epoch(damage.time))}"
+    return together(found), when
 
 
 def one_series(hostname: str | None, backup_name: str | None) -> Series | None:

@@ -72,6 +72,11 @@ class Location:
             *(value for name, value in self.options if name.endswith(kinds)),
         )
 
+    @property
+    def key(self) -> str:
+        """The place in one text, as far as two descriptions of it are the same."""
+        return " ".join(self.server)
+
     def as_fields(self) -> dict[str, object]:
         """The part of a report that says where."""
         return {"storage": self.storage, "container": self.container}

@@ -108,7 +108,7 @@ def authenticate(storage: Storage, one: Packed, encryption: Encryption | None) -
 
 def _check_beginning(storage: Storage, one: Packed, encryption: Encryption) -> None:
     if not password_fits(storage, one, encryption):
-        raise JobFailed(
+        raise cipher.WrongPassword(
             f"{one.place}: the password in {encryption.pass_file} does not fit, or its beginning"
             " was altered",
             "check encrypt_pass_file; coldchain verify tells which parts are damaged",

@@ -10,20 +10,22 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from coldchain.agent import container, staging
 from coldchain.agent.admin import remove, would_remove
 from coldchain.agent.consistency import checksum
 from coldchain.agent.extraction import Seen, extract_all, list_members
+from coldchain.agent.info import restorable
 from coldchain.agent.inspection import Contents
-from coldchain.agent.layout import DATA, newest_chain
+from coldchain.agent.layout import DATA, Chain, Series, newest_chain
 from coldchain.agent.options import RestoreOptions
 from coldchain.agent.parts import Packed, authenticate, checked_blocks, packed
 from coldchain.agent.progress import Meter
 from coldchain.agent.report import Report, count, shown, size
 from coldchain.agent.storage import Storage
-from coldchain.errors import ColdchainError, JobFailed
+from coldchain.errors import ColdchainError, DataError, JobFailed
 from coldchain.instants import from_epoch, iso
 
 #: A dry run lists so many names; all are counted.
@@ -34,13 +36,21 @@ def restore(options: RestoreOptions, storage: Storage, meter: Meter) -> Report:
     """Restore the newest point not later than ``until``; a dry run lists the members."""
     started = time.monotonic()
     levels = _levels(options, storage)
-    whole = staging.check_target(options.target, overwrite=options.overwrite)
+    refused = ""
+    try:
+        whole = staging.check_target(options.target, overwrite=options.overwrite)
+    except DataError as error:
+        if not options.common.dry_run:
+            raise
+        refused = error.message
     for one in levels:
         authenticate(storage, one, options.encryption)
     total = sum(storage.size(one.path(DATA)) or 0 for one in levels)
     paths = _paths(options, levels)
     if options.common.dry_run:
-        return _dry_run(options, storage, levels, paths, meter)
+        report = _dry_run(options, storage, levels, paths, meter)
+        told = (f"a restore would be refused: {refused}",) if refused else ()
+        return Report(report.action, report.message, told, report.fields)
     sealed = [one for one in levels if one.metadata.seal is not None]
     if sealed:
         meter.begin("checking", sum(storage.size(one.path(DATA)) or 0 for one in sealed))
@@ -107,11 +117,7 @@ def _levels(options: RestoreOptions, storage: Storage) -> list[Packed]:
     series = options.common.series
     chains = container.chains(storage, series)
     if not chains:
-        there = container.host_names(storage)
-        raise JobFailed(
-            f'No matching backup name "{series.host_name}" found in {options.common.location}',
-            f"there are: {', '.join(there[:10])}" if there else "the container holds no backup",
-        )
+        raise _no_match(options, storage)
     chain = newest_chain(chains, options.until)
     if chain is None:
         assert options.until is not None
@@ -123,9 +129,43 @@ def _levels(options: RestoreOptions, storage: Storage) -> list[Packed]:
     if missing:
         raise JobFailed(
             f"{series.host_name}: level {missing[0]} of chain {chain.zero} is missing",
-            "coldchain verify tells which points in time can still be restored",
+            _instead(storage, series, chains),
         )
-    return [packed(storage, series, level) for level in levels]
+    found = [packed(storage, series, level) for level in levels]
+    for one in found:
+        stored, expected = storage.size(one.path(DATA)), one.parts.get(DATA)
+        if stored is None:
+            raise DataError(f"{one.place}: its data is missing", _instead(storage, series, chains))
+        if expected is not None and stored != expected.size:
+            raise JobFailed(
+                f"{one.place}: {DATA} is {stored} bytes long, {expected.size} were written",
+                _instead(storage, series, chains),
+            )
+    return found
+
+
+def _no_match(options: RestoreOptions, storage: Storage) -> JobFailed:
+    wanted, location = options.common.series.host_name, options.common.location
+    there = container.host_names(storage)
+    near = get_close_matches(wanted, there, 3, 0.6)
+    if near:
+        hint = f"did you mean {' or '.join(near)} (HOSTNAME_BACKUP-NAME)?"
+    elif there:
+        hint = f"there are (HOSTNAME_BACKUP-NAME): {', '.join(there[:10])}"
+    elif location.folder is not None and not location.folder.is_dir():
+        hint = "there is no such directory; coldchain backups lists the containers of the jobs"
+    else:
+        hint = "the container holds no backup"
+    return JobFailed(f'No matching backup name "{wanted}" found in {location}', hint)
+
+
+def _instead(storage: Storage, series: Series, chains: Sequence[Chain]) -> str:
+    """The newest point that can be restored, where the wanted one cannot."""
+    points = [(level.time, level, chain) for chain in chains for level in chain.levels]
+    for moment, level, chain in sorted(points, reverse=True):
+        if not restorable(storage, series, chain, level):
+            return f"the newest that can be restored: restore_from_date {iso(from_epoch(moment))}"
+    return "coldchain verify tells what is wrong with the others"
 
 
 def _paths(options: RestoreOptions, levels: Sequence[Packed]) -> list[bytes]:
@@ -177,6 +217,7 @@ def _dry_run(
         "dry_run": True,
         "removed": removed,
         "files": len(names),
+        "directory": b"" in contents.folders,
         "names": names[:LISTED],
     }
     return Report("restore", message, (), fields)

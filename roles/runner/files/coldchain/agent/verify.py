@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from coldchain.agent import container
+from coldchain.agent.cipher import WrongPassword
 from coldchain.agent.extraction import list_members
 from coldchain.agent.info import Backup, one_series, series_of
 from coldchain.agent.info import describe as describe_level
@@ -20,9 +23,16 @@ from coldchain.agent.options import Encryption
 from coldchain.agent.parts import Packed, authenticate, checked_blocks, packed
 from coldchain.agent.progress import Meter
 from coldchain.agent.storage import Storage
-from coldchain.errors import DataError, JobFailed, UsageError
+from coldchain.errors import ColdchainError, DataError, JobFailed, UsageError
+
+if TYPE_CHECKING:
+    from coldchain.store.receipts import Receipt, Receipts
 
 MODES = ("quick", "full", "sample")
+
+
+class NothingThere(DataError):
+    """The container holds no backup of the given names."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,7 @@ class Finding:
 
     kind: missing (a level or a part), truncated, altered (also swapped, or a wrong password),
     unreadable (a small file), orphaned (data that no backup owns; harmless but it takes space).
+    doubtful: perhaps only the password is wrong.
     """
 
     hostname: str
@@ -39,6 +50,7 @@ class Finding:
     level: int
     kind: str
     message: str
+    doubtful: bool = False
 
     @property
     def harmless(self) -> bool:
@@ -83,12 +95,13 @@ def verify(
     sample: int = 0,
     pass_file: Path | None = None,
     meter: Meter | None = None,
+    receipts: Receipts | None = None,
 ) -> Verification:
     """Look at the backups in a container (a path: on the local disk), without a name at all.
 
     quick: chains, commit markers and sizes; full: every byte against the manifest, the seal, and
-    tar to its end; sample: so for *sample* levels drawn by chance, the others quick.  DataError
-    when there is nothing to verify.
+    tar to its end; sample: so for *sample* levels drawn by chance, the others quick.  receipts:
+    where the outcome is put down.  NothingThere when there is nothing to verify.
     """
     if mode not in MODES or (mode == "sample" and sample < 1):
         raise UsageError("verify: choose quick, full or sample with a number of at least 1")
@@ -103,7 +116,7 @@ def verify(
             for chain in container.chains(storage, series):
                 found += [(series, chain, level) for level in chain.levels]
     if not found:
-        raise DataError(
+        raise NothingThere(
             f"no backup to verify in {location}", "coldchain backups lists what a container holds"
         )
     thorough = set(_draw(found, mode, sample))
@@ -116,19 +129,52 @@ def verify(
     findings: list[Finding] = []
     notes: list[str] = []
     damaged: set[tuple[Series, Level]] = set()
+    read: set[tuple[Series, Level]] = set()
+    doubted: set[tuple[Series, Level]] = set()  # perhaps only the password is wrong
     for series, dummy, level in found:
-        full = (series, level) in thorough
+        one = (series, level)
+        full = one in thorough
+        noted = len(notes)
         bad = list(_level(storage, series, level, encryption if full else None, full, meter, notes))
         if bad:
-            damaged.add((series, level))
+            (doubted if all(finding.doubtful for finding in bad) else damaged).add(one)
+        if full and len(notes) == noted:  # a note says that not all could be checked
+            read.add(one)
         findings += bad
+    # A password that opens one level of a name is the right one for the others.
+    opened = {series for series, dummy in read - damaged - doubted}
+    damaged |= {one for one in doubted if one[0] in opened}
+    doubted -= damaged
     for series in names:
         findings += _gaps(storage, series)
         findings += _orphans(storage, series)
-    usable, lost = _points(storage, location, found, damaged)
+    outcome = _outcome(found, damaged, read - doubted)
+    usable, lost = _points(storage, location, found, damaged | doubted, outcome)
+    if receipts is not None:
+        try:
+            receipts.keep(location.key, outcome)
+        except ColdchainError as error:
+            notes.append(f"this verification is not kept: {error.message}")
     return Verification(
         mode, tuple(findings), usable, lost, len(found), len(thorough), tuple(notes)
     )
+
+
+def _outcome(
+    found: Sequence[tuple[Series, Chain, Level]],
+    damaged: Collection[tuple[Series, Level]],
+    read: Collection[tuple[Series, Level]],
+) -> dict[str, dict[str, Receipt]]:
+    from coldchain.store.receipts import DAMAGED, FULL, QUICK, SOUND, Receipt
+
+    now = int(time.time())
+    outcome: dict[str, dict[str, Receipt]] = {}
+    for series, dummy, level in found:
+        one = (series, level)
+        how = FULL if one in read else QUICK
+        result = DAMAGED if one in damaged else SOUND
+        outcome.setdefault(series.host_name, {})[level.path] = Receipt(now, how, result)
+    return outcome
 
 
 def _draw(
@@ -174,7 +220,8 @@ def _level(
         list_members(storage, one, encryption, lambda line: None, meter=meter)
     except (JobFailed, DataError) as error:
         if not sizes:
-            yield _finding(series, level, "altered", error.message)
+            finding = _finding(series, level, "altered", error.message)
+            yield replace(finding, doubtful=isinstance(error, WrongPassword))
 
 
 def _sizes(storage: Storage, one: Packed) -> Iterator[Finding]:
@@ -212,15 +259,23 @@ def _points(
     storage: Storage,
     location: Location,
     found: Sequence[tuple[Series, Chain, Level]],
-    damaged: set[tuple[Series, Level]],
+    damaged: Collection[tuple[Series, Level]],
+    outcome: Mapping[str, Mapping[str, Receipt]],
 ) -> tuple[tuple[Backup, ...], tuple[Backup, ...]]:
+    from coldchain.store.receipts import together
+
     usable: list[Backup] = []
     lost: list[Backup] = []
     for series, chain, level in found:
         one = describe_level(storage, location, series, chain, level)
-        base, dummy = chain.lineage(level)
-        fine = one.restorable and not any((series, other) in damaged for other in base)
-        (usable if fine else lost).append(one)
+        levels, missing = chain.lineage(level)
+        results = [outcome[series.host_name][base.path] for base in levels]
+        bad = [base for base in levels if (series, base) in damaged]
+        if one.restorable and bad:
+            reason = f"level {bad[0].number} ({bad[0].path}) could not be read"
+            one = replace(one, restorable=False, reason=reason)
+        one = replace(one, verified=None if missing else together(results))
+        (usable if one.restorable else lost).append(one)
     return tuple(usable), tuple(lost)
 
 

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
-from datetime import datetime
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +18,27 @@ from coldchain.agent.info import Backup, catalogue
 from coldchain.agent.location import Location, location
 from coldchain.agent.options import DEFAULT_BACKUP_NAME, Fields
 from coldchain.agent.progress import Meter, into_log
-from coldchain.agent.report import size
+from coldchain.agent.report import Report, count
+from coldchain.cli import points
 from coldchain.cli.bar import Bar, telling
 from coldchain.cli.call import Call
-from coldchain.cli.output import instant
-from coldchain.errors import JobFailed, Unavailable
-from coldchain.storages import FIELDS, LOCAL, PATHS
+from coldchain.errors import ColdchainError, DataError, JobFailed, Unavailable, UsageError
+from coldchain.storages import DEFAULT_CONTAINER, FIELDS, PATHS
+from coldchain.store.receipts import Receipts
+
+#: What a restore needs to know, from the command line or from a job.
+_NEEDED = ("container", "backup_name", "restore_abs_path")
+_GIVEN = (
+    "backup_name",
+    "hostname",
+    "restore_abs_path",
+    "restore_from_date",
+    "encrypt_pass_file",
+    "overwrite",
+    "dry_run",
+)
+_FROM_BACKUP = ("encrypt_pass_file", "download_limit")
+_FIELD = re.compile(r"(?<![\w./-])(backup_name|restore_abs_path|restore_from_date|encrypt_\w+)\b")
 
 
 class _Series(NamedTuple):
@@ -32,43 +47,45 @@ class _Series(NamedTuple):
     location: Location
     hostname: str | None = None
     backup_name: str | None = None
+    pass_file: str | None = None  # that of the job
 
 
 def backups(call: Call) -> int:
     """What can be restored from the containers of the jobs, or from the one that is named."""
     arguments = call.arguments
     found: dict[tuple[object, ...], Backup] = {}
-    for series in _chosen(call):
+    receipts = Receipts(call.paths.lib)
+    chosen = _chosen(call)
+    for series in chosen:
         host = arguments.hostname or series.hostname
         name = arguments.backup_name or series.backup_name
         if _exists(series.location):
-            for backup in catalogue(series.location, host, name):
+            for backup in catalogue(series.location, host, name, receipts):
                 series_key = (series.location, backup.hostname, backup.backup_name)
                 key = (*series_key, backup.chain, backup.level, backup.time_stamp)
                 found[key] = backup
     rows = list(found.values())
+    if receipts.problem:
+        call.output.note(f"not known when the backups were verified: {receipts.problem}")
     if call.output.json:
         call.output.answer({"backups": [backup.as_dict() for backup in rows]})
         return 0
-    call.output.table(
-        ("TIME", "HOST", "NAME", "LEVEL", "SIZE", "FILES", "CONTAINER", "STATE"),
-        [_row(call, backup) for backup in rows],
-    )
+    points.show(call, rows)
+    if not rows:
+        call.output.note(_nothing(chosen))
     return 0
 
 
-def _row(call: Call, backup: Backup) -> tuple[object, ...]:
-    state = "restorable" if backup.restorable else backup.reason
-    return (
-        instant(datetime.fromisoformat(backup.time), call.settings.zone),
-        backup.hostname,
-        backup.backup_name,
-        backup.level,
-        size(backup.size),
-        backup.files,
-        backup.container if backup.storage == LOCAL else f"{backup.storage} {backup.container}",
-        f"{state}, encrypted" if backup.encrypted else state,
-    )
+def _nothing(chosen: Iterable[_Series]) -> str:
+    """Why there is nothing to show."""
+    places = list(dict.fromkeys(each.location for each in chosen))
+    absent = [str(place) for place in places if not _exists(place)]
+    looked = [str(place) for place in places if _exists(place)]
+    if absent and not looked:
+        return f"no backup: there is no {' and no '.join(absent)} yet"
+    if looked:
+        return f"no such backup in {', '.join(looked)}"
+    return "no job writes a backup; --container names another place to look"
 
 
 def _chosen(call: Call) -> list[_Series]:
@@ -97,6 +114,7 @@ def _written_by(call: Call, document: Mapping[str, Any]) -> Iterable[_Series]:
                 location(Fields(options), call.settings.containers_dir),
                 options.get("hostname", call.settings.client_id),
                 options.get("backup_name", DEFAULT_BACKUP_NAME),
+                options.get("encrypt_pass_file"),
             )
 
 
@@ -118,28 +136,46 @@ def _storage_options(call: Call) -> dict[str, object]:
 def restore(call: Call) -> int:
     """Restore a backup into a directory."""
     arguments = call.arguments
-    action: dict[str, object] = {
-        "action": "restore",
-        "restore_paths": list(arguments.paths),
-        **_storage_options(call),
-    }
-    for name in (
-        "backup_name",
-        "hostname",
-        "restore_abs_path",
-        "restore_from_date",
-        "encrypt_pass_file",
-        "overwrite",
-        "dry_run",
-    ):
-        value = getattr(arguments, name)
-        if value:
-            action[name] = value
-    for name in ("restore_abs_path", "encrypt_pass_file"):
-        if name in action:  # on a command line a path is relative to where one is
-            action[name] = os.path.abspath(os.path.expanduser(str(action[name])))
+    own = {**_storage_options(call), **_restore_options(call)}
+    action: dict[str, object] = {"action": "restore", "restore_paths": list(arguments.paths)}
+    if arguments.job is not None:
+        action.update(_of_job(call, own))
+    action.update(own)
+    missing = [_option(name) for name in _NEEDED if not action.get(name)]
+    if missing:
+        raise UsageError(
+            f"{', '.join(missing)}: missing",
+            "or name a job that writes the backup: coldchain restore --job JOB",
+        )
+    try:
+        if "restore_abs_path" not in own and not os.path.isdir(str(action["restore_abs_path"])):
+            _expect_directory(call, action)
+        report = _perform(call, action)
+    except ColdchainError as error:
+        error.message, error.hint = _in_options(error.message), _in_options(error.hint)
+        raise
+    if call.output.json:
+        call.output.answer(report.as_dict())
+        return 0
+    for warning in report.warnings:
+        call.output.note(f"warning: {warning}")
+    if arguments.dry_run:
+        _list_names(call, dict(report.fields))
+    call.output.line(report.message)
+    return 0
+
+
+def _list_names(call: Call, fields: dict[str, Any]) -> None:
+    for name in fields["names"]:
+        call.output.line(name)
+    left = fields["files"] - len(fields["names"])
+    if left:
+        call.output.line(f"... and {left} more")
+
+
+def _perform(call: Call, action: Mapping[str, object]) -> Report:
     with Bar() as bar:
-        report = perform(
+        return perform(
             action,
             containers_dir=call.settings.containers_dir,
             client_id=call.settings.client_id,
@@ -147,36 +183,103 @@ def restore(call: Call) -> int:
             zone=call.settings.zone,
             state_dir=call.paths.lib,
         )
-    if call.output.json:
-        call.output.answer(report.as_dict())
-    else:
-        for warning in report.warnings:
-            call.output.note(f"warning: {warning}")
-        call.output.line(report.message)
-    return 0
+
+
+def _restore_options(call: Call) -> dict[str, object]:
+    """What the command line says; on it a path is relative to where one is."""
+    found: dict[str, object] = {}
+    for name in _GIVEN:
+        value = getattr(call.arguments, name)
+        if value:
+            found[name] = value
+    for name in ("restore_abs_path", "encrypt_pass_file"):
+        if name in found:
+            found[name] = os.path.abspath(os.path.expanduser(str(found[name])))
+    return found
+
+
+def _of_job(call: Call, own: Mapping[str, object]) -> dict[str, object]:
+    """Where the one backup that a job writes lies, its password file, and where it came from."""
+    document = call.record(call.arguments.job).document
+    written = [
+        action["freezer_action"]
+        for action in document["job_actions"]
+        if action["freezer_action"]["action"] == "backup"
+    ]
+    if not written:
+        raise DataError(
+            f"job {call.arguments.job} writes no backup", "coldchain backups shows what there is"
+        )
+    names = ("backup_name", "hostname", "container", "storage")
+    fitting = [each for each in written if all(own.get(n) in (None, each.get(n)) for n in names)]
+    which = {each.get("backup_name", DEFAULT_BACKUP_NAME) for each in fitting or written}
+    if len(fitting) != 1:
+        raise UsageError(
+            f"job {call.arguments.job} writes {', '.join(sorted(which))}",
+            "choose one with --backup-name" if len(which) > 1 else "choose one with --container",
+        )
+    (options,) = fitting
+    found = {
+        name: options[name]
+        for name in ("storage", "credentials_file", *FIELDS, *names, *_FROM_BACKUP)
+        if name in options
+    }
+    found.setdefault("container", DEFAULT_CONTAINER)
+    found.setdefault("backup_name", DEFAULT_BACKUP_NAME)
+    found["restore_abs_path"] = os.path.expanduser(options["path_to_backup"])
+    return found
+
+
+def _expect_directory(call: Call, action: Mapping[str, object]) -> None:
+    """A file that was backed up alone does not belong into a directory of its own name."""
+    inside = _perform(call, {**action, "restore_paths": [], "dry_run": True}).fields
+    if not inside["directory"]:
+        raise UsageError(
+            f"{action['restore_abs_path']} was backed up as a single file",
+            "say where to restore it: --restore-abs-path DIR",
+        )
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _in_options(text: str) -> str:
+    """What the agent says of a freezer_action's fields, in the words of the command line."""
+    text = text.replace("overwrite: true", "--overwrite").replace("restore_paths: ", "")
+    return _FIELD.sub(lambda match: _option(match[0]), text)
 
 
 def verify(call: Call) -> int:
     """Check backups; exit code 1 when something is wrong with one."""
+    from coldchain.agent.verify import NothingThere
     from coldchain.agent.verify import verify as check
 
     arguments = call.arguments
     mode = "full" if arguments.full else "sample" if arguments.sample else "quick"
-    pass_file = arguments.encrypt_pass_file
+    receipts = Receipts(call.paths.lib)
+    results = []
+    chosen = list(dict.fromkeys(_chosen(call)))
     with Bar() as bar:
-        results = [
-            check(
-                series.location,
-                arguments.hostname or series.hostname,
-                arguments.backup_name or series.backup_name,
-                mode,
-                sample=arguments.sample,
-                pass_file=None if pass_file is None else Path(pass_file).expanduser().absolute(),
-                meter=Meter(bar.tell),
-            )
-            for series in dict.fromkeys(_chosen(call))
-            if _exists(series.location)
-        ]
+        for series in chosen:
+            if not _exists(series.location):
+                continue
+            pass_file = arguments.encrypt_pass_file or series.pass_file
+            with suppress(NothingThere):
+                results.append(
+                    check(
+                        series.location,
+                        arguments.hostname or series.hostname,
+                        arguments.backup_name or series.backup_name,
+                        mode,
+                        sample=arguments.sample,
+                        pass_file=None if pass_file is None else _absolute(pass_file),
+                        meter=Meter(bar.tell),
+                        receipts=receipts,
+                    )
+                )
+    if not results:
+        raise NothingThere(_nothing(chosen), "coldchain backups lists what there is")
     sound = all(result.sound for result in results)
     if call.output.json:
         call.output.answer(
@@ -185,17 +288,26 @@ def verify(call: Call) -> int:
         return 0 if sound else JobFailed.exit_code
     for result in results:
         for finding in result.findings:
-            series = f"{finding.hostname}_{finding.backup_name}"
-            call.output.line(f"{finding.kind}: {series} level {finding.level}: {finding.message}")
+            call.output.line(f"{finding.kind}: {finding.message}")
         for note in result.notes:
             call.output.note(note)
+    usable = [point for result in results for point in result.restorable]
+    lost = [point for result in results for point in result.lost]
+    for title, group in (("lost:", lost), ("can still be restored:", usable if lost else [])):
+        if group:
+            call.output.line(title)
+            points.show(call, group)
+            call.output.line()
     call.output.line(
-        f"{sum(result.checked for result in results)} levels checked,"
-        f" {sum(result.read for result in results)} of them read to their last byte,"
-        f" {sum(len(result.restorable) for result in results)} restorable,"
-        f" {sum(len(result.lost) for result in results)} lost"
+        f"{count(sum(result.checked for result in results), 'level')} checked,"
+        f" {sum(result.read for result in results)} of them read to their last byte:"
+        f" {count(len(usable), 'point')} in time can be restored, {len(lost)} lost"
     )
     return 0 if sound else JobFailed.exit_code
+
+
+def _absolute(path: str) -> Path:
+    return Path(path).expanduser().absolute()
 
 
 def agent(call: Call) -> int:

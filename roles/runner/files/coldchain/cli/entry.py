@@ -226,18 +226,19 @@ def _add_archive(add: _Add) -> None:
     command.add_argument("--job", metavar="JOB", help="only what this job has written")
     _add_storage(command)
     command = add("restore", "restore a backup, or some paths of it")
-    command.add_argument("--container", required=True)
-    command.add_argument("--backup-name", required=True)
-    command.add_argument("--hostname", help="the host that wrote the backup; this one by default")
+    command.add_argument("--container")
+    command.add_argument("--backup-name")
     command.add_argument(
-        "--restore-abs-path", metavar="DIR", required=True, help="the directory to restore into"
+        "--job", metavar="JOB", help="what this job writes, by default to where it came from"
     )
+    command.add_argument("--hostname", help="the host that wrote the backup; this one by default")
+    command.add_argument("--restore-abs-path", metavar="DIR", help="the directory to restore into")
     command.add_argument(
         "--restore-from-date", metavar="INSTANT", help="as it was then; by default the newest"
     )
     command.add_argument("--encrypt-pass-file", metavar="FILE")
     command.add_argument("--overwrite", action="store_true", help="into a directory with files")
-    command.add_argument("--dry-run", action="store_true", help="write nothing")
+    command.add_argument("--dry-run", action="store_true", help="write nothing, list the files")
     _add_storage(command)
     command.add_argument("paths", metavar="PATH", nargs="*", help="only these paths of the backup")
     command = add("verify", "check that backups are whole, and what can be restored from them")

@@ -12,7 +12,16 @@ from datetime import datetime, tzinfo
 from typing import Any, TextIO
 
 from coldchain.errors import ColdchainError, DataError, Problem
-from coldchain.instants import lasting
+from coldchain.instants import lasting, parse_instant
+
+# unit in seconds, its name, and from how many of it on it is used
+_AGES = (
+    (31_557_600, "years", 2),
+    (2_629_800, "months", 2),
+    (86_400, "days", 2),
+    (3600, "hours", 2),
+    (60, "minutes", 2),
+)
 
 
 @dataclass(frozen=True)
@@ -133,6 +142,21 @@ def cell(value: object) -> str:
 def instant(moment: datetime | None, zone: tzinfo) -> str:
     """Wall time for people: Wed 2026-11-25 03:25:00 CET."""
     return "" if moment is None else f"{moment.astimezone(zone):%a %Y-%m-%d %H:%M:%S %Z}"
+
+
+def copyable(moment: datetime, zone: tzinfo) -> str:
+    """Wall time that can be given back as a date; with its offset where it would be ambiguous."""
+    local = moment.astimezone(zone).replace(microsecond=0)
+    text = local.replace(tzinfo=None).isoformat()
+    return text if parse_instant(text, zone) == local else local.isoformat()
+
+
+def age(seconds: float) -> str:
+    """How long ago, in one unit: 3 hours."""
+    for size, unit, fewest in _AGES:
+        if seconds >= size * fewest:
+            return f"{int(seconds // size)} {unit}"
+    return "a moment"
 
 
 def duration(seconds: float | None) -> str:
