@@ -327,7 +327,7 @@ def test_any_client_will_do_where_none_is_given() -> None:
 
 def test_an_interval_shorter_than_the_last_run_is_told() -> None:
     raw = timed(schedule_interval="5 minutes")
-    slow = Context("host1", timezone.utc, NOW, last_durations={"x": 600.0, "y": 1.0})
+    slow = Context("host1", timezone.utc, NOW, last_duration={"x": 600.0, "y": 1.0}.get)
     assert check(raw, CONTEXT).warnings == []
     (problem,) = check(raw, slow).warnings
     assert problem.path == f"{S}.schedule_interval"

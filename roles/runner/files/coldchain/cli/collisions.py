@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,19 +16,23 @@ from coldchain.settings import Settings
 class Locks:
     """The jobs of a host by their lock.
 
-    documents: job id -> (document, anchor); durations: seconds that the last run of a job took.
-    A run is taken to last as long as the one before it, or no time when there was none.
+    documents: job id -> (document, anchor); last_duration: seconds that the last run of a job
+    took.  A run is taken to last as long as the one before it, or no time when there was none.
     """
 
     def __init__(
         self,
         settings: Settings,
         documents: Mapping[str, tuple[Mapping[str, Any], datetime]],
-        durations: Mapping[str, float],
+        last_duration: Callable[[str], float | None],
     ) -> None:
         self._settings = settings
         self._documents = documents
-        self._durations = durations
+        self._last_duration = last_duration
+        self._sharing: dict[str, list[str]] = {}
+        for job_id, (document, dummy) in documents.items():
+            if "lock" in document:
+                self._sharing.setdefault(document["lock"], []).append(job_id)
         self._triggers: dict[str, Trigger | None] = {}
 
     def mark(self, document: Mapping[str, Any], at: datetime) -> str:
@@ -38,15 +42,14 @@ class Locks:
             return ""
         others = [
             job_id
-            for job_id, (other, dummy) in self._documents.items()
-            if other.get("lock") == lock
-            and job_id != document["job_id"]
+            for job_id in self._sharing.get(lock, ())
+            if job_id != document["job_id"]
             and self._due(job_id, at - self._length(job_id), at + self._length(document["job_id"]))
         ]
         return f"  (lock {lock}: also due: {', '.join(others)})" if others else ""
 
     def _length(self, job_id: str) -> timedelta:
-        return timedelta(seconds=self._durations.get(job_id, 0.0))
+        return timedelta(seconds=self._last_duration(job_id) or 0.0)
 
     def _due(self, job_id: str, begin: datetime, end: datetime) -> bool:
         """Whether the job is due in begin <= instant <= end."""

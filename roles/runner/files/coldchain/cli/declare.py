@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -21,7 +21,7 @@ from coldchain.document.masking import masked
 from coldchain.document.places import shown
 from coldchain.errors import DataError, Problem, Unavailable, UsageError
 from coldchain.instants import from_epoch, iso
-from coldchain.store import Change, JobRecord, Store, timing
+from coldchain.store import Change, JobRecord, State, Store, timing
 
 NEXT_RUNS = 3
 CALENDAR_LINES = 5
@@ -42,7 +42,7 @@ def validate(call: Call) -> int:
     if arguments.file is None:
         raise UsageError("validate needs a FILE", "- stands for standard input")
     given = documents(arguments.file)
-    context = _context(call, {})
+    context = _context(call, None)
     checked = [check(item, context) for item in given.items]
     located = _problems(given.items, checked)
     valid = not located
@@ -118,12 +118,12 @@ def apply(call: Call) -> int:
         )
     store = _store(call)
     present = {} if store is None else store.jobs()
-    wanted = _accepted(call, given, _last_durations(store), present)
+    wanted = _accepted(call, given, store, present)
     entries = plan(wanted, given.absent, present, purge=arguments.purge)
     if not arguments.check and any(entry.change != "unchanged" for entry in entries):
         store = call.open_store(create=True)
 
-        def decide(present: dict[str, JobRecord]) -> list[Change]:
+        def decide(present: Mapping[str, JobRecord]) -> list[Change]:
             nonlocal entries
             entries = plan(wanted, given.absent, present, purge=arguments.purge)
             return [_change(entry) for entry in entries if entry.change != "unchanged"]
@@ -144,7 +144,7 @@ def _store(call: Call) -> Store | None:
 def _accepted(
     call: Call,
     given: Documents,
-    durations: Mapping[str, float],
+    store: Store | None,
     present: Mapping[str, JobRecord],
 ) -> list[Wanted]:
     def anchor(job_id: str, schedule: Mapping[str, Any]) -> datetime | None:
@@ -153,7 +153,7 @@ def _accepted(
             return None
         return from_epoch(int(record.anchor))
 
-    context = dataclasses.replace(_context(call, durations), anchor=anchor)
+    context = dataclasses.replace(_context(call, store), anchor=anchor)
     checked = [check(item, context) for item in given.items]
     located = _problems(given.items, checked) + _repeated(given.items, checked, given.absent)
     if located:
@@ -202,11 +202,8 @@ def _change(entry: Entry) -> Change:
 
 def _report(call: Call, entries: Sequence[Entry], store: Store | None) -> None:
     now = datetime.now(timezone.utc)
-    locks = Locks(
-        call.settings,
-        _after_all(entries, {} if store is None else store.jobs(), now),
-        _last_durations(store),
-    )
+    present = {} if store is None or not _locked(entries) else store.jobs()
+    locks = Locks(call.settings, _after_all(entries, present, now), _last_duration(store))
     shown_entries = [_shown(call, entry, now, locks) for entry in entries]
     changed = any(entry.change != "unchanged" for entry in entries)
     if call.output.json:
@@ -218,6 +215,13 @@ def _report(call: Call, entries: Sequence[Entry], store: Store | None) -> None:
     words = [f"{number} {word}" for word, number in counts.items() if number]
     would = " (checked only)" if call.arguments.check else ""
     call.output.line((", ".join(words) or "no jobs given") + would)
+
+
+def _locked(entries: Sequence[Entry]) -> bool:
+    """Is there a lock in any document, so that the host's other ones matter?"""
+    documents = [each.after.document for each in entries if each.after is not None]
+    documents += [each.before.document for each in entries if each.before is not None]
+    return any("lock" in document for document in documents)
 
 
 def _after_all(
@@ -336,26 +340,28 @@ def _documents(number: int) -> str:
 # -- problems --------------------------------------------------------------------------------
 
 
-def _context(call: Call, durations: Mapping[str, float]) -> Context:
+def _context(call: Call, store: Store | None) -> Context:
     settings = call.settings
     return Context(
         client_id=settings.client_id,
         zone=settings.zone,
         now=datetime.now(timezone.utc),
         allow_exec=settings.allow_exec,
-        last_durations=durations,
+        last_duration=_last_duration(store),
     )
 
 
-def _last_durations(store: Store | None) -> dict[str, float]:
-    """Seconds that the last run of each job took."""
-    if store is None:
-        return {}
-    return {
-        job_id: state.time_ended - state.time_started
-        for job_id, state in store.states().items()
-        if state.time_started and state.time_ended and state.time_ended >= state.time_started
-    }
+def _last_duration(store: Store | None) -> Callable[[str], float | None]:
+    """Tells the seconds that the last run of a job took, None when there was none."""
+    states: Mapping[str, State] = {} if store is None else store.states()
+
+    def seconds(job_id: str) -> float | None:
+        state = states.get(job_id)
+        if state is None or not state.time_started or not state.time_ended:
+            return None
+        return max(0.0, state.time_ended - state.time_started)
+
+    return seconds
 
 
 def _problems(items: Sequence[Any], checked: Sequence[Checked]) -> list[Located]:

@@ -13,7 +13,7 @@ import re
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -53,16 +53,17 @@ class Context:
     """What a document is checked against.
 
     client_id: the host's own, None when any client will do; zone: of naive dates; now: aware;
-    allow_exec: whether the host runs exec actions; last_durations: seconds that the last run of
-    a job took, by job_id; anchor: what (job_id, canonical schedule) counts from when the job is
-    declared with that schedule already, None when it is not, so that it counts from now.
+    allow_exec: whether the host runs exec actions; last_duration: seconds that the last run of
+    the job with this id took, None when there was none; anchor: what (job_id, canonical schedule)
+    counts from when the job is declared with that schedule already, None when it is not, so that
+    it counts from now.
     """
 
     client_id: str | None
     zone: tzinfo
     now: datetime
     allow_exec: bool = True
-    last_durations: Mapping[str, float] = field(default_factory=dict)
+    last_duration: Callable[[str], float | None] = lambda job_id: None
     anchor: Callable[[str, Mapping[str, Any]], datetime | None] = lambda job_id, schedule: None
 
 
@@ -367,7 +368,7 @@ def _schedule(
     ends = given and not stopped(document.get("job_schedule", {}))
     if ends and trigger.next(context.now) is None:
         findings.warn(place, "lies in the past; the job will not run", "write a later date")
-    last = context.last_durations.get(str(document.get("job_id")))
+    last = context.last_duration(str(document.get("job_id")))
     if trigger.kind == "interval" and last is not None:
         period = parse_duration(str(schedule["schedule_interval"]))
         if period < last:

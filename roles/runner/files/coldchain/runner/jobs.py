@@ -53,13 +53,13 @@ class Jobs:
     def reload(self) -> None:
         """Take in what was declared, changed and removed since the last time."""
         self._jobs_written = False
-        declared = self.store.job_ids()
+        declared = self.store.jobs()
         self._taken = self.store.jobs_generation
         for job_id in [job_id for job_id in self.states if job_id not in declared]:
             self._removed(job_id)
         waiting = self.timetable.waiting
-        for record in self.store.each_job():
-            job_id, state = record.job_id, self.states.get(record.job_id)
+        for job_id, record in declared.items():
+            state = self.states.get(job_id)
             if state is None:
                 self.states.add(job_id, dataclasses.replace(State.initial(record), reason=""))
                 self._declared(record, new=True)

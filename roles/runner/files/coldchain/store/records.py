@@ -49,7 +49,8 @@ class JobRecord:
         return self.schedule.get("status") == lifecycle.STOP
 
     def as_row(self) -> dict[str, Any]:
-        row = dataclasses.asdict(self)
+        """Without the id.  Shallow on purpose."""
+        row = dict(vars(self))
         del row["job_id"]
         return row
 
@@ -128,5 +129,5 @@ class State:
         return row
 
     @classmethod
-    def from_row(cls, row: dict[str, Any]) -> State:
+    def from_row(cls, dummy: str, row: dict[str, Any]) -> State:
         return cls(**row)

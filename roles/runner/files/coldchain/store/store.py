@@ -13,7 +13,7 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from tinydb import TinyDB
@@ -61,20 +61,11 @@ class Store:
 
     # -- declarations ------------------------------------------------------------------------
 
-    def jobs(self) -> dict[str, JobRecord]:
-        return {record.job_id: record for record in self.each_job()}
-
-    def each_job(self) -> Iterator[JobRecord]:
-        """All declarations one after another, for who need not have them all at once."""
-        for job_id, row in _table(self._jobs, "jobs").rows():
-            yield JobRecord.from_row(job_id, row)
-
-    def job_ids(self) -> KeysView[str]:
-        return _table(self._jobs, "jobs").ids()
+    def jobs(self) -> Mapping[str, JobRecord]:
+        return _table(self._jobs, "jobs").records(JobRecord.from_row)
 
     def job(self, job_id: str) -> JobRecord | None:
-        row = _table(self._jobs, "jobs").row(job_id)
-        return None if row is None else JobRecord.from_row(job_id, row)
+        return self.jobs().get(job_id)
 
     @property
     def jobs_generation(self) -> int:
@@ -85,7 +76,9 @@ class Store:
         """Were declarations committed since they were last read here?"""
         return _storage(self._jobs).changed()
 
-    def declare(self, decide: Callable[[dict[str, JobRecord]], Sequence[Change]]) -> list[Change]:
+    def declare(
+        self, decide: Callable[[Mapping[str, JobRecord]], Sequence[Change]]
+    ) -> list[Change]:
         """Lock, let *decide* compare with what is declared, commit its changes at once.
 
         Nothing is written when it returns none, and nothing when it raises.
@@ -133,10 +126,19 @@ class Store:
 
     def pending_events(self) -> list[Event]:
         """Requests that are not done yet, oldest first."""
-        rows = _table(self._events, "events").rows()
-        done = _table(self._state, "done_events").ids()
-        events = [Event(id=key, **row) for key, row in rows if key not in done]
-        return sorted(events, key=lambda event: event.time)
+        events = self._requests()
+        if not events:
+            return []
+        done = self._done()
+        pending = [event for event in events.values() if event.id not in done]
+        return sorted(pending, key=lambda event: event.time)
+
+    def _requests(self) -> Mapping[str, Event]:
+        return _table(self._events, "events").records(lambda key, row: Event(id=key, **row))
+
+    def _done(self) -> Set[str]:
+        """The ids of the requests that the runner has acted on."""
+        return _table(self._state, "done_events").records(lambda key, dummy: key).keys()
 
     def events_changed(self) -> bool:
         return _storage(self._events).changed()
@@ -148,20 +150,15 @@ class Store:
 
     # -- state (the runner's) ----------------------------------------------------------------
 
-    def states(self) -> dict[str, State]:
-        rows = _table(self._state, "state").rows()
-        return {job_id: State.from_row(row) for job_id, row in rows}
+    def states(self) -> Mapping[str, State]:
+        return _table(self._state, "state").records(State.from_row)
 
     def state(self, job_id: str) -> State | None:
-        row = _table(self._state, "state").row(job_id)
-        return None if row is None else State.from_row(row)
+        return self.states().get(job_id)
 
     def event_done(self, event_id: str) -> bool:
         """Has the runner acted on the request?"""
-        return (
-            event_id in _table(self._state, "done_events").ids()
-            or event_id not in _table(self._events, "events").ids()
-        )
+        return event_id in self._done() or event_id not in self._requests()
 
     def commit_states(
         self, states: Mapping[str, State | None], done_events: Sequence[str] | None = None
@@ -180,7 +177,7 @@ class Store:
                 table.discard(gone)
             if done_events is not None:
                 done = _table(self._state, "done_events")
-                done.discard(done.ids() - set(done_events))
+                done.discard(self._done() - set(done_events))
                 done.put({key: {} for key in done_events})
 
     # -- history -----------------------------------------------------------------------------

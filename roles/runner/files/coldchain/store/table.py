@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, KeysView, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from tinydb.storages import Storage
 from tinydb.table import Table
 
-from coldchain.store.rows import Row, decoded
+from coldchain.store.rows import Records
+
+_T = TypeVar("_T")
 
 
 class KeyTable(Table):
@@ -25,21 +27,10 @@ class KeyTable(Table):
     def __init__(self, storage: Storage, name: str, cache_size: int = 0) -> None:
         super().__init__(storage, name, cache_size=cache_size)
 
-    def ids(self) -> KeysView[str]:
-        """The ids of all rows, none of which is decoded for it."""
-        return self._packed().keys()
-
-    def row(self, key: str) -> dict[str, Any] | None:
-        found = self._packed().get(key)
-        return None if found is None else found.value()
-
-    def rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """All rows with their ids."""
-        return decoded(self._packed())
-
-    def _packed(self) -> Mapping[str, Row]:
+    def records(self, make: Callable[[str, dict[str, Any]], _T]) -> Records[_T]:
+        """All rows by id, as *make* makes them of id and row."""
         tables = self._storage.read() or {}
-        return tables.get(self.name, {})
+        return Records(tables.get(self.name, {}), make)
 
     def put(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         """Insert or replace."""
