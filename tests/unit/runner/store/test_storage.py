@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from coldchain.errors import CannotWrite, DataError, TryAgain, Unavailable
 from coldchain.paths import Paths
-from coldchain.store import Change, State, Store
+from coldchain.store import Change, State, Store, rows
 from coldchain.store import storage as storage_module
 from coldchain.store.rows import Row
 from coldchain.store.storage import AtomicJSONStorage
@@ -306,3 +306,12 @@ def test_every_row_is_a_line_and_any_layout_of_the_json_is_read(tmp_path: Path) 
     assert Store(store.paths).jobs() == store.jobs()
     store.apply([document("c")])
     assert set(Store(store.paths).jobs()) == {"a", "b", "c"}
+
+
+@given(key=st.text(), value=st.dictionaries(st.text(), VALUES, max_size=4))
+def test_a_row_gives_back_its_key_and_its_value(key: str, value: dict[str, object]) -> None:
+    row = Row.of(key, value)
+    assert b"\n" not in row.line
+    assert (row.key, row.value()) == (key, value)
+    assert (dict(row), len(row)) == (value, len(value))
+    assert rows.parse(rows.lines({key: {key: row}}))[key][key] == value

@@ -28,8 +28,9 @@ _RUN_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 def list_jobs(call: Call) -> int:
     """The jobs, one line or object each."""
     arguments, store = call.arguments, call.store
-    records = store.jobs()
-    states, events = store.states(), _pending(call)
+    records, states, events = store.jobs(), store.states(), _pending(call)
+    if not arguments.jobs:  # all of them together take a third of the time
+        records, states = dict(records.items()), dict(states.items())
     chosen = list(dict.fromkeys(arguments.jobs)) or sorted(records)
     unknown = [job_id for job_id in chosen if job_id not in records]
     jobs = []

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 _AT_ONCE = 200
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_decode = json.JSONDecoder().raw_decode
 
 
 class Row(Mapping[str, Any]):
@@ -33,10 +32,14 @@ class Row(Mapping[str, Any]):
 
     def value(self) -> dict[str, Any]:
         """The row as a dictionary, which is the caller's own."""
-        text = _text(self.line)
-        dummy, colon = _decode(text)
-        value: dict[str, Any] = _decode(text, colon + 1)[0]
+        value: dict[str, Any] = json.loads(_text(self.line[_end_of_key(self.line) + 1 :]))
         return value
+
+    @property
+    def key(self) -> str:
+        text = _text(self.line[: _end_of_key(self.line)])
+        key: str = json.loads(text) if "\\" in text else text[1:-1]
+        return key
 
     def __getitem__(self, name: str) -> Any:
         return self.value()[name]
@@ -128,14 +131,24 @@ def parse(members: bytes) -> Tables:
     table: dict[str, Row] | None = None
     for line in members.split(b"\n"):
         if line.endswith(b":{"):
-            table = tables[_decode(_text(line))[0]] = {}
+            table = tables[Row(line).key] = {}
         elif line in (b"}", b"},"):
             table = None
         elif line and table is not None:
-            table[_decode(_text(line))[0]] = Row(line[:-1] if line.endswith(b",") else line)
+            row = Row(line[:-1] if line.endswith(b",") else line)
+            table[row.key] = row
         elif line:  # the same JSON in another layout, as before version 0.1.0
             return packed(json.loads(b"{%s}" % members))
     return tables
+
+
+def _end_of_key(line: bytes) -> int:
+    """The position of the colon."""
+    end = line.index(b'":') + 1
+    if b"\\" in line[:end]:  # the quote may be an escaped one
+        text = _text(line)
+        end = len(_bytes(text[: json.JSONDecoder().raw_decode(text)[1]]))
+    return end
 
 
 def _text(raw: bytes) -> str:
