@@ -76,7 +76,7 @@ def write_archive(
         with Pipeline(stages) as pipeline:
             os.close(writer)
             writer = -1
-            pipeline.read_lines(reader, _count(tally, meter))
+            pipeline.read_blocks(reader, _count(tally, meter))
             with _hashing(draft, DATA) as (sink, part):
                 for chunk in pipeline.chunks():
                     sink(chunk)
@@ -145,12 +145,11 @@ def _listen(tally: Tally, meter: Meter) -> Callable[[bytes], None]:
 
 
 def _count(tally: Tally, meter: Meter) -> Callable[[bytes], None]:
-    def take(line: bytes) -> None:
-        bytes_read = tar.file_size(line)
-        if bytes_read is not None:
-            tally.files += 1
-            tally.bytes_read += bytes_read
-            meter.files = tally.files
+    def take(listing: bytes) -> None:
+        files, bytes_read = tar.count_files(listing)
+        tally.files += files
+        tally.bytes_read += bytes_read
+        meter.files = tally.files
         # An increment may read for minutes before it writes a byte.
         meter.tick()
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from coldchain.agent.progress import Meter
 from coldchain.agent.storage import Storage
 from coldchain.errors import JobFailed
 
+_ROOT = re.compile(rb'^d[^"\n]* "\./"$', re.MULTILINE)
+
 
 @dataclass
 class Seen:
@@ -29,14 +32,11 @@ class Seen:
     track_owners: bool = False
     owners: Counter[str] = field(default_factory=Counter)
 
-    def take(self, line: bytes) -> None:
-        if tar.file_size(line) is not None:
-            self.files += 1
-        elif line.endswith(b' "./"'):
-            self.root = True
+    def take(self, listing: bytes) -> None:
+        self.files += tar.count_files(listing)[0]
+        self.root = self.root or _ROOT.search(listing) is not None
         if self.track_owners:
-            one = tar.member(line)
-            if one is not None:
+            for one in tar.members(listing):
                 self.owners[one.owner] += 1
 
 
@@ -78,8 +78,8 @@ def extract_all(
     members = selection(paths) if paths and not renamed else None
     warnings: list[str] = []
 
-    def count_files(line: bytes) -> None:
-        seen.take(line)
+    def count_files(listing: bytes) -> None:
+        seen.take(listing)
         meter.files = seen.files
 
     for number, one in enumerate(levels):

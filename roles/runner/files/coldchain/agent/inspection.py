@@ -40,7 +40,11 @@ class Contents:
         """Everything but directories, as the level leaves it."""
         return self._listed or self.others
 
-    def take(self, line: bytes) -> None:
+    def take(self, listing: bytes) -> None:
+        for line in listing.split(b"\n"):
+            self._take(line)
+
+    def _take(self, line: bytes) -> None:
         if line[:2] in _RENAMES:
             self.renames.append(line[2:])
             return

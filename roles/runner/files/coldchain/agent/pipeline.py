@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,19 +20,27 @@ from typing import BinaryIO
 CHUNK = 1 << 20
 #: A stage that ignores SIGTERM is killed after so many seconds.
 PATIENCE = 5.0
+#: fcntl.F_SETPIPE_SZ, which Python has since 3.10.
+_SET_PIPE_SIZE = 1031
 _LINE_LIMIT = 1 << 20
 _TAIL = 20
 
+#: Between two looks at a listing: tar flushes after each member, and a wake-up for each would
+#: cost more than the archive.
+_PAUSE = 0.01
+
 LineSink = Callable[[bytes], None]
+#: Gets whole lines, many at a time, each with its newline.
+BlockSink = Callable[[bytes], None]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One process: *errors* gets each line of stderr, *output* each line of stdout (last only)."""
+    """One process: *errors* gets each line of stderr, *output* the lines of stdout (last only)."""
 
     argv: Sequence[str | bytes]
     errors: LineSink | None = None
-    output: LineSink | None = None
+    output: BlockSink | None = None
     pass_fds: tuple[int, ...] = ()
 
     @property
@@ -76,6 +87,8 @@ class Pipeline:
     def __enter__(self) -> Pipeline:
         environment = {k: v for k, v in os.environ.items() if k != "TAR_OPTIONS"}
         environment["LC_ALL"] = "C"
+        # tar shows times in UTC, and does not look at /etc/localtime for each.
+        environment["TZ"] = "UTC0"
         source: int | BinaryIO = self._source
         last = len(self._stages) - 1
         try:
@@ -92,12 +105,15 @@ class Pipeline:
                 if self._processes and not isinstance(source, int):
                     source.close()
                 self._processes.append(process)
+                for pipe in (process.stdin, process.stdout):
+                    if pipe is not None:
+                        widen(pipe.fileno())
                 assert process.stderr is not None
                 if process.stdout is not None:
                     source = process.stdout  # type: ignore[assignment]
-                self.read_lines(process.stderr.fileno(), _both(stage.errors, tail))
+                self._follow(_drain, process.stderr.fileno(), _both(stage.errors, tail))
             if self._stages[-1].output is not None:
-                self.read_lines(self._last_output().fileno(), self._stages[-1].output)
+                self.read_blocks(self._last_output().fileno(), self._stages[-1].output)
         except BaseException:
             self._end()
             raise
@@ -111,9 +127,15 @@ class Pipeline:
     ) -> None:
         self._end()
 
-    def read_lines(self, descriptor: int, sink: LineSink) -> None:
-        """Hand every line from *descriptor* to *sink* until it is at its end, in a thread."""
-        thread = threading.Thread(target=_drain, args=(descriptor, sink), daemon=True)
+    def read_blocks(self, descriptor: int, sink: BlockSink) -> None:
+        """Hand the lines from *descriptor* to *sink* until it is at its end, in a thread."""
+        widen(descriptor)
+        self._follow(_drain_blocks, descriptor, sink)
+
+    def _follow(
+        self, drain: Callable[[int, LineSink], None], descriptor: int, sink: LineSink
+    ) -> None:
+        thread = threading.Thread(target=drain, args=(descriptor, sink), daemon=True)
         thread.start()
         self._threads.append(thread)
 
@@ -185,6 +207,15 @@ def failure(exits: Sequence[Exit], allowed: Mapping[str, Sequence[int]]) -> Exit
     return next(iter(causes or bad), None)
 
 
+def widen(pipe: int) -> None:
+    """Let *pipe* hold CHUNK bytes, not 64 KiB: its ends wait for each other far less often.
+
+    Beyond the system's bound for one user (64 MB of pipes) it stays as it is.
+    """
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(pipe, _SET_PIPE_SIZE, CHUNK)
+
+
 def _both(sink: LineSink | None, tail: deque[str]) -> LineSink:
     def take(line: bytes) -> None:
         if sink is not None:
@@ -198,3 +229,15 @@ def _drain(descriptor: int, sink: LineSink) -> None:
     with os.fdopen(os.dup(descriptor), "rb") as stream:
         while line := stream.readline(_LINE_LIMIT):
             sink(line.rstrip(b"\n"))
+
+
+def _drain_blocks(descriptor: int, sink: BlockSink) -> None:
+    rest = b""
+    while chunk := os.read(descriptor, CHUNK):
+        lines, newline, rest = (rest + chunk).rpartition(b"\n")
+        if newline or len(rest) > _LINE_LIMIT:
+            sink(lines + newline if newline else rest + b"\n")
+            rest = rest if newline else b""
+        time.sleep(_PAUSE)
+    if rest:
+        sink(rest + b"\n")

@@ -12,15 +12,17 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from coldchain.agent.report import shown
 from coldchain.agent.tools import executable
 
-#: Bytes of archive between two checkpoints (blocks of 512 x the blocking factor 20).
-RECORD = 10240
-CHECKPOINT = 400
+#: tar reads and writes so many blocks of 512 bytes at once (its default of 20 costs time), and
+#: tells after so many of these records how far it is.
+BLOCKING = 256
+RECORD = 512 * BLOCKING
+CHECKPOINT = 32
 #: So many names of one kind of warning are kept; all are counted.
 NAMES_KEPT = 50
 
@@ -31,6 +33,7 @@ _DEREFERENCE = {
     "all": ["--dereference", "--hard-dereference"],
 }
 _LISTING = ["--full-time", "--quoting-style=c"]
+_READING_ARGS = [f"--blocking-factor={BLOCKING}", "--ignore-zeros"]
 _NAME = rb'"((?:[^"\\]|\\.)*)"'
 _MEMBER = re.compile(
     rb"([-dlhbcpCDVMS?])\S{9}\S?\s+(\S.*?)\s+(\d+|\d+,\s*\d+)\s+(\S+(?: \S+)?)\s+"
@@ -39,8 +42,7 @@ _MEMBER = re.compile(
     + _NAME
     + rb")?"
 )
-_SIZE = re.compile(rb" (\d+) -?\d+-\d\d-\d\d ")
-_NO_FILE = (b"d", b"D", b"")
+_FILE = re.compile(rb"^(?:[lhbcp]\S{9}\S? |-\S{9}\S? .*? (\d+) -?\d+-\d\d-\d\d )", re.MULTILINE)
 _COMPLAINT = re.compile(rb"(?:\S*/)?tar: " + _NAME + rb": (?:Warning: )?(.*)")
 _CHECKPOINT = re.compile(rb"(?:\S*/)?tar: " + _MARK.encode() + rb":(\d+)")
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
@@ -74,6 +76,7 @@ def create(
         executable("tar"),
         "--create",
         "--file=-",
+        f"--blocking-factor={BLOCKING}",
         "--format=posix",
         # Without atime and ctime; and no process id in the names of the extended headers.
         "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
@@ -115,7 +118,7 @@ def extract(
         executable("tar"),
         "--extract",
         "--file=-",
-        "--ignore-zeros",
+        *_READING_ARGS,
         "--preserve-permissions",
         "--delay-directory-restore",
         "--acls",
@@ -133,7 +136,7 @@ def extract(
 def listing(*, incremental: bool) -> list[str]:
     """tar that lists stdin; incremental shows the directories' contents too."""
     depth = ["-vvv", "--incremental"] if incremental else ["-vv"]
-    return [executable("tar"), "--list", "--file=-", "--ignore-zeros", *depth, *_LISTING]
+    return [executable("tar"), "--list", "--file=-", *_READING_ARGS, *depth, *_LISTING]
 
 
 @dataclass(frozen=True)
@@ -178,15 +181,18 @@ def member(line: bytes) -> Member | None:
     )
 
 
-def file_size(line: bytes) -> int | None:
-    """Bytes of the file that a line of a listing shows (0 for links); None for a directory.
+def members(listing: bytes) -> Iterator[Member]:
+    """The members in the lines of *listing*."""
+    return filter(None, map(member, listing.split(b"\n")))
+
+
+def count_files(listing: bytes) -> tuple[int, int]:
+    """How many members in the lines of *listing* are no directories, and the bytes of the files.
 
     ``member`` takes ten times as long, which counts with many small files.
     """
-    if line[:1] in _NO_FILE:
-        return None
-    match = _SIZE.search(line)
-    return int(match[1]) if match and line[:1] == b"-" else 0
+    sizes = _FILE.findall(listing)
+    return len(sizes), sum(int(size) for size in sizes if size)
 
 
 def unquote(text: bytes) -> bytes:

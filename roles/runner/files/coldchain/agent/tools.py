@@ -56,5 +56,6 @@ COMPRESSIONS = {
     "gzip": Compression("gzip", ("-c",), ("-dc",), b"\x1f\x8b"),
     "bzip2": Compression("bzip2", ("-c",), ("-dc",), b"BZh"),
     "xz": Compression("xz", ("-c",), ("-dc",), b"\xfd7zXZ\x00"),
-    "zstd": Compression("zstd", ("-cq",), ("-dcq",), b"\x28\xb5\x2f\xfd"),
+    # With a thread of its own for input it takes 46 MB instead of 7 and is not faster in a pipe.
+    "zstd": Compression("zstd", ("-cq", "--single-thread"), ("-dcq",), b"\x28\xb5\x2f\xfd"),
 }
