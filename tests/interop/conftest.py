@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The real freezer-agent, installed from PyPI into an environment of its own."""
+"""The real freezer-agent, in an environment of its own."""
 
 from __future__ import annotations
 
@@ -23,30 +23,13 @@ ROOT = Path(__file__).parents[2]
 # The description of a tree is the unit tests' own.
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "runner" / "agent"))
 
-FREEZER = "freezer==19.0.0"
-#: freezer-agent runs on these.
-PYTHONS = ("python3.11", "python3.12")
-
-
-def _python() -> str:
-    if sys.version_info[:2] in ((3, 11), (3, 12)):
-        return sys.executable
-    for name in PYTHONS:
-        path = shutil.which(name)
-        if path is not None:
-            return path
-    pytest.fail(f"freezer-agent needs one of {', '.join(PYTHONS)} in PATH")
-
 
 @pytest.fixture(scope="session")
 def program() -> Path:
-    """The path of freezer-agent; COLDCHAIN_FREEZER_VENV names an environment to use again."""
-    given = os.environ.get("COLDCHAIN_FREEZER_VENV")
-    venv = Path(given) if given else ROOT / "build" / "venvs" / FREEZER.replace("==", "-")
-    path = venv / "bin" / "freezer-agent"
+    """The path of freezer-agent, which make interop installs."""
+    path = ROOT / "build" / "venvs" / "freezer" / "bin" / "freezer-agent"
     if not path.exists():
-        subprocess.run([_python(), "-m", "venv", "--clear", venv], check=True)
-        subprocess.run([venv / "bin" / "pip", "install", "--quiet", FREEZER], check=True)
+        pytest.fail(f"{path} does not exist: make interop installs it")
     return path
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import struct
 import subprocess
 import tempfile
@@ -16,6 +17,8 @@ from agent_trees import HISTORIES, apply, state
 from conftest import INSTALLED, Bench, make_bench
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from coldchain.agent.report import shown
 
 SCHEMES = st.sampled_from([None, "freezer", "strong"])
 
@@ -43,6 +46,9 @@ def test_every_level_restores_to_the_source_of_its_time(history, scheme, compres
             points.append((report.fields["time_stamp"], state(source)))
         for moment, expected in points:
             when = f"@{moment}"
+            listed = bench.restore(restore_from_date=_iso(moment), dry_run=True, **secret)
+            files = [shown(name) for name, (kind, *_) in expected.items() if not stat.S_ISDIR(kind)]
+            assert listed.fields["names"] == sorted(files)
             report = bench.restore(restore_from_date=_iso(moment), **secret)
             assert state(os.fsencode(bench.target)) == expected, when
             assert report.fields["time_stamp"] == moment

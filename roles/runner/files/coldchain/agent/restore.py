@@ -4,24 +4,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from coldchain.agent import container, staging
+from coldchain.agent import container, snapshot, staging, tar
 from coldchain.agent.admin import remove, would_remove
 from coldchain.agent.consistency import checksum
 from coldchain.agent.extraction import Seen, extract_all, list_members
 from coldchain.agent.info import restorable
-from coldchain.agent.inspection import Contents
+from coldchain.agent.inspection import Names
 from coldchain.agent.layout import DATA, Chain, Series, newest_chain
 from coldchain.agent.options import RestoreOptions
-from coldchain.agent.parts import Packed, authenticate, checked_blocks, packed
+from coldchain.agent.parts import Packed, authenticate, checked_blocks, load_snapshot, packed
 from coldchain.agent.progress import Meter
 from coldchain.agent.report import Report, count, shown, size
 from coldchain.agent.storage import Storage
@@ -194,14 +195,10 @@ def _dry_run(
     paths: list[bytes],
     meter: Meter,
 ) -> Report:
-    """The names that a restore would bring: from the newest level, which lists every directory."""
-    contents = Contents(complete=True)
+    """The names that a restore would bring."""
     last = levels[-1]
-    later = last.level.number > 0
-    meter.begin("listing", storage.size(last.path(DATA)) or 0)
-    list_members(storage, last, options.encryption, contents.take, incremental=later, meter=meter)
     wanted = _below(paths) if paths else staging.everything
-    names = sorted(shown(name) for name in contents.files() if wanted(name))
+    names = sorted(shown(name) for name in _names(options, storage, last, meter) if wanted(name))
     point = iso(from_epoch(last.level.time))
     message = (
         f"dry run: would restore {count(len(names), 'file')} of"
@@ -221,6 +218,26 @@ def _dry_run(
         "names": names[:LISTED],
     }
     return Report("restore", message, (), fields)
+
+
+def _names(
+    options: RestoreOptions, storage: Storage, last: Packed, meter: Meter
+) -> Iterable[bytes]:
+    """What the newest level leaves: by tar's small snapshot, or else by reading the archive.
+
+    The snapshot lacks the folders whose files could not all be read.
+    """
+    if last.manifest is None or tar.UNREADABLE not in last.manifest.warnings:
+        with snapshot.memory() as snar, contextlib.suppress(DataError):
+            load_snapshot(storage, last, options.encryption, snar)
+            found = snapshot.files(snar)
+            if found is not None:
+                return found
+    names = Names()
+    later = last.level.number > 0
+    meter.begin("listing", storage.size(last.path(DATA)) or 0)
+    list_members(storage, last, options.encryption, names.take, incremental=later, meter=meter)
+    return names.files()
 
 
 def _fields(options: RestoreOptions, levels: Sequence[Packed]) -> dict[str, object]:

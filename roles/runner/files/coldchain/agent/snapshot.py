@@ -54,6 +54,25 @@ def started(descriptor: int) -> int | None:
     return int(match[1]) if match else None
 
 
+def files(descriptor: int) -> list[bytes] | None:
+    """Everything but directories that the source held; None when this does not tell.
+
+    The whole tree is in every level's file, unless the source was a single file.
+    """
+    data = content(descriptor)
+    header = _HEADER.match(data)
+    if header is None or header.end() == len(data):
+        return None
+    found, position = [], header.end()
+    while match := _RECORD.match(data, position):
+        position = match.end()
+        folder = os.path.normpath(match[2])
+        for entry in match[3].split(b"\0"):
+            if entry[:1] in (b"Y", b"N"):
+                found.append(os.path.normpath(os.path.join(folder, entry[1:])))
+    return found if position == len(data) else None
+
+
 def forget(descriptor: int, folders: set[bytes]) -> None:
     """Drop the records of *folders*: the next level dumps everything in them again.
 
