@@ -347,7 +347,7 @@ options:
         type: str
       user:
         description:
-          - User to run the command as.
+          - User to run the command as, with its HOME, USER, LOGNAME and SHELL.
           - Not an option of OpenStack Freezer.
         type: str
       shell:
@@ -655,7 +655,7 @@ options:
             type: str
           user:
             description:
-              - User to run the command as.
+              - User to run the command as, with its HOME, USER, LOGNAME and SHELL.
               - Not an option of OpenStack Freezer.
             type: str
           shell:
@@ -1229,7 +1229,7 @@ options:
             type: str
           user:
             description:
-              - User to run the command as.
+              - User to run the command as, with its HOME, USER, LOGNAME and SHELL.
               - Not an option of OpenStack Freezer.
             type: str
           shell:
@@ -1537,7 +1537,7 @@ options:
                 type: str
               user:
                 description:
-                  - User to run the command as.
+                  - User to run the command as, with its HOME, USER, LOGNAME and SHELL.
                   - Not an option of OpenStack Freezer.
                 type: str
               shell:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from agent_chains import age
+from agent_users import as_nobody, give_away, in_a_child
 from conftest import Bench
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ from coldchain.agent import action, command
 from coldchain.agent.info import catalogue
 from coldchain.agent.options import Fields
 from coldchain.agent.progress import Meter, Progress, into_file, into_log
-from coldchain.agent.report import size
+from coldchain.agent.report import shown, size
 from coldchain.agent.tar import unquote
 from coldchain.errors import ColdchainError, DataError, JobFailed
 
@@ -51,6 +53,7 @@ from coldchain.errors import ColdchainError, DataError, JobFailed
         ({"remove_older_than": 1, "remove_before_date": "2026-01-01"}, "exclude each other"),
         ({"on_read_error": "ignore"}, "on_read_error"),
         ({"dry_run": "maybe"}, "dry_run"),
+        ({"backup_name": "\ud800"}, "backup_name"),
     ],
 )
 def test_bad_options_name_their_field_and_write_nothing(bench: Bench, fields, place) -> None:
@@ -98,6 +101,31 @@ def test_quoted_names_come_back(name: bytes) -> None:
 def test_sizes_for_people() -> None:
     shown = [size(n) for n in (0, 999, 1000, 3_400_000, 10**12)]
     assert shown == ["0 B", "999 B", "1.0 kB", "3.4 MB", "1.0 TB"]
+
+
+def test_names_are_shown_on_one_line() -> None:
+    shown_names = [shown(name) for name in (b"a b", "grüße".encode(), b"\xff", b"x\ny\x1b[31m\x7f")]
+    assert shown_names == ["a b", "grüße", "\\xff", "x\\ny\\x1b[31m\\x7f"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root raises the priority and becomes somebody else")
+def test_the_priority_is_raised_and_its_refusal_is_no_failure(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def backup() -> str:
+        report = bench.backup(max_priority=True)
+        priority = os.getpriority(os.PRIO_PROCESS, 0)
+        disk = subprocess.run(["ionice", "-p", str(os.getpid())], capture_output=True, check=True)
+        return " ".join([str(priority), disk.stdout.decode().strip(), *report.warnings])
+
+    assert in_a_child(backup) == "-19 realtime: prio 0"
+    give_away(bench.root)
+    assert "only root may raise the CPU priority" in as_nobody(backup)
+    for name in ("tar", "gzip"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    raised = in_a_child(lambda: bench.backup(max_priority=True).warnings[0])
+    assert raised == "max_priority: the program ionice is not installed on this host"
 
 
 # exec
@@ -148,6 +176,9 @@ def test_exec_as_another_user() -> None:
     words = command.argv({"command": "id -un", "user": "nobody"})
     output = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     assert output.strip() == "nobody"
+    made = command.command({"command": "id", "user": "nobody", "environment": {"USER": "x"}})
+    assert made.environment["HOME"] == pwd.getpwnam("nobody").pw_dir
+    assert (made.environment["LOGNAME"], made.environment["USER"]) == ("nobody", "x")
     own = pwd.getpwuid(os.geteuid()).pw_name
     assert command.argv({"command": "id", "user": own}) == ["id"]
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from agent_trees import state
+from agent_users import as_nobody, give_away
 from conftest import INSTALLED, Bench
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -297,29 +298,63 @@ def test_restore_needs_no_right_to_write_the_container(bench: Bench) -> None:
     assert bench.files() == before
 
 
-def test_vanished_and_changed_files_are_warnings_and_policy_makes_them_fail(bench: Bench) -> None:
-    for number in range(200):
-        (bench.source / f"f{number}").write_bytes(os.urandom(20000))
-    stop = bench.root / "stop"
-    churn = (
-        "import os,sys\n"
-        "n = 0\n"
-        f"while not os.path.exists({str(stop)!r}):\n"
-        "    n += 1\n"
-        f"    open({str(bench.source / 'f199')!r}, 'ab').write(b'x' * 4096)\n"
-        "    if n > 4000: break\n"
+def _at_a_halt(bench: Bench, monkeypatch: pytest.MonkeyPatch, meanwhile: str) -> None:
+    """Let the shell commands *meanwhile* run in the source while tar waits within the first file.
+
+    A gzip that waits for tar to begin stands in for a slow one: tar's pipe is full long before
+    the end of the file.
+    """
+    (bench.source / "a large").write_bytes(os.urandom(8 << 20))
+    wrapper = bench.root / "bin" / "gzip"
+    wrapper.parent.mkdir()
+    wrapper.write_text(
+        "#!/bin/bash\n"
+        f"until find /proc/[0-9]*/fd -lname '{bench.source}/a large' 2> /dev/null | grep -q .\n"
+        "do sleep 0.02; done\n"
+        f"(cd '{bench.source}' && {meanwhile})\n"
+        f'exec {shutil.which("gzip")} "$@"\n'
     )
-    process = subprocess.Popen([sys.executable, "-c", churn])
-    try:
-        (bench.source / "big").write_bytes(b"")
-        report = bench.backup()
-    finally:
-        stop.write_text("")
-        process.wait()
-    for kind, found in report.fields["read_errors"].items():
-        assert kind in ("changed while being read", "vanished while being read")
-        assert found["count"] == len(found["names"]) == 1
-    assert bench.catalogue()[0].restorable
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
+
+
+CHANGES = {
+    "truncate -s 5000000 'a large'": {"changed while being read": ["./a large"]},
+    "echo more >> 'a large'": {"changed while being read": ["./a large"]},
+    "rm 'b 100%' $'c\\n'": {"vanished while being read": ["./b 100%", "./c\\n"]},
+    "rm -r d": {"vanished while being read": ["./d"]},
+    "rm -r d; date > 'a large'": {
+        "changed while being read": ["./a large"],
+        "vanished while being read": ["./d"],
+    },
+}
+
+
+@pytest.mark.parametrize("meanwhile", sorted(CHANGES))
+def test_what_changes_or_vanishes_is_named_and_fails_only_by_policy(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    for name in ("b 100%", "c\n", "e"):
+        (bench.source / name).write_text("x")
+    (bench.source / "d").mkdir()
+    (bench.source / "d" / "inside").write_text("x")
+    with monkeypatch.context() as patch:
+        _at_a_halt(bench, patch, meanwhile)
+        report = bench.level()
+    errors = report.fields["read_errors"]
+    assert {kind: one["names"] for kind, one in errors.items()} == CHANGES[meanwhile]
+    assert all(one["count"] == len(one["names"]) for one in errors.values())
+    assert len(report.warnings) == len(errors)
+    bench.level()
+    bench.restore()
+    assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
+
+
+def test_a_change_fails_the_backup_by_policy(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    _at_a_halt(bench, monkeypatch, "echo more >> 'a large'")
+    with pytest.raises(JobFailed, match=r"1 entry changed while being read, the first: \./a large"):
+        bench.backup(on_read_error="fail")
+    assert bench.catalogue() == []
 
 
 def test_unreadable_files_are_named_and_tried_again_at_the_next_level(
@@ -352,6 +387,41 @@ def test_unreadable_files_are_named_and_tried_again_at_the_next_level(
     assert bench.level().fields["files"] == 2
     bench.restore()
     assert (bench.target / "d" / "secret").read_text() == "s"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root becomes an ordinary user here")
+def test_an_unreadable_folder_keeps_what_earlier_levels_have(bench: Bench) -> None:
+    (bench.source / "d" / "e").mkdir(parents=True)
+    (bench.source / "d" / "x").write_text("x")
+    (bench.source / "d" / "e" / "y").write_text("y")
+    give_away(bench.root)
+
+    def levels() -> str:
+        bench.level()
+        told = []
+        for locked in ("d", "d/e", "d/x"):
+            path = bench.source / locked
+            mode = path.stat().st_mode
+            path.chmod(0)
+            told.append(bench.level().warnings[0])
+            path.chmod(mode)
+            shutil.rmtree(bench.target, ignore_errors=True)
+            bench.restore()
+            told.append(" ".join(sorted(path.name for path in bench.target.rglob("*"))))
+            told.append(f"{bench.level().fields['files']} files")
+        return "\n".join(told)
+
+    assert as_nobody(levels).splitlines() == [
+        "not readable: ./d",
+        "d e x y",
+        "2 files",
+        "not readable: ./d/e",
+        "d e x y",
+        "2 files",
+        "not readable: ./d/x",
+        "d e x y",
+        "2 files",
+    ]
 
 
 def test_a_missing_compressor_names_the_package(

@@ -7,10 +7,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
+import pytest
 from conftest import Bench
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coldchain.agent import snapshot
 from coldchain.agent.layout import Chain, Level, chain_of, chain_times, newest_chain
 from coldchain.agent.levels import DAY, LevelRules, next_level, previous_backup
 
@@ -123,6 +125,38 @@ def test_a_date_selects_the_newest_chain_and_its_levels_until_then(zeros, until)
         )
 
 
+@pytest.mark.parametrize(
+    ("rules", "numbers", "later", "expected"),
+    [
+        ({"restart_always_level": 7}, [0, 1], 7 * DAY, 2),
+        ({"restart_always_level": 7}, [0, 1], 7 * DAY + 1, 0),
+        ({"restart_always_level": 0.5}, [0], DAY // 2, 1),
+        ({"restart_always_level": 0.5}, [0], DAY // 2 + 1, 0),
+        ({"restart_always_level": 0}, [0], 10**6 * DAY, 1),
+        ({"always_level": 1}, [0], 1, 1),
+        ({"always_level": 1}, [0, 1, 1], 1, 1),
+        ({"always_level": 1}, [0, 1, 2], 1, 0),
+        ({"always_level": 0}, [0, 1, 2], 1, 3),
+        ({"always_level": 2, "restart_always_level": 1}, [0, 1, 2], DAY, 2),
+        ({"always_level": 2, "restart_always_level": 1}, [0, 1, 2], DAY + 1, 0),
+        ({"max_level": 2}, [0, 1], 1, 2),
+        ({"max_level": 2}, [0, 1, 2], 1, 0),
+        ({"max_level": 0}, [0, 1, 2], 1, 3),
+        ({"max_level": 1, "always_level": 1}, [0, 1], 1, 0),
+    ],
+)
+def test_rules_at_their_borders(
+    rules: dict[str, float], numbers: list[int], later: int, expected: int
+) -> None:
+    zero = 1_700_000_000
+    names = [f"{number}_{zero + place}" for place, number in enumerate(numbers)]
+    chain = chain_of(zero, names)
+    assert chain is not None
+    chosen = LevelRules(incremental=True, **rules)  # type: ignore[arg-type]
+    previous = previous_backup([chain], chosen, zero + later)
+    assert next_level([chain], previous, zero + later).number == expected
+
+
 def test_foreign_names_in_the_tree_are_ignored() -> None:
     assert chain_times(["12", ".lock", "x", "7", "1_2", ""]) == [7, 12]
     assert chain_of(7, [".x", "0_7", "1_", "a_b", "1_9"]) == Chain(
@@ -148,7 +182,9 @@ def test_always_level_repeats_the_level_and_the_newest_entry_counts(bench: Bench
 def test_a_clock_set_back_loses_nothing(bench: Bench, monkeypatch) -> None:
     # tar would take a file changed after the step for an old one, so a new chain is begun.
     first = bench.level().fields
-    monkeypatch.setattr("coldchain.agent.snapshot.started", lambda _: 2**40)
+    set_back = 5
+    real = snapshot.started
+    monkeypatch.setattr(snapshot, "started", lambda snar: (real(snar) or 0) + set_back)
     (bench.source / "changed").write_text("x")
     report = bench.level()
     assert report.fields["level"] == 0

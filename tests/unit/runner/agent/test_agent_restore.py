@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from agent_trees import state
+from agent_users import as_nobody, give_away
 from conftest import Bench
 
 from coldchain.agent.verify import verify
-from coldchain.errors import ColdchainError, DataError, JobFailed, UsageError
+from coldchain.errors import DataError, JobFailed, UsageError
 
 
 def _tree(bench: Bench) -> None:
@@ -87,18 +89,35 @@ def test_a_dry_run_lists_what_a_restore_brings(bench: Bench) -> None:
     assert bench.restore(dry_run=True, restore_paths=["sub"]).fields["files"] == 2
 
 
+def _everything(root: Path) -> dict[str, tuple[object, ...]]:
+    """All that a write would change below *root*, also of directories."""
+    found: dict[str, tuple[object, ...]] = {}
+    for folder, folders, files in os.walk(root):
+        for name in [folder, *(os.path.join(folder, one) for one in folders + files)]:
+            status = os.lstat(name)
+            found[name] = (status.st_ino, status.st_mode, status.st_mtime_ns, status.st_ctime_ns)
+    return found
+
+
 def test_dry_runs_write_nothing(bench: Bench) -> None:
     _tree(bench)
+    before = _everything(bench.root)
     log = bench.root / "log"
-    report = bench.backup(dry_run=True, log_file=str(log))
+    report = bench.backup(dry_run=True, log_file=str(log), sync=True)
     assert report.fields["level"] == 0
-    assert not bench.container.exists()
-    bench.level()
-    before = bench.files()
-    assert bench.level(dry_run=True).fields["level"] == 1
-    bench.perform("admin", remove_older_than=0, force=True, dry_run=True)
-    assert bench.files() == before
-    assert not log.exists()
+    assert _everything(bench.root) == before
+    bench.level(encrypt_pass_file=str(bench.pass_file))
+    (bench.source / "top").write_text("changed")
+    # What a killed run left would be swept by a real one.
+    (bench.container / "data" / ".coldchain" / "x").mkdir(parents=True)
+    before = _everything(bench.root)
+    again = bench.level(dry_run=True, encrypt_pass_file=str(bench.pass_file), log_file=str(log))
+    assert again.fields["level"] == 1
+    bench.level(dry_run=True, remove_older_than=0, force=True, consistency_check=True)
+    bench.perform("admin", remove_older_than=0, force=True, dry_run=True, log_file=str(log))
+    bench.restore(dry_run=True, encrypt_pass_file=str(bench.pass_file), log_file=str(log))
+    bench.perform("info")
+    assert _everything(bench.root) == before
 
 
 def test_the_consistency_checksum_of_a_backup_proves_its_restore(bench: Bench) -> None:
@@ -109,6 +128,19 @@ def test_the_consistency_checksum_of_a_backup_proves_its_restore(bench: Bench) -
     with pytest.raises(JobFailed, match="consistency_checksum"):
         bench.restore(consistency_checksum="0" * 64)
     assert not bench.target.exists()
+
+
+def test_a_source_that_cannot_be_summed_up_is_named(bench: Bench) -> None:
+    _tree(bench)
+    report = bench.backup(consistency_check=True, exclude="top")
+    assert "consistency_check covers what exclude leaves out" in report.warnings[0]
+    if os.geteuid() == 0:
+        (bench.source / "secret").write_text("s")
+        (bench.source / "secret").chmod(0)
+        give_away(bench.root)
+        outcome = as_nobody(lambda: bench.backup(consistency_check=True).message)
+        assert "JobFailed" in outcome and "secret: Permission denied" in outcome
+        assert len(bench.catalogue()) == 1
 
 
 def test_another_hosts_backup_is_restored_by_its_name(bench: Bench) -> None:
@@ -141,26 +173,8 @@ def test_an_ordinary_user_restores_what_the_system_allows(bench: Bench) -> None:
     (bench.source / "locked" / "b").write_text("b")
     (bench.source / "locked" / "gone").unlink()
     bench.level()
-    for folder, folders, files in os.walk(bench.root):
-        for name in [folder, *(os.path.join(folder, one) for one in folders + files)]:
-            if not name.startswith(str(bench.source)):
-                os.chown(name, 65534, 65534)
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setgroups([])
-            os.setgid(65534)
-            os.setuid(65534)
-            outcome = "\n".join(bench.restore().warnings)
-        except (ColdchainError, OSError) as error:
-            outcome = repr(error)
-        os.write(writer, outcome.encode())
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as stream:
-        outcome = stream.read()
-    os.waitpid(child, 0)
+    give_away(bench.root, keep=bench.source)
+    outcome = as_nobody(lambda: "\n".join(bench.restore().warnings))
     assert "only root can give files away" in outcome
     assert sorted(os.listdir(bench.target / "locked")) == ["a", "b"]
     assert (bench.target / "locked").stat().st_mode & 0o777 == 0o555

@@ -121,7 +121,9 @@ def main(
         return error.exit_code
     for warning in report.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print(report.message)
+    # Names can hold what stdout has no letters for; stderr escapes by itself.
+    known = sys.stdout.encoding or "ascii"
+    print(report.message.encode(known, "backslashreplace").decode(known))
     _write(result, report.as_dict())
     return 0
 

@@ -102,6 +102,10 @@ def _plan(options: BackupOptions, storage: Storage, now: int, snar: int) -> Plan
             warnings.append(f"a new chain is begun: {reason}")
             previous = None
             os.ftruncate(snar, 0)
+    if options.consistency_check and options.exclude:
+        warnings.append(
+            "consistency_check covers what exclude leaves out, too: a restore will not have its sum"
+        )
     return Plan(next_level(chains, previous, now), previous, scheme, tuple(warnings))
 
 

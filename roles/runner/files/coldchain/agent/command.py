@@ -36,12 +36,14 @@ def command(action: Mapping[str, object]) -> Command:
     """The process behind an exec action; DataError or Unavailable when there can be none."""
     fields = Fields(action)
     words = _words(action.get("command"), shell=fields.flag("shell"))
+    environment = _environment(action.get("environment"))
     user = fields.text("user")
     if user:
-        words = [*_as_user(user), *words]
+        prefix, its_own = _as_user(user)
+        words, environment = [*prefix, *words], {**its_own, **environment}
     return Command(
         tuple(words),
-        _environment(action.get("environment")),
+        environment,
         fields.text("working_directory") or None,
     )
 
@@ -104,17 +106,19 @@ def _environment(value: object) -> dict[str, str]:
     return found
 
 
-def _as_user(user: str) -> list[str]:
+def _as_user(user: str) -> tuple[list[str], dict[str, str]]:
+    """What to put before the words, and the variables that systemd's User= would set."""
     try:
         entry = pwd.getpwnam(user)
     except KeyError:
         raise DataError(f"user: this host has no user {user!r}") from None
     if entry.pw_uid == os.geteuid():
-        return []
+        return [], {}
     if os.geteuid() != 0:
         raise Unavailable(
             f"user: only root can run a command as {user}",
             "run the runner as root, or as this user",
         )
     ids = ["--reuid", str(entry.pw_uid), "--regid", str(entry.pw_gid), "--init-groups"]
-    return [executable("setpriv"), *ids, "--"]
+    names = {"HOME": entry.pw_dir, "LOGNAME": user, "USER": user, "SHELL": entry.pw_shell}
+    return [executable("setpriv"), *ids, "--"], {name: text for name, text in names.items() if text}

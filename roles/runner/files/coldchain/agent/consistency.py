@@ -11,15 +11,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from coldchain.agent.pipeline import CHUNK
+from coldchain.agent.report import shown
+from coldchain.errors import JobFailed
 
 
 def checksum(path: Path) -> str:
     """SHA-256 (hex) over names, kinds, link targets and contents below *path*, in sorted order.
 
     A directory is covered without its own name, a single file with it: a restore of either
-    into another directory gives the same value.
+    into another directory gives the same value.  JobFailed when something cannot be read, or goes.
     """
-    root = os.fsencode(path)
+    try:
+        return _checksum(os.fsencode(path))
+    except OSError as error:
+        name = os.fsencode(error.filename or path)
+        raise JobFailed(
+            f"consistency_check: {shown(name)}: {error.strerror}",
+            "it needs a source that can be read and that nobody changes meanwhile",
+        ) from None
+
+
+def _checksum(root: bytes) -> str:
     total = hashlib.sha256()
     if stat.S_ISDIR(os.stat(root).st_mode):
         entries: Iterator[tuple[bytes, bytes]] = _walk(root, b"")

@@ -13,9 +13,6 @@ from coldchain.agent.parts import Packed, authenticate, load_snapshot, packed
 from coldchain.agent.storage import Storage
 from coldchain.errors import DataError, JobFailed
 
-#: Seconds that a clock may step back unnoticed between two levels.
-_CLOCK_TOLERANCE = 1
-
 
 def resume(
     storage: Storage,
@@ -49,7 +46,7 @@ def resume(
     begun = snapshot.started(target)
     if begun is None:
         return None, f"{one.place}: engine_metadata is not a snapshot of GNU tar"
-    if begun > now + _CLOCK_TOLERANCE:
+    if begun > now:
         # tar compares change times with the start of the last backup: files changed since
         # the clock was set back would look older and be left out.
         return None, "the clock was set back since the last backup"

@@ -63,8 +63,12 @@ class Contents:
 
 @dataclass
 class Names:
-    """Everything but directories, as a level's listing shows it to be after that level."""
+    """Everything but directories, as a level's listing shows it to be after that level.
 
+    directory: the listing has the backed up directory itself, not just a file.
+    """
+
+    directory: bool = False
     _members: set[bytes] = field(default_factory=set)
     _listed: set[bytes] = field(default_factory=set)
     _folder: bytes | None = None
@@ -81,6 +85,7 @@ class Names:
             one = tar.member(line)
             if one is not None and one.kind == "d":
                 self._folder = _plain(one.name)
+                self.directory = self.directory or not self._folder
             elif one is not None:
                 self._members.add(_plain(one.name))
 

@@ -120,6 +120,10 @@ class Fields:
             raise _wrong(name, value, "a text")
         if "\0" in value:
             raise _wrong(name, value, "a text without a zero byte")
+        try:
+            os.fsencode(value)
+        except UnicodeEncodeError:
+            raise _wrong(name, value, "a text that a file could be named with") from None
         return value
 
     def choice(self, name: str, choices: tuple[str, ...], default: str = "") -> str:

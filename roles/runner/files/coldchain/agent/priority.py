@@ -8,6 +8,7 @@ import os
 import subprocess
 
 from coldchain.agent.tools import executable
+from coldchain.errors import Unavailable
 
 _NICE = -19
 
@@ -19,7 +20,11 @@ def raise_priority() -> list[str]:
         os.setpriority(os.PRIO_PROCESS, 0, _NICE)
     except PermissionError:
         warnings.append("max_priority: only root may raise the CPU priority")
-    command = [executable("ionice"), "-c", "1", "-n", "0", "-p", str(os.getpid())]
+    try:
+        command = [executable("ionice"), "-c", "1", "-n", "0", "-p", str(os.getpid())]
+    except Unavailable as error:
+        # A backup at the usual pace is better than none.
+        return [*warnings, f"max_priority: {error.message}"]
     result = subprocess.run(command, check=False, capture_output=True)
     if result.returncode:
         warnings.append("max_priority: the disk priority could not be raised")

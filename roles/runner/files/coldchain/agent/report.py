@@ -45,5 +45,12 @@ def count(number: int, noun: str) -> str:
 
 
 def shown(name: bytes) -> str:
-    """A file name that can be printed and stored anywhere: what is not UTF-8 becomes \\xNN."""
-    return name.decode("utf-8", "backslashreplace")
+    """A file name for people, on one line: what is not UTF-8 or moves a cursor becomes \\xNN."""
+    text = name.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

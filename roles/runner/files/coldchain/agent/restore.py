@@ -198,7 +198,8 @@ def _dry_run(
     """The names that a restore would bring."""
     last = levels[-1]
     wanted = _below(paths) if paths else staging.everything
-    names = sorted(shown(name) for name in _names(options, storage, last, meter) if wanted(name))
+    found, directory = _names(options, storage, last, meter)
+    names = sorted(shown(name) for name in found if wanted(name))
     point = iso(from_epoch(last.level.time))
     message = (
         f"dry run: would restore {count(len(names), 'file')} of"
@@ -214,7 +215,7 @@ def _dry_run(
         "dry_run": True,
         "removed": removed,
         "files": len(names),
-        "directory": b"" in contents.folders,
+        "directory": directory,
         "names": names[:LISTED],
     }
     return Report("restore", message, (), fields)
@@ -222,22 +223,23 @@ def _dry_run(
 
 def _names(
     options: RestoreOptions, storage: Storage, last: Packed, meter: Meter
-) -> Iterable[bytes]:
-    """What the newest level leaves: by tar's small snapshot, or else by reading the archive.
+) -> tuple[Iterable[bytes], bool]:
+    """The files that the newest level leaves, and whether in a directory or alone.
 
-    The snapshot lacks the folders whose files could not all be read.
+    They are in tar's small snapshot, or else the archive is read: a snapshot lacks the folders
+    whose files could not all be read.
     """
     if last.manifest is None or tar.UNREADABLE not in last.manifest.warnings:
         with snapshot.memory() as snar, contextlib.suppress(DataError):
             load_snapshot(storage, last, options.encryption, snar)
             found = snapshot.files(snar)
             if found is not None:
-                return found
+                return found, True
     names = Names()
     later = last.level.number > 0
     meter.begin("listing", storage.size(last.path(DATA)) or 0)
     list_members(storage, last, options.encryption, names.take, incremental=later, meter=meter)
-    return names.files()
+    return names.files(), names.directory
 
 
 def _fields(options: RestoreOptions, levels: Sequence[Packed]) -> dict[str, object]:

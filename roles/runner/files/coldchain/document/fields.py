@@ -575,7 +575,7 @@ FREEZER_ACTION = (
         ours=True,
     ),
     _text("working_directory", "Directory to run the command in.", form="path", ours=True),
-    _text("user", "User to run the command as.", ours=True),
+    _text("user", "User to run the command as, with its HOME, USER, LOGNAME and SHELL.", ours=True),
     _switch("shell", "Give the command to C(/bin/sh -c).", default=False, ours=True),
 )
 
