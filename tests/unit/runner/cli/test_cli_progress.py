@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -95,6 +96,25 @@ def test_nothing_is_drawn_and_tqdm_not_imported_without_a_terminal(
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_action_s_process_carries_no_store_and_no_tqdm(command: Command, source: Path) -> None:
+    config = command.home / "action.json"
+    config.write_text(json.dumps(job(source)["job_actions"][1]))
+    code = (
+        "import sys; from coldchain.cli import run; code = run(sys.argv[1:]);"
+        "sys.exit(code or ' '.join({'tqdm', 'tinydb', 'jsonschema'} & set(sys.modules)))"
+    )
+    words = ["--home", str(command.home), "agent", "--config", str(config)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        env={**os.environ, "PYTHONPATH": str(PACKAGE)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.strip() == ""
+    assert done.stdout.startswith("level 0 of b: 1 file, 16.0 MB read")
 
 
 @pytest.mark.usefixtures("runner")

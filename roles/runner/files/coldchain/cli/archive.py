@@ -24,7 +24,6 @@ from coldchain.cli.bar import Bar, telling
 from coldchain.cli.call import Call
 from coldchain.errors import ColdchainError, DataError, JobFailed, Unavailable, UsageError
 from coldchain.storages import DEFAULT_CONTAINER, FIELDS, PATHS
-from coldchain.store.receipts import Receipts
 
 #: What a restore needs to know, from the command line or from a job.
 _NEEDED = ("container", "backup_name", "restore_abs_path")
@@ -52,6 +51,8 @@ class _Series(NamedTuple):
 
 def backups(call: Call) -> int:
     """What can be restored from the containers of the jobs, or from the one that is named."""
+    from coldchain.store.receipts import Receipts
+
     arguments = call.arguments
     found: dict[tuple[object, ...], Backup] = {}
     receipts = Receipts(call.paths.lib)
@@ -254,6 +255,7 @@ def verify(call: Call) -> int:
     """Check backups; exit code 1 when something is wrong with one."""
     from coldchain.agent.verify import NothingThere
     from coldchain.agent.verify import verify as check
+    from coldchain.store.receipts import Receipts
 
     arguments = call.arguments
     mode = "full" if arguments.full else "sample" if arguments.sample else "quick"
