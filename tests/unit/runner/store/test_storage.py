@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from coldchain.errors import CannotWrite, DataError, TryAgain, Unavailable
 from coldchain.paths import Paths
-from coldchain.store import Change, State, Store, rows
+from coldchain.store import Change, State, Store, migrations, rows
 from coldchain.store import storage as storage_module
+from coldchain.store.migrations import Tables
 from coldchain.store.rows import Row
 from coldchain.store.storage import AtomicJSONStorage
 
@@ -147,6 +148,73 @@ def test_a_newer_format_is_refused_and_kept(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has format 2"):
         Store(store.paths).jobs()
     assert store.paths.jobs.read_text() == text
+
+
+def _with_titles(kind: str, tables: Tables) -> Tables:
+    """A step to a format in which a description is called title."""
+    if kind != "jobs":
+        return tables
+    rows = {}
+    for job_id, row in tables.get("jobs", {}).items():
+        rest = {key: value for key, value in row["document"].items() if key != "description"}
+        rows[job_id] = {**row, "document": {**rest, "title": row["document"]["description"]}}
+    return {**tables, "jobs": rows}
+
+
+def test_an_older_format_is_read_at_once_and_migrated_by_the_first_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = new_store(tmp_path)
+    store.apply([document("a", "first"), document("b", "second")])
+    store.commit_states({"a": State(result="success")})
+    old, path = store.paths.jobs.read_bytes(), store.paths.jobs
+    copy = path.with_name("jobs.json.v1")
+    store.close()
+    monkeypatch.setattr(migrations, "STEPS", [_with_titles])
+    reader = Store.open(Paths.under(tmp_path), create=False)
+    assert {k: r.document["title"] for k, r in reader.jobs().items()} == {
+        "a": "first",
+        "b": "second",
+    }
+    assert path.read_bytes() == old and not copy.exists(), "reading writes nothing"
+    writer = new_store(tmp_path)
+    writer.tidy()
+    assert copy.read_bytes() == old and copy.stat().st_mode & 0o777 == 0o600
+    assert b'"version":2' in path.read_bytes() and b'"title":"first"' in path.read_bytes()
+    assert writer.state("a") == State(result="success")
+    assert reader.jobs() == writer.jobs()
+    writer.apply([Change("c", {"job_id": "c", "title": "third"})])
+    assert copy.read_bytes() == old, "the copy is made once"
+    # Back to the release before: refused with the way back, nothing written.
+    monkeypatch.setattr(migrations, "STEPS", [])
+    new = path.read_bytes()
+    with pytest.raises(DataError, match="has format 2") as refused:
+        new_store(tmp_path).apply([document("d")])
+    assert f"mv {copy} {path}" in refused.value.hint and path.read_bytes() == new
+    copy.rename(path)
+    assert set(new_store(tmp_path).jobs()) == {"a", "b"}
+
+
+def test_a_generation_in_an_older_format_still_helps_after_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = new_store(tmp_path)
+    store.apply([document("a", "first")])
+    monkeypatch.setattr(migrations, "STEPS", [_with_titles])
+    new_store(tmp_path).tidy()
+    store.paths.jobs.write_bytes(b"{")
+    assert new_store(tmp_path).jobs()["a"].document["title"] == "first"
+
+
+def test_what_a_crash_left_of_a_commit_is_removed_at_the_start(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    store.apply([document("a")])
+    left = [store.paths.lib / "jobs.json.tmp", store.paths.lib / "jobs.json.link"]
+    for path in left:
+        path.write_bytes(b"half")
+    store.tidy()
+    assert not any(path.exists() for path in left)
+    assert set(store.jobs()) == {"a"}
 
 
 def test_another_database_under_the_wrong_name_is_refused(tmp_path: Path) -> None:

@@ -170,9 +170,15 @@ class ActiveRuns:
             self._advance(run)
         closed, self._closed = self._closed, []
         for run in closed:
+            self._bound_history(run)
             run.forget()
             self.on_end(run)
+
+    def _bound_history(self, run: JobRun) -> None:
+        try:
             self._store.bound_history(run.job_id, run.run_id, self._bounds)
+        except CannotWrite as error:  # a full disk; the next run of the job tries again
+            log.error("%s", error.message)
 
     def forget_closed(self) -> None:
         """The runner ends after its last commit: leave no working directory of what is over."""

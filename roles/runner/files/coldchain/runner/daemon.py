@@ -64,6 +64,7 @@ class Runner:
 
     def recover(self) -> None:
         """After a start: adopt what still runs, close what does not, look at every schedule."""
+        self.store.tidy()
         recover(self.paths, self.settings, self.store, self.jobs, self.active)
         self.jobs.reload()
         self.jobs.states.commit()
@@ -98,7 +99,7 @@ class Runner:
 
     def _timeout(self) -> float:
         now, clock = time.monotonic(), time.time()
-        timeout = 0.0 if self.jobs.pressing else TICK
+        timeout = 0.0 if self._only is None and self.jobs.pressing else TICK
         idle = self.jobs.timetable.idle_seconds
         if idle is not None:
             timeout = min(timeout, idle)

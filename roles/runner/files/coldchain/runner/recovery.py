@@ -52,6 +52,7 @@ def _finish(run: JobRun, store: Store, jobs: Jobs) -> None:
     state = jobs.states.get(run.job_id)
     if state is not None and state.run_id == run.run_id:
         jobs.ended(run.job_id, _recorded(store, run.job_id, run.run_id))
+    store.tidy_history(run.job_id)
     run.forget()
 
 

@@ -22,9 +22,9 @@ class States:
 
     def __init__(self, store: Store) -> None:
         self.done_events: list[str] = []
-        # Our own write to the requests brings in what was written there meanwhile, so that no
-        # change is seen afterwards.
-        self.events_written = False
+        # Our own look at the requests brings in what was written there meanwhile, so that no change
+        # is seen afterwards: there was one at the start, and there is one after each commit.
+        self.events_written = True
         self._store = store
         self._states: dict[str, State] = dict(store.states())
         self._dirty: set[str] = set()

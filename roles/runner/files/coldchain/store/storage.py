@@ -36,11 +36,15 @@ from tinydb.storages import Storage
 
 from coldchain.errors import CannotWrite, DataError, TryAgain, Unavailable
 from coldchain.store import rows
+from coldchain.store.migrations import current, migrated
 from coldchain.store.rows import Tables
 
 FORMAT_TABLE = "_format"
-VERSION = 1
 _HEAD = re.compile(rb'\{"_format":\{"1":(\{[^{}]*\})\}')
+TEMPORARY = ".tmp"
+"""At the end of a name: a file that is not complete yet.  One name: whoever writes it holds a lock
+or is the only writer, and what a crash left is written over."""
+_LINK = ".link"
 LOCK_TIMEOUT = 30.0
 _POLL = 0.005
 
@@ -64,6 +68,7 @@ class AtomicJSONStorage(Storage):
         """Counts the contents that were read or written here."""
         self._file: int | None = None  # open while its parse is cached: its inode cannot be reused
         self._identity: tuple[int, ...] | None = None
+        self._version = current()  # of the file that was read
         self._tables: Tables | None = None
         self._loaded = False
         self._depth = 0
@@ -128,18 +133,29 @@ class AtomicJSONStorage(Storage):
             )
         if kind != self.kind:
             raise DataError(f"{path}: holds {kind!r}, expected {self.kind!r}", "put the files back")
-        if version > VERSION:
-            raise DataError(
-                f"{path}: has format {version}, this release reads up to {VERSION}",
-                "install the newer release again; nothing was changed",
-            )
+        if version > current():
+            raise self._too_new(path, version)
         body = raw[head.end() :].lstrip(b",")
         if mark.get("crc32") != f"{zlib.crc32(body):08x}":
             raise Damaged("is damaged (its checksum does not match)")
         try:
-            return rows.parse(body[: body.rindex(b"}")])
+            tables = rows.parse(body[: body.rindex(b"}")])
         except ValueError:
             raise Damaged("is damaged (its lines are not those of a database)") from None
+        self._version = version
+        return tables if version == current() else rows.packed(migrated(kind, version, tables))
+
+    def _too_new(self, path: Path, version: int) -> DataError:
+        hint = "install the newer release again; nothing was changed"
+        copy = self._copy(current())
+        if copy.exists():
+            hint += (
+                f"\nor go back to how it was before that release, without what was written since:"
+                f" mv {copy} {self.path}"
+            )
+        return DataError(
+            f"{path}: has format {version}, this release reads up to {current()}", hint
+        )
 
     def _use_previous(self, why: str) -> None:
         """The last good generation; a writer also puts the damaged file aside."""
@@ -182,6 +198,9 @@ class AtomicJSONStorage(Storage):
     def _previous(self) -> Path:
         return self.path.with_name(self.path.name + ".previous")
 
+    def _copy(self, version: int) -> Path:
+        return self.path.with_name(f"{self.path.name}.v{version}")
+
     def _remember(self, descriptor: int, tables: Tables) -> None:
         self._file, self._identity = descriptor, _identity(os.fstat(descriptor))
         self._tables, self._loaded = tables, True
@@ -192,6 +211,7 @@ class AtomicJSONStorage(Storage):
             os.close(self._file)
         self._file = self._identity = self._tables = None
         self._loaded = self._dirty = False
+        self._version = current()
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -214,6 +234,8 @@ class AtomicJSONStorage(Storage):
         self._lock = self._acquire(timeout)
         try:
             self._refresh()
+            if self._version < current() and self._tables is not None:
+                self._dirty = True  # the first writer brings an older file to today's format
             self._depth = 1
             try:
                 yield
@@ -227,6 +249,14 @@ class AtomicJSONStorage(Storage):
         finally:
             os.close(self._lock)  # releases the lock
             self._lock = None
+
+    def tidy(self) -> None:
+        """Bring an older file to today's format, and remove what a crash left of a commit."""
+        if not self.path.exists():
+            return
+        with self.transaction():
+            for ending in (TEMPORARY, _LINK):
+                self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
 
     def _acquire(self, timeout: float) -> int:
         path = self.path.with_name(self.path.name + ".lock")
@@ -249,7 +279,7 @@ class AtomicJSONStorage(Storage):
 
     def _commit(self) -> None:
         raw = self._serialise(self._tables or {})
-        temporary = self.path.with_name(self.path.name + ".tmp")  # one name: the lock is held
+        temporary = self.path.with_name(self.path.name + TEMPORARY)
         descriptor = None
         try:
             descriptor = os.open(
@@ -259,7 +289,9 @@ class AtomicJSONStorage(Storage):
             )
             _write_all(descriptor, raw)
             os.fsync(descriptor)
-            self._keep_generation()
+            self._keep(self._previous())
+            if self._version < current():
+                self._keep(self._copy(self._version))
             reading = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
             os.close(descriptor)  # kept open for writing it would keep the file system writable
             descriptor = reading
@@ -273,6 +305,7 @@ class AtomicJSONStorage(Storage):
         if self._file is not None:
             os.close(self._file)
         self._dirty = False
+        self._version = current()
         self._remember(descriptor, self._tables or {})
         try:
             sync_directory(self.path.parent)
@@ -282,17 +315,18 @@ class AtomicJSONStorage(Storage):
                 "see the system log for the reason, and look at the result before you go on",
             ) from None
 
-    def _keep_generation(self) -> None:
-        link = self.path.with_name(self.path.name + ".link")
+    def _keep(self, name: Path) -> None:
+        """Let the present file stay under another name too."""
+        link = self.path.with_name(self.path.name + _LINK)
         with contextlib.suppress(FileNotFoundError):
             link.unlink()
         with contextlib.suppress(FileNotFoundError):
             os.link(self.path, link)
-            os.rename(link, self._previous())
+            os.rename(link, name)
 
     def _serialise(self, tables: Tables) -> bytes:
         body = rows.lines(tables) + b"}\n"
-        mark = {"kind": self.kind, "version": VERSION, "crc32": f"{zlib.crc32(body):08x}"}
+        mark = {"kind": self.kind, "version": current(), "crc32": f"{zlib.crc32(body):08x}"}
         head = json.dumps({FORMAT_TABLE: {"1": mark}}, separators=(",", ":")).encode("ascii")
         return b"%s%s%s" % (head[:-1], b"," if tables else b"", body)
 
@@ -349,7 +383,7 @@ def write_atomically(path: Path, raw: bytes, *, durable: bool = True) -> None:
 
     durable: it survives a power cut; otherwise only the death of this process.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(path.name + TEMPORARY)
     try:
         descriptor = os.open(
             temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600

@@ -23,7 +23,7 @@ from coldchain.paths import Paths
 from coldchain.store import history
 from coldchain.store.records import Change, Event, JobRecord, Run, State, timing
 from coldchain.store.retention import Bounds, Retention
-from coldchain.store.storage import AtomicJSONStorage
+from coldchain.store.storage import TEMPORARY, AtomicJSONStorage
 from coldchain.store.table import KeyTable
 
 
@@ -54,6 +54,11 @@ class Store:
                     "apply the role coldchain.freezer.runner, or give --home DIR",
                 )
         return cls(paths)
+
+    def tidy(self) -> None:
+        """After a start of the runner: today's format, and no remnants of a crash."""
+        for database in (self._jobs, self._events, self._state):
+            _storage(database).tidy()
 
     def close(self) -> None:
         for database in (self._jobs, self._events, self._state):
@@ -202,6 +207,11 @@ class Store:
     def bound_history(self, job_id: str, run_id: str, bounds: Bounds) -> None:
         """After the run *run_id* of the job: drop old entries and their logs if need be."""
         self._retention.bound(job_id, run_id, bounds)
+
+    def tidy_history(self, job_id: str) -> None:
+        """Remove what a crash left of bounding the history."""
+        path = self.paths.history(job_id)
+        path.with_name(path.name + TEMPORARY).unlink(missing_ok=True)
 
     # -- the runner process ------------------------------------------------------------------
 
