@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,7 @@ def test_what_is_not_there_is_said(command: Command, source: Path) -> None:
     # A script that verifies what is not there must not go on.
     for words in (["--container", "nowhere"], ["--backup-name", "dosc"], ["--hostname", "x"]):
         assert command.error("verify", *words)["code"] == 65
+    assert command.error("verify", "--sample", "0")["code"] == 64
 
 
 def test_a_name_that_one_container_lacks_is_found_in_another(
@@ -286,6 +289,22 @@ def test_each_bad_input_is_one_error_that_names_the_way_out(
     assert newest.startswith("the newest that can be restored: --restore-from-date ")
     assert command("restore", *known, "--restore-from-date", newest.split()[-1]) == 0
     assert (tmp_path / "t" / "two").read_text() == "2"
+
+
+def test_a_restore_whose_terminal_goes_away_leaves_nothing_behind(
+    command: Command, source: Path, tmp_path: Path
+) -> None:
+    (source / "big").write_bytes(os.urandom(8_000_000))
+    assert command("apply", "-", data=backup_job(source, download_limit="100K")) == 0
+    assert command("run", "docs") == 0
+    before = sorted(path.name for path in tmp_path.iterdir())
+    target = str(tmp_path / "target")
+    process = command.process("restore", "--job", "docs", "--restore-abs-path", target)
+    while sorted(path.name for path in tmp_path.iterdir()) == before:
+        assert process.poll() is None
+    process.send_signal(signal.SIGHUP)
+    assert process.wait() == 143
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def test_verify_tells_which_points_are_lost_and_which_are_left(

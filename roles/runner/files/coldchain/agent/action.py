@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timezone, tzinfo
 from pathlib import Path
@@ -95,7 +95,7 @@ def main(
     """
     kind = ""
     try:
-        with _signals(), shown or nullcontext(silent) as show:
+        with stoppable(), shown or nullcontext(silent) as show:
             action = read_action(config)
             kind = str(action.get("action") or "backup")
             keep = into_file(progress) if progress else silent
@@ -198,15 +198,17 @@ def _logged(shared: Common, kind: str) -> Iterator[Callable[[str, str], None]]:
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
-    """Turn the first SIGTERM or SIGINT into Aborted, so that everything half written goes."""
+def stoppable(
+    signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
+) -> Iterator[None]:
+    """Turn the first of *signals* into Aborted, so that everything half written goes."""
 
     def stop(number: int, dummy: object) -> NoReturn:
-        for one in (signal.SIGTERM, signal.SIGINT):
+        for one in signals:
             signal.signal(one, signal.SIG_IGN)
         raise Aborted(f"aborted by {signal.Signals(number).name}")
 
-    before = {one: signal.signal(one, stop) for one in (signal.SIGTERM, signal.SIGINT)}
+    before = {one: signal.signal(one, stop) for one in signals}
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext, suppress
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from coldchain.agent.action import main as agent_main
-from coldchain.agent.action import perform
+from coldchain.agent.action import perform, stoppable
 from coldchain.agent.info import Backup, catalogue
 from coldchain.agent.location import Location, location
 from coldchain.agent.options import DEFAULT_BACKUP_NAME, Fields
@@ -175,7 +176,8 @@ def _list_names(call: Call, fields: dict[str, Any]) -> None:
 
 
 def _perform(call: Call, action: Mapping[str, object]) -> Report:
-    with Bar() as bar:
+    # HUP: the connection to the terminal is gone.  An interrupt cleans up as any exception does.
+    with Bar() as bar, stoppable((signal.SIGTERM, signal.SIGHUP)):
         return perform(
             action,
             containers_dir=call.settings.containers_dir,
@@ -258,7 +260,7 @@ def verify(call: Call) -> int:
     from coldchain.store.receipts import Receipts
 
     arguments = call.arguments
-    mode = "full" if arguments.full else "sample" if arguments.sample else "quick"
+    mode = "full" if arguments.full else "quick" if arguments.sample is None else "sample"
     receipts = Receipts(call.paths.lib)
     results = []
     chosen = list(dict.fromkeys(_chosen(call)))
@@ -274,7 +276,7 @@ def verify(call: Call) -> int:
                         arguments.hostname or series.hostname,
                         arguments.backup_name or series.backup_name,
                         mode,
-                        sample=arguments.sample,
+                        sample=arguments.sample or 0,
                         pass_file=None if pass_file is None else _absolute(pass_file),
                         meter=Meter(bar.tell),
                         receipts=receipts,
