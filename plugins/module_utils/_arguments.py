@@ -37,12 +37,11 @@ def home_options() -> Spec:
 
 def job_options() -> Spec:
     """The options of one job: the whole document, its identity and whether it shall exist."""
-    options: Spec = {
-        "state": {"type": "str", "default": "present", "choices": ["present", "absent"]}
+    return {
+        "job_id": {"type": "str", "required": True},
+        "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
+        **JOB_OPTIONS,
     }
-    options.update(JOB_OPTIONS)
-    options["job_id"] = {"type": "str", "required": True}
-    return options
 
 
 def jobs_options() -> Spec:
