@@ -144,7 +144,7 @@ def parse(members: bytes) -> Tables:
 
 def _end_of_key(line: bytes) -> int:
     """The position of the colon."""
-    end = line.index(b'":') + 1
+    end = line.index(b'":', 1) + 1  # the first quote opens: a key may begin with a colon
     if b"\\" in line[:end]:  # the quote may be an escaped one
         text = _text(line)
         end = len(_bytes(text[: json.JSONDecoder().raw_decode(text)[1]]))
