@@ -103,6 +103,28 @@ def test_a_name_that_one_container_lacks_is_found_in_another(
     assert (command.code, answer["containers"][0]["checked"]) == (0, 1)
 
 
+def test_a_container_that_cannot_be_read_hides_nothing_of_the_others(
+    command: Command, source: Path
+) -> None:
+    assert command("apply", "-", data=backup_job(source, backup_name="x", container="x")) == 0
+    loop = command.home / "backups" / "x"
+    loop.mkdir()
+    (loop / "metadata").symlink_to("metadata")
+    answer = command.json("backups")
+    assert command.code == answer["error"]["code"] == 65
+    assert len(answer["backups"]) == 2
+    assert command("backups") == 65
+    assert command.out.count(" yes\n") == 2
+    assert str(loop) in command.err
+    answer = command.json("verify")
+    assert command.code == answer["error"]["code"] == 65
+    assert answer["containers"][0]["checked"] == 2
+    assert command("verify") == 65
+    assert "2 points in time can be restored, 0 lost" in command.out
+    assert str(loop) in command.err
+    assert command.error("backups", "--container", "x")["code"] == 65
+
+
 def test_times_can_be_given_back_and_tables_fit_a_terminal(
     command: Command, source: Path, tmp_path: Path
 ) -> None:

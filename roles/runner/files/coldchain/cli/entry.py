@@ -43,9 +43,9 @@ _COMMANDS = {
     "event": ("control", "event"),
     "run": ("control", "run"),
     "serve": ("control", "serve"),
-    "backups": ("archive", "backups"),
+    "backups": ("backups", "backups"),
     "restore": ("archive", "restore"),
-    "verify": ("archive", "verify"),
+    "verify": ("backups", "verify"),
     "agent": ("archive", "agent"),
     "selftest": ("selftest", "selftest"),
 }
@@ -249,7 +249,7 @@ def _add_archive(add: _Add) -> None:
     depth = command.add_mutually_exclusive_group()
     depth.add_argument("--full", action="store_true", help="read every byte, not only sizes")
     depth.add_argument(
-        "--sample", metavar="N", type=_count, help="read every byte of N levels, drawn by chance"
+        "--sample", metavar="N", type=_count, help="that of N levels of each container"
     )
     command.add_argument("--encrypt-pass-file", metavar="FILE", help="to read encrypted ones")
     _add_storage(command)
