@@ -11,6 +11,7 @@ from pathlib import Path
 
 from coldchain.errors import CannotWrite, Unavailable
 
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -111,6 +112,30 @@ class Paths:
                     " job documents are code, so this is refused",
                     f"chmod go-w {path}",
                 )
+
+    def secure(self) -> list[str]:
+        """At the start of a runner: close what lies in the private directories to others.
+
+        Returns a line for each place that was open.  Unavailable when one is a link or belongs to
+        somebody else.  Run logs are not looked at one by one: their directories are closed.
+        """
+        opened = []
+        for top in (self.lib, self.log, self.runs):
+            names = [os.path.join(top, name) for name in os.listdir(top)]
+            for name in (os.fspath(top), *names):
+                try:
+                    status = os.lstat(name)
+                except FileNotFoundError:
+                    continue
+                if stat.S_ISLNK(status.st_mode):
+                    raise _not_ours(Path(name), "is a symbolic link")
+                if status.st_uid not in (os.geteuid(), 0):
+                    raise _not_ours(Path(name), f"belongs to user id {status.st_uid}")
+                if status.st_mode & OTHERS:
+                    os.chmod(name, stat.S_IMODE(status.st_mode) & ~OTHERS)
+                    mode = stat.S_IMODE(status.st_mode)
+                    opened.append(f"{name}: was open to others (mode {mode:04o}), now it is not")
+        return opened
 
 
 def _not_ours(path: Path, why: str) -> Unavailable:

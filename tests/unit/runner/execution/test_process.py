@@ -142,6 +142,15 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         start(tmp_path, "true")
 
 
+def test_a_log_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "log").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CannotWrite, match="log"):
+        start(tmp_path, "true")
+    with pytest.raises(OSError, match="symbolic links"):
+        runlog.note(tmp_path / "log", "line")
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_a_flood_of_output_keeps_its_head_and_tail(tmp_path: Path) -> None:
     log = tmp_path / "log"
     script = "echo first; head -c 30000000 /dev/zero | tr '\\0' 'x'; echo; echo last"

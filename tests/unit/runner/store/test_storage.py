@@ -245,6 +245,39 @@ def test_a_directory_that_others_can_write_is_refused(tmp_path: Path) -> None:
     assert caught.value.hint.startswith("chmod go-w")
 
 
+def test_at_the_start_of_a_runner_every_place_is_closed_and_links_are_refused(
+    tmp_path: Path,
+) -> None:
+    store = new_store(tmp_path)
+    paths = store.paths
+    store.apply([document("a")])
+    store.add_history("a", {"run_id": "r", "time_ended": 1.0})
+    (paths.runs / "some-run").mkdir()
+    opened = [paths.lib, paths.jobs, paths.runs / "some-run", paths.job_log("a")]
+    for path in opened:
+        path.chmod(path.stat().st_mode | 0o055)
+    told = paths.secure()
+    assert {line.split(":")[0] for line in told} == {str(path) for path in opened}
+    assert all(path.stat().st_mode & 0o077 == 0 for path in opened)
+    assert paths.secure() == []
+    for place in (paths.lib / "x.json", paths.log / "job", paths.runs / "run"):
+        place.symlink_to(tmp_path)
+        with pytest.raises(Unavailable, match="symbolic link"):
+            paths.secure()
+        place.unlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("name", ["lib/state.json", "log/job", "lib/runs/run"])
+def test_a_foreign_owner_is_refused_at_the_start_of_a_runner(tmp_path: Path, name: str) -> None:
+    paths = new_store(tmp_path).paths
+    place = tmp_path / name
+    place.mkdir()
+    os.chown(place, 12345, 12345)
+    with pytest.raises(Unavailable, match="belongs to user id 12345"):
+        paths.secure()
+
+
 def test_a_missing_installation_names_the_role(tmp_path: Path) -> None:
     with pytest.raises(Unavailable) as caught:
         Store.open(Paths.under(tmp_path / "nothing"), create=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 HEAD = 65536
 _BLOCK = 4096
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2
@@ -14,7 +15,7 @@ _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 
 def note(path: Path, line: str) -> None:
     """Append a line of our own."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, APPEND, 0o600)
     try:
         os.write(descriptor, line.encode("utf-8", "backslashreplace") + b"\n")
     finally:

@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from coldchain.errors import CannotWrite
+from coldchain.execution.log import APPEND
 
 # A trap that does nothing lets the shell wait for the command's own end on TERM; "ignore" would be
 # inherited by the command.  Only built-in commands: each external one would double the cost.
@@ -76,7 +77,7 @@ class Process:
         """
         try:
             directory.mkdir(mode=0o700)
-            out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            out = os.open(log, APPEND, 0o600)
         except OSError as error:
             raise CannotWrite(
                 f"{error.filename}: cannot be written: {error.strerror}",

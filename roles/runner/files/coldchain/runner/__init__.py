@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import selectors
 import time
@@ -23,6 +24,8 @@ from coldchain.runner.signals import caught
 from coldchain.settings import Settings
 from coldchain.store import Run
 
+logger = logging.getLogger(__name__)
+
 Output = Callable[[str], None]
 Watch = Callable[[Path], None]
 POLL = 0.2
@@ -34,6 +37,8 @@ def serve(paths: Paths, settings: Settings) -> int:
     # Signals first: from the moment that the lock tells of us, a TERM is an orderly stop.
     with log.to_standard_error(), caught() as inbox:
         paths.create()
+        for line in paths.secure():
+            logger.warning("%s", line)
         held = lock.acquire(paths)
         runner = Runner(paths, settings, inbox)
         try:

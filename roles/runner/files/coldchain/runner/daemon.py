@@ -17,6 +17,7 @@ from coldchain.errors import ColdchainError
 from coldchain.execution.run import JobRun
 from coldchain.paths import Paths
 from coldchain.runner.active import RETRY_WRITE, ActiveRuns
+from coldchain.runner.clocks import Clocks
 from coldchain.runner.jobs import Jobs
 from coldchain.runner.notify import notify, watchdog_period
 from coldchain.runner.recovery import recover
@@ -27,7 +28,6 @@ from coldchain.store import Store
 
 TICK = 1.0
 """Seconds: the longest sleep, because select() does not notice that the wall clock was set."""
-CLOCK_STEP = 2.0
 RESTART_ME = 75
 """Exit code after USR2: the service manager starts us again (RestartForceExitStatus)."""
 
@@ -55,7 +55,7 @@ class Runner:
         self._exit_code: int | None = None
         self._stopping_at: float | None = None
         self._write_again_at = 0.0
-        self._clock_offset = time.time() - time.monotonic()
+        self._clocks = Clocks()
 
     @property
     def runs(self) -> dict[str, JobRun]:
@@ -113,7 +113,10 @@ class Runner:
 
     def tick(self) -> None:
         """Everything that is due now."""
-        self._watch_clock()
+        move = self._clocks.moved()
+        if move is not None:
+            log.warning("%s; looking at every job again", move)
+            self.jobs.timetable.look_again()
         self.active.bound_logs()
         try:
             if self._only is None:
@@ -132,13 +135,6 @@ class Runner:
             log.error("%s (%s); trying again", error.message, error.hint)
             self._write_again_at = time.monotonic() + RETRY_WRITE
         self._check_stop()
-
-    def _watch_clock(self) -> None:
-        offset = time.time() - time.monotonic()
-        step = offset - self._clock_offset
-        if abs(step) > CLOCK_STEP:
-            self._clock_offset = offset
-            self.jobs.timetable.turn_clock(step)
 
     def _affect(self, job_id: str, effect: str, by: str) -> None:
         run = self.runs.get(job_id)

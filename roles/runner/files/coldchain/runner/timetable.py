@@ -236,11 +236,8 @@ class Timetable:
         ]
         return min(times) if times else None
 
-    def turn_clock(self, seconds: float) -> None:
-        """The wall clock moved by *seconds* against the monotonic one: look at every job again."""
-        log.warning(
-            "the clock moved by %+.0f s (a step, or the host slept); looking again", seconds
-        )
+    def look_again(self) -> None:
+        """The wall clock is not where it was: look at every job."""
         for job_id in list(self._triggers):
             if self._states[job_id].status != lifecycle.STOP:
                 self.look(job_id)

@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host that slept, and a clock that was set, are told apart (tests/faults sets a real one)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from coldchain.runner.clocks import Clocks
+
+
+class Host:
+    """Its clocks, in seconds."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.wall, self.boot, self.awake = 1_800_000_000.0, 500.0, 400.0
+        monkeypatch.setattr(time, "time", lambda: self.wall)
+        monkeypatch.setattr(time, "monotonic", lambda: self.awake)
+        monkeypatch.setattr(time, "clock_gettime", lambda dummy: self.boot)
+
+    def work(self, seconds: float) -> None:
+        self.awake += seconds
+        self.sleep(seconds)
+
+    def sleep(self, seconds: float) -> None:
+        self.boot += seconds
+        self.wall += seconds
+
+
+@pytest.mark.parametrize(
+    ("slept", "stepped", "told"),
+    [
+        (0.0, 0.0, None),
+        (0.0, 1.9, None),
+        (0.0, -3600.0, "the clock was set by -3600 s"),
+        (0.0, 31536000.0, "the clock was set by +31536000 s"),
+        (28800.0, 0.0, "the host slept for 28800 s"),
+        (28800.0, -60.0, "the host slept for 28800 s and the clock was set by -60 s"),
+    ],
+)
+def test_what_happened_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, slept: float, stepped: float, told: Any
+) -> None:
+    host = Host(monkeypatch)
+    clocks = Clocks()
+    host.work(100.0)
+    assert clocks.moved() is None
+    host.sleep(slept)
+    host.wall += stepped
+    host.work(1.0)
+    move = clocks.moved()
+    assert (None if move is None else str(move)) == told
+    host.work(1.0)
+    assert clocks.moved() is None
+
+
+def test_the_clocks_of_this_host_agree_with_themselves() -> None:
+    clocks = Clocks()
+    time.sleep(0.05)
+    assert clocks.moved() is None
+
+
+def test_many_small_corrections_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch)
+    clocks = Clocks()
+    moves = []
+    for dummy in range(30):
+        host.work(60.0)
+        host.wall += 0.1
+        moves.append(clocks.moved())
+    assert [round(move.stepped, 1) for move in moves if move] == [2.1]
