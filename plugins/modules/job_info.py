@@ -143,7 +143,8 @@ jobs:
       description:
         - What a run is doing at the moment; V(null) when the job does not run or waits for its next attempt.
         - C(action) and C(attempt) count from 1. C(bytes) and C(files) are done so far in what C(message) names, C(rate) is bytes
-          a second. C(total) and C(eta_seconds) are V(null) where they cannot be known, as in a backup.
+          a second. C(total) and C(eta_seconds) are V(null) where they cannot be known, as in an increment.
+        - C(estimated) says that C(total) is taken from the last full backup.
       type: dict
       sample:
         run_id: 20261124T023000Z-b8ae392e
@@ -153,6 +154,7 @@ jobs:
         files: 11280
         bytes: 104857600
         total: null
+        estimated: false
         rate: 26214400.0
         eta_seconds: null
         time: 1795487404.1

@@ -351,3 +351,28 @@ def test_progress_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
     moment = Progress("reading", 1, 2, 3, 4.0, 5.0)
     into_file(tmp_path / "missing" / "p")(moment)
     into_log(full, iter([0.0, 10.0]).__next__)(moment)
+
+
+@pytest.mark.parametrize("files", [1, 300])
+def test_a_full_backup_expects_what_the_last_one_was(bench: Bench, files: int) -> None:
+    for number in range(files):
+        (bench.source / f"file{number}").write_bytes(b"x" * (30_000_000 // files))
+
+    def totals(**fields: object) -> list[Progress]:
+        told: list[Progress] = []
+        options = {"container": str(bench.container), "backup_name": "docs", "sync": False}
+        action.perform(
+            {"action": "backup", "path_to_backup": str(bench.source), **options, **fields},
+            containers_dir=bench.root,
+            client_id="host",
+            progress=told.append,
+        )
+        return [moment for moment in told if moment.phase.startswith("writing level ")]
+
+    assert totals()[0].total == 0
+    first, *dummy = totals()
+    (archive,) = (bench.container / "data").glob(f"tar/*/{bench.catalogue()[-1].chain}/*/data")
+    size = len(subprocess.run(["gunzip", "-c", archive], capture_output=True, check=True).stdout)
+    assert first.estimated
+    assert first.total == pytest.approx(size, rel=0.05)
+    assert {moment.total for moment in totals(incremental=True)} == {0}  # is not foreseen

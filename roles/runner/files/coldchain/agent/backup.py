@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -15,9 +15,9 @@ from coldchain.agent.admin import remove
 from coldchain.agent.archive import Tally, container_inside, write_archive, write_snapshot
 from coldchain.agent.consistency import checksum
 from coldchain.agent.continuity import resume
-from coldchain.agent.layout import DATA, ENGINE_METADATA, MANIFEST, Level, newest_chain
+from coldchain.agent.layout import DATA, ENGINE_METADATA, MANIFEST, Chain, Level, newest_chain
 from coldchain.agent.levels import next_level, previous_backup
-from coldchain.agent.manifest import Manifest, Metadata
+from coldchain.agent.manifest import Manifest, Metadata, read_manifest
 from coldchain.agent.options import BackupOptions
 from coldchain.agent.progress import Meter
 from coldchain.agent.report import Report, count, shown, size
@@ -27,12 +27,20 @@ from coldchain.errors import DataError, JobFailed
 
 @dataclass(frozen=True)
 class Plan:
-    """The level to write, what it is based on, and how it is encrypted."""
+    """The level to write, what it is based on, and how it is encrypted.
+
+    expected: bytes of archive, judged by the last full backup; 0 when nobody can tell.
+    """
 
     level: Level
     previous: Level | None
     scheme: str | None
     warnings: tuple[str, ...]
+    expected: int = 0
+
+
+#: Headers and padding of one file in an archive, about.
+_PER_FILE = 1792
 
 
 def backup(
@@ -55,6 +63,7 @@ def backup(
             if dry:
                 return _dry_report(options, plan)
             if options.sync:
+                meter.begin("writing the buffers out")
                 os.sync()
             report = _write(options, storage, meter, plan, snar, started, now)
         removed: list[str] = []
@@ -106,7 +115,21 @@ def _plan(options: BackupOptions, storage: Storage, now: int, snar: int) -> Plan
         warnings.append(
             "consistency_check covers what exclude leaves out, too: a restore will not have its sum"
         )
-    return Plan(next_level(chains, previous, now), previous, scheme, tuple(warnings))
+    expected = _expected(options, storage, chains) if previous is None else 0
+    return Plan(next_level(chains, previous, now), previous, scheme, tuple(warnings), expected)
+
+
+def _expected(options: BackupOptions, storage: Storage, chains: Sequence[Chain]) -> int:
+    """How large the last full backup of the same source was, before compression."""
+    for chain in reversed(chains):
+        try:
+            manifest = read_manifest(storage, options.common.series, chain.levels[0])
+        except DataError:
+            continue
+        if manifest is not None and manifest.level.number == 0:
+            same = manifest.source == os.fspath(options.source)
+            return manifest.bytes_read + manifest.files * _PER_FILE if same else 0
+    return 0
 
 
 def _write(
@@ -120,8 +143,10 @@ def _write(
 ) -> Report:
     series = options.common.series
     created = now()
+    if options.consistency_check:
+        meter.begin("summing up the files")
     sum_before = checksum(options.source) if options.consistency_check else None
-    meter.begin(f"writing level {plan.level.number}")
+    meter.begin(f"writing level {plan.level.number}", plan.expected, estimated=True)
     tally = Tally()
     with storage.draft(series, plan.level) as draft:
         parts = {DATA: write_archive(options, draft, plan.scheme, snar, tally, meter)}

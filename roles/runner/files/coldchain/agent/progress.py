@@ -32,7 +32,7 @@ class Progress:
     """A moment of a running action.
 
     phase: what is being done; files and bytes: done so far; total: bytes to do, 0 when unknown;
-    rate: bytes a second since the phase began; time: POSIX seconds.
+    rate: bytes a second since the phase began; time: POSIX seconds; estimated: total is a guess.
     """
 
     phase: str
@@ -41,11 +41,12 @@ class Progress:
     total: int
     rate: float
     time: float
+    estimated: bool = False
 
     @property
     def remaining(self) -> float | None:
         """Seconds left, when that can be told."""
-        if not self.total or not self.rate:
+        if not self.total or not self.rate or (self.estimated and self.bytes > self.total):
             return None
         return max(self.total - self.bytes, 0) / self.rate
 
@@ -56,6 +57,7 @@ class Progress:
             "files": self.files,
             "bytes": self.bytes,
             "total": self.total or None,
+            "estimated": bool(self.total) and self.estimated,
             "rate": self.rate,
             "eta_seconds": None if remaining is None else round(remaining, 1),
             "time": round(self.time, 3),
@@ -71,7 +73,8 @@ def line(progress: Fields) -> str:
     if progress.get("files"):
         parts.append(count(progress["files"], "file"))
     if progress.get("bytes"):
-        of = f" of {size(progress['total'])}" if progress.get("total") else ""
+        about = "about " if progress.get("estimated") else ""
+        of = f" of {about}{size(progress['total'])}" if progress.get("total") else ""
         parts += [size(progress["bytes"]) + of, f"{size(progress['rate'])}/s"]
     if progress.get("eta_seconds") is not None:
         parts.append(f"{lasting(progress['eta_seconds'])} left")
@@ -91,14 +94,15 @@ class Meter:
         self._telling = threading.Lock()
         self._phase = ""
         self._total = 0
+        self._estimated = False
         self._begun = self._told = time.monotonic()
         self.files = 0
         self.bytes = 0
 
-    def begin(self, phase: str, total: int = 0) -> None:
+    def begin(self, phase: str, total: int = 0, *, estimated: bool = False) -> None:
         """A new phase starts counting from nothing."""
         with self._telling:
-            self._phase, self._total = phase, total
+            self._phase, self._total, self._estimated = phase, total, estimated
             self.files = self.bytes = 0
             self._begun = time.monotonic()
             self._report(self._begun)
@@ -118,7 +122,15 @@ class Meter:
         passed = now - self._begun
         rate = self.bytes / passed if passed > 0 else 0.0
         self._tell(
-            Progress(self._phase, self.files, self.bytes, self._total, round(rate, 1), time.time())
+            Progress(
+                self._phase,
+                self.files,
+                self.bytes,
+                self._total,
+                round(rate, 1),
+                time.time(),
+                self._estimated,
+            )
         )
 
 

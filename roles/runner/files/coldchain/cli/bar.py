@@ -56,6 +56,8 @@ class Bar:
         if not self.drawn:
             return
         message = " ".join(each for each in (title, str(progress["message"])) if each)
+        if progress["estimated"]:
+            message += ", about"
         what = (message, progress["total"], bool(progress["bytes"]))
         if what != self._what:
             self.clear()

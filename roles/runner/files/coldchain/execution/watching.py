@@ -16,9 +16,9 @@ _ATTEMPT = re.compile(r"(\d{1,6})\.(\d{1,6})")
 def present(directory: Path) -> dict[str, Any] | None:
     """The action that is running in a run's *directory*; None when there is none at the moment.
 
-    {"action": its number, from 1, "attempt": from 1, "message", "files", "bytes", "total", "rate",
-    "eta_seconds", "time"}: bytes, bytes a second, seconds left, POSIX seconds of the report; total
-    and eta_seconds None when unknown.  Of an exec action only the first two are known.
+    {"action": its number, from 1, "attempt": from 1, "message", "files", "bytes", "total",
+    "estimated", "rate", "eta_seconds", "time"}: bytes, bytes a second, seconds left, POSIX seconds
+    of the report; total and eta_seconds None when unknown.  An exec action tells nothing.
     """
     try:
         names = os.listdir(directory)
@@ -36,11 +36,15 @@ def present(directory: Path) -> dict[str, Any] | None:
         told = json.loads((place / "progress.json").read_bytes())
     except (OSError, ValueError):
         told = {}
-    nothing = {"message": "", "files": 0, "bytes": 0, "total": None, "rate": 0.0}
     return {
         "action": action,
         "attempt": attempt,
-        **nothing,
+        "message": "",
+        "files": 0,
+        "bytes": 0,
+        "total": None,
+        "estimated": False,
+        "rate": 0.0,
         "eta_seconds": None,
         "time": None,
         **told,
