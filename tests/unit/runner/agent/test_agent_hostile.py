@@ -67,6 +67,8 @@ def _attacks(victim: str) -> dict[str, list[list[Member]]]:
     name = os.path.basename(victim)
     root = ("./", DUMP, "Ylink\0\0")
     bait: list[Member] = [root, ("./link", SYM, victim)]
+    d: Member = ("./d/", DUMP, "Ylink\0\0")
+    nest: list[Member] = [("./", DUMP, "Dd\0\0"), d, ("./d/link", SYM, victim)]
     return {
         "absolute": [[(f"{victim}/new", REG, "x")]],
         "dotted": [[(f"../{name}/new", REG, "x")]],
@@ -87,6 +89,33 @@ def _attacks(victim: str) -> dict[str, list[list[Member]]]:
             [("./", DUMP, f"Ymine\0R./mine\0T{victim}/new\0\0")],
         ],
         "rename in level 0": [[("./", DUMP, f"R{victim}/file\0T./stolen\0\0")]],
+        "rename through a link": [bait, [("./", DUMP, "Ylink\0Rlink/file\0Tstolen\0\0")]],
+        "rename through a renamed link": [
+            nest,
+            [("./", DUMP, "Rd\0Te\0Re/link/file\0Tstolen\0\0")],
+        ],
+        "rename into a link": [bait, [("./", DUMP, "Ylink\0Rd\0Tlink/new\0\0"), d]],
+        "temporary name in a link": [bait, [("./", DUMP, "Ylink\0Xlink/tmpXXXXXX\0R\0T\0\0")]],
+        "renamed link, then through it": [
+            nest,
+            [("./", DUMP, "De\0R./d\0T./e\0\0"), ("./e/link/new", REG, "x")],
+        ],
+        "renamed link, then purge it": [
+            nest,
+            [
+                ("./", DUMP, "De\0R./d\0T./e\0\0"),
+                ("./e/", DUMP, "Dlink\0\0"),
+                ("./e/link/", DUMP, "\0"),
+            ],
+        ],
+        "link renamed twice": [
+            nest,
+            [("./", DUMP, "De\0R./d\0T./f\0R./f\0T./e\0\0"), ("./e/link/new", REG, "x")],
+        ],
+        "link renamed by a temporary name": [
+            nest,
+            [("./", DUMP, "De\0X./tXXXXXX\0R./d\0T\0R\0T./e\0\0"), ("./e/link/new", REG, "x")],
+        ],
         "rename by dots": [bait, [("./", DUMP, f"R../../{name}/file\0T./stolen\0\0")]],
     }
 

@@ -152,6 +152,7 @@ def _write(
         parts = {DATA: write_archive(options, draft, plan.scheme, snar, tally, meter)}
         unread = tally.complaints.folders.get(tar.UNREADABLE)
         if unread:
+            # tar notes a file that it could not read as saved: the whole chain would lack it.
             snapshot.forget(snar, unread)
         parts[ENGINE_METADATA] = write_snapshot(options, draft, plan.scheme, snar)
         seal = None

@@ -50,6 +50,10 @@ def resume(
         # tar compares change times with the start of the last backup: files changed since
         # the clock was set back would look older and be left out.
         return None, "the clock was set back since the last backup"
+    # tar records that a directory was renamed, but of several renames that meet it loses files
+    # (1.34: a and b swapped, c moved into one of them).  What it does not know, it saves anew.
+    follow = options.dereference in ("soft", "all")
+    snapshot.forget(target, snapshot.moved(target, options.source, follow=follow))
     return one.metadata.scheme, None
 
 

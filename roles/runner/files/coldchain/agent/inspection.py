@@ -10,7 +10,7 @@ they point.  So these are checked here, against the tree as it stands.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from coldchain.agent import tar
@@ -27,12 +27,13 @@ class Contents:
     them would cost as many MB as the rest of a restore.
 
     folders: the directories; parents: where members and the targets of hard links lie; renames:
-    the paths in renames of directories; outside: the first name that is absolute or has dots.
+    letter and path of what looks like a rename of directories; outside: the first name that is
+    absolute or has dots.
     """
 
     folders: set[bytes] = field(default_factory=set)
     parents: set[bytes] = field(default_factory=set)
-    renames: list[bytes] = field(default_factory=list)
+    renames: list[tuple[bytes, bytes]] = field(default_factory=list)
     outside: bytes | None = None
 
     def take(self, listing: bytes) -> None:
@@ -41,7 +42,7 @@ class Contents:
 
     def _take(self, line: bytes) -> None:
         if line[:2] in _RENAMES:
-            self.renames.append(line[2:])
+            self.renames.append((line[:1], line[2:]))
             return
         one = tar.member(line)
         if one is None:
@@ -96,18 +97,45 @@ def make_safe(contents: Contents, tree: bytes, place: str) -> None:
     A link that the level replaces by a directory is removed first; any other way through a link
     is refused.
     """
-    for path in contents.renames:
+    for dummy, path in contents.renames:
         if path.startswith(b"/") or (b".." in path.split(b"/") and path != b".."):
             raise _hostile(place, "renames", path)
     if contents.outside is not None:
         raise _hostile(place, "names", contents.outside)
-    found = set(links(tree))
+    names = {link: link for link in links(tree)}
+    if contents.renames:
+        _follow(contents.renames, names, place)
     for name in sorted(contents.parents):
         for above in (*_above(name), name):
-            if above in found and above not in contents.folders:
+            if above in names and above not in contents.folders:
                 raise _hostile(place, "writes through a link:", name)
-    for link in found & contents.folders:
+    for link in {names[name] for name in names.keys() & contents.folders}:
         os.unlink(os.path.join(tree, link))
+
+
+def _follow(renames: Sequence[tuple[bytes, bytes]], names: dict[bytes, bytes], place: str) -> None:
+    """Add to *names* every name that a link may have on the way; JobFailed for a way through one.
+
+    tar prints names in directories' lists as they are, so a file's name with a newline in it can
+    look like a rename: what is read here only ever adds suspicions.
+    """
+    if any(b"\n" in name for name in names):
+        raise JobFailed(
+            f"{place} renames directories, and a link has a newline in its name:"
+            " that it stays inside of the restored tree cannot be told",
+            "docs/recovery.md shows how to restore it by hand; nothing was changed",
+        )
+    for (letter, path), (then, new) in zip(renames, [*renames[1:], (b"", b"")]):
+        if letter == b"R" and then == b"T":
+            # An empty name is tar's temporary directory.
+            source, target = (_plain(name) if name else b"\0" for name in (path, new))
+            start = source + b"/"
+            moved = [name for name in names if name == source or name.startswith(start)]
+            names.update({target + name[len(source) :]: names[name] for name in moved})
+    for letter, path in renames:
+        ways = _above(_plain(path))
+        if any(way in names for way in (*ways, _plain(path) if letter == b"R" else b"")):
+            raise _hostile(place, "renames through a link:", path)
 
 
 def links(tree: bytes) -> Iterator[bytes]:

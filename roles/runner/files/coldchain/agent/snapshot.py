@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 _HEADER = re.compile(rb"GNU tar-[^\n]{1,40}-2\n(-?\d{1,20})\0(\d{1,9})\0")
 _RECORD = re.compile(
@@ -73,15 +74,32 @@ def files(descriptor: int) -> list[bytes] | None:
     return found if position == len(data) else None
 
 
-def forget(descriptor: int, folders: set[bytes]) -> None:
-    """Drop the records of *folders*: the next level dumps everything in them again.
+def moved(descriptor: int, source: Path, *, follow: bool) -> set[bytes]:
+    """The folders that are not in their places below *source* any more, as the snapshot names them.
 
-    tar notes a file that it could not read as saved; without this it would stay missing for the
-    whole chain.
+    follow: links are followed.  Only the inode is compared, as tar does with --no-check-device.
     """
     data = content(descriptor)
     header = _HEADER.match(data)
-    if header is None:
+    found: set[bytes] = set()
+    position = header.end() if header else len(data)
+    while match := _RECORD.match(data, position):
+        position = match.end()
+        path = os.path.join(os.fsencode(source), match[2])
+        try:
+            inode = os.stat(path, follow_symlinks=follow or match[2] == b".").st_ino
+        except OSError:
+            inode = 0
+        if inode != int(match[1].split(b"\0")[4]):
+            found.add(match[2])
+    return found
+
+
+def forget(descriptor: int, folders: set[bytes]) -> None:
+    """Drop the records of *folders*: the next level dumps everything in them again."""
+    data = content(descriptor)
+    header = _HEADER.match(data)
+    if header is None or not folders:
         return
     kept, position = [header[0]], header.end()
     while match := _RECORD.match(data, position):
