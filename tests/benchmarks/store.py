@@ -21,7 +21,7 @@ from pathlib import Path
 from tinydb import TinyDB
 
 from coldchain.paths import Paths
-from coldchain.store import State, Store
+from coldchain.store import Bounds, State, Store
 
 PACKAGE = Path(__file__).resolve().parents[2] / "roles" / "runner" / "files"
 WRITER = """
@@ -104,6 +104,25 @@ def change_cost(rows: int) -> tuple[float, float]:
         return ours, median_ms(lambda n: stock.update({"result": "fail"}, doc_ids=[n + 1]))
 
 
+def run_cost(kept: int) -> float:
+    """Milliseconds to put a run on record and bound the history, with *kept* runs kept already."""
+    bounds = Bounds(10**6, 10**6, 10**12)
+    with tempfile.TemporaryDirectory() as scratch:
+        store = Store.open(Paths.under(Path(scratch)), create=True)
+
+        def run(number: int) -> None:
+            entry = {"run_id": f"r{number}", "time_ended": time.time(), "message": "m" * 500}
+            store.add_history("job", entry)
+            store.bound_history("job", f"r{number}", bounds)
+
+        path = store.paths.history("job")
+        path.parent.mkdir()
+        entry = {"run_id": "r", "time_ended": time.time(), "message": "m" * 500}
+        path.write_text((json.dumps(entry) + "\n") * kept)
+        run(0)  # looks at all of them, once after the start
+        return median_ms(run, 50)
+
+
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 60
     print(f"unreadable after {rounds} x kill -9: ours {damaged('ours', rounds)},", end=" ")
@@ -114,6 +133,8 @@ def main() -> None:
             f"one change among {rows:6}: ours {ours:7.2f} ms, JSONStorage {stock:7.2f} ms,", end=" "
         )
         print(f"{stock / ours:.1f} times")
+    costs = ", ".join(f"{run_cost(kept):.2f} ms with {kept}" for kept in (10, 1000, 100000))
+    print(f"a run on record, by the number of runs kept: {costs}")
 
 
 if __name__ == "__main__":
