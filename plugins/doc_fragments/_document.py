@@ -208,7 +208,7 @@ options:
         aliases: [always_backup_level]
       restart_always_level:
         description:
-          - Start a new chain when the newest backup is older than so many days.
+          - Start a new chain when the full backup that began it is older than so many days.
         type: float
         aliases: [restart_always_backup]
       compression:
@@ -234,8 +234,8 @@ options:
         type: str
       encrypt_scheme:
         description:
-          - C(freezer) is what freezer-agent can read, C(strong) derives a better key.
-          - That of the chain when it is not given, and C(freezer) for a new one.
+          - C(freezer) is what freezer-agent can read, C(strong) derives a better key and has a seal.
+          - That of the chain when it is not given, and C(strong) for a new one.
           - Not an option of OpenStack Freezer.
         type: str
         choices: [freezer, strong]
@@ -279,7 +279,7 @@ options:
         type: str
       consistency_check:
         description:
-          - Store a checksum of the files with a backup, and compare it after a restore.
+          - Report a checksum of the files with a backup, and compare it after a restore.
           - When not set, V(false) holds.
         type: bool
       consistency_checksum:
@@ -306,18 +306,21 @@ options:
         elements: str
       remove_older_than:
         description:
-          - Remove backups older than so many days.
+          - Remove chains whose newest backup is older than so many days.
+          - With C(admin), or after a backup or a restore that succeeded.
+          - Never the last chain that can be restored, and never the one just restored from.
         type: float
         aliases: [remove_older_then]
       remove_before_date:
         description:
-          - Remove backups from before this instant.
+          - Remove chains whose newest backup is from before this instant.
+          - As O(action_defaults.remove_older_than) otherwise.
           - "Write an ISO 8601 date and time as \"2026-11-24T02:30:00\", with or without offset."
         type: str
         aliases: [remove_from_date]
       force:
         description:
-          - Remove even the last chain.
+          - Remove even the last chain that can be restored.
           - When not set, V(false) holds.
           - Not an option of OpenStack Freezer.
         type: bool
@@ -516,7 +519,7 @@ options:
             aliases: [always_backup_level]
           restart_always_level:
             description:
-              - Start a new chain when the newest backup is older than so many days.
+              - Start a new chain when the full backup that began it is older than so many days.
             type: float
             aliases: [restart_always_backup]
           compression:
@@ -542,8 +545,8 @@ options:
             type: str
           encrypt_scheme:
             description:
-              - C(freezer) is what freezer-agent can read, C(strong) derives a better key.
-              - That of the chain when it is not given, and C(freezer) for a new one.
+              - C(freezer) is what freezer-agent can read, C(strong) derives a better key and has a seal.
+              - That of the chain when it is not given, and C(strong) for a new one.
               - Not an option of OpenStack Freezer.
             type: str
             choices: [freezer, strong]
@@ -587,7 +590,7 @@ options:
             type: str
           consistency_check:
             description:
-              - Store a checksum of the files with a backup, and compare it after a restore.
+              - Report a checksum of the files with a backup, and compare it after a restore.
               - When not set, V(false) holds.
             type: bool
           consistency_checksum:
@@ -614,18 +617,21 @@ options:
             elements: str
           remove_older_than:
             description:
-              - Remove backups older than so many days.
+              - Remove chains whose newest backup is older than so many days.
+              - With C(admin), or after a backup or a restore that succeeded.
+              - Never the last chain that can be restored, and never the one just restored from.
             type: float
             aliases: [remove_older_then]
           remove_before_date:
             description:
-              - Remove backups from before this instant.
+              - Remove chains whose newest backup is from before this instant.
+              - As O(job_actions[].freezer_action.remove_older_than) otherwise.
               - "Write an ISO 8601 date and time as \"2026-11-24T02:30:00\", with or without offset."
             type: str
             aliases: [remove_from_date]
           force:
             description:
-              - Remove even the last chain.
+              - Remove even the last chain that can be restored.
               - When not set, V(false) holds.
               - Not an option of OpenStack Freezer.
             type: bool
@@ -1090,7 +1096,7 @@ options:
             aliases: [always_backup_level]
           restart_always_level:
             description:
-              - Start a new chain when the newest backup is older than so many days.
+              - Start a new chain when the full backup that began it is older than so many days.
             type: float
             aliases: [restart_always_backup]
           compression:
@@ -1116,8 +1122,8 @@ options:
             type: str
           encrypt_scheme:
             description:
-              - C(freezer) is what freezer-agent can read, C(strong) derives a better key.
-              - That of the chain when it is not given, and C(freezer) for a new one.
+              - C(freezer) is what freezer-agent can read, C(strong) derives a better key and has a seal.
+              - That of the chain when it is not given, and C(strong) for a new one.
               - Not an option of OpenStack Freezer.
             type: str
             choices: [freezer, strong]
@@ -1161,7 +1167,7 @@ options:
             type: str
           consistency_check:
             description:
-              - Store a checksum of the files with a backup, and compare it after a restore.
+              - Report a checksum of the files with a backup, and compare it after a restore.
               - When not set, V(false) holds.
             type: bool
           consistency_checksum:
@@ -1188,18 +1194,21 @@ options:
             elements: str
           remove_older_than:
             description:
-              - Remove backups older than so many days.
+              - Remove chains whose newest backup is older than so many days.
+              - With C(admin), or after a backup or a restore that succeeded.
+              - Never the last chain that can be restored, and never the one just restored from.
             type: float
             aliases: [remove_older_then]
           remove_before_date:
             description:
-              - Remove backups from before this instant.
+              - Remove chains whose newest backup is from before this instant.
+              - As O(jobs[].action_defaults.remove_older_than) otherwise.
               - "Write an ISO 8601 date and time as \"2026-11-24T02:30:00\", with or without offset."
             type: str
             aliases: [remove_from_date]
           force:
             description:
-              - Remove even the last chain.
+              - Remove even the last chain that can be restored.
               - When not set, V(false) holds.
               - Not an option of OpenStack Freezer.
             type: bool
@@ -1398,7 +1407,7 @@ options:
                 aliases: [always_backup_level]
               restart_always_level:
                 description:
-                  - Start a new chain when the newest backup is older than so many days.
+                  - Start a new chain when the full backup that began it is older than so many days.
                 type: float
                 aliases: [restart_always_backup]
               compression:
@@ -1424,8 +1433,8 @@ options:
                 type: str
               encrypt_scheme:
                 description:
-                  - C(freezer) is what freezer-agent can read, C(strong) derives a better key.
-                  - That of the chain when it is not given, and C(freezer) for a new one.
+                  - C(freezer) is what freezer-agent can read, C(strong) derives a better key and has a seal.
+                  - That of the chain when it is not given, and C(strong) for a new one.
                   - Not an option of OpenStack Freezer.
                 type: str
                 choices: [freezer, strong]
@@ -1469,7 +1478,7 @@ options:
                 type: str
               consistency_check:
                 description:
-                  - Store a checksum of the files with a backup, and compare it after a restore.
+                  - Report a checksum of the files with a backup, and compare it after a restore.
                   - When not set, V(false) holds.
                 type: bool
               consistency_checksum:
@@ -1496,18 +1505,21 @@ options:
                 elements: str
               remove_older_than:
                 description:
-                  - Remove backups older than so many days.
+                  - Remove chains whose newest backup is older than so many days.
+                  - With C(admin), or after a backup or a restore that succeeded.
+                  - Never the last chain that can be restored, and never the one just restored from.
                 type: float
                 aliases: [remove_older_then]
               remove_before_date:
                 description:
-                  - Remove backups from before this instant.
+                  - Remove chains whose newest backup is from before this instant.
+                  - As O(jobs[].job_actions[].freezer_action.remove_older_than) otherwise.
                   - "Write an ISO 8601 date and time as \"2026-11-24T02:30:00\", with or without offset."
                 type: str
                 aliases: [remove_from_date]
               force:
                 description:
-                  - Remove even the last chain.
+                  - Remove even the last chain that can be restored.
                   - When not set, V(false) holds.
                   - Not an option of OpenStack Freezer.
                 type: bool

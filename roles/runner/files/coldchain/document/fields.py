@@ -460,7 +460,7 @@ FREEZER_ACTION = (
     Field(
         "restart_always_level",
         "float",
-        ("Start a new chain when the newest backup is older than so many days.",),
+        ("Start a new chain when the full backup that began it is older than so many days.",),
         minimum=0,
         maximum=_CENTURY,
         old=("restart_always_backup",),
@@ -485,8 +485,8 @@ FREEZER_ACTION = (
     _text("encrypt_pass_file", "File with the password for encryption.", form="path"),
     _text(
         "encrypt_scheme",
-        "C(freezer) is what freezer-agent can read, C(strong) derives a better key.",
-        "That of the chain when it is not given, and C(freezer) for a new one.",
+        "C(freezer) is what freezer-agent can read, C(strong) derives a better key and has a seal.",
+        "That of the chain when it is not given, and C(strong) for a new one.",
         choices=("freezer", "strong"),
         ours=True,
     ),
@@ -514,7 +514,7 @@ FREEZER_ACTION = (
     _text("log_file", "File that the action's messages are appended to as well.", form="path"),
     _switch(
         "consistency_check",
-        "Store a checksum of the files with a backup, and compare it after a restore.",
+        "Report a checksum of the files with a backup, and compare it after a restore.",
         default=False,
     ),
     _text("consistency_checksum", "Checksum that the restored files must have."),
@@ -535,20 +535,25 @@ FREEZER_ACTION = (
     Field(
         "remove_older_than",
         "float",
-        ("Remove backups older than so many days.",),
+        (
+            "Remove chains whose newest backup is older than so many days.",
+            "With C(admin), or after a backup or a restore that succeeded.",
+            "Never the last chain that can be restored, and never the one just restored from.",
+        ),
         minimum=0,
         maximum=_CENTURY,
         old=("remove_older_then",),
     ),
     _text(
         "remove_before_date",
-        "Remove backups from before this instant.",
+        "Remove chains whose newest backup is from before this instant.",
+        "As O(remove_older_than) otherwise.",
         form="instant",
         old=("remove_from_date",),
     ),
     _switch(
         "force",
-        "Remove even the last chain.",
+        "Remove even the last chain that can be restored.",
         default=False,
         ours=True,
     ),
