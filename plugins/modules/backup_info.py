@@ -21,7 +21,8 @@ options:
   container:
     description:
       - Look into this container only. A relative one lies under the host's directory for containers.
-      - When neither it nor O(job_id) is set, every container of the host's jobs is looked into.
+      - When neither it nor O(job_id) is set, every container of the host's jobs is looked into, and what else lies in that directory,
+        as the backups of a job that was removed.
     type: str
   backup_name:
     description:

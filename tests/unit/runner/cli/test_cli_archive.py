@@ -81,6 +81,27 @@ def test_backups_where_nothing_is_declared_is_an_empty_list(command: Command) ->
     assert command.err.startswith("coldchain: no ")
 
 
+def test_the_backups_of_a_removed_job_are_found(
+    command: Command, source: Path, tmp_path: Path
+) -> None:
+    deep = backup_job(source, backup_name="deep", container="some/where")
+    assert command("apply", "-", data=[backup_job(source, max_level=5), deep]) == 0
+    assert command("run", "deep") == 0
+    before = command.json("backups")["backups"]
+    assert len(before) == 3
+    assert command("apply", "-", "--purge", "--allow-empty", data=[]) == 0
+    assert command.json("backups")["backups"] == before
+    hint = command.error("restore", "--job", "docs")["hint"]
+    assert "--container" in hint
+    shutil.rmtree(command.home / "lib")  # and of a host that was installed anew
+    assert command.json("backups")["backups"] == before
+    assert command.json("verify")["sound"]
+    assert "--container" in command.error("restore", "--job", "docs")["hint"]
+    words = ["--container", "first", "--backup-name", "docs"]
+    assert command("restore", *words, "--restore-abs-path", str(tmp_path / "t")) == 0
+    assert (tmp_path / "t" / "two").read_text() == "22"
+
+
 def test_what_is_not_there_is_said(command: Command, source: Path) -> None:
     assert command("backups", "--container", "nowhere") == 0
     assert "there is no " in command.err

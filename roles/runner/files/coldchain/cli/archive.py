@@ -21,7 +21,7 @@ from coldchain.agent.report import Report
 from coldchain.cli.bar import Bar, telling
 from coldchain.cli.call import Call
 from coldchain.cli.where import storage_options
-from coldchain.errors import ColdchainError, DataError, UsageError
+from coldchain.errors import ColdchainError, DataError, Unavailable, UsageError
 from coldchain.storages import DEFAULT_CONTAINER, FIELDS
 
 #: What a restore needs to know, from the command line or from a job.
@@ -107,7 +107,12 @@ def _restore_options(call: Call) -> dict[str, object]:
 
 def _of_job(call: Call, own: Mapping[str, object]) -> dict[str, object]:
     """Where the one backup that a job writes lies, its password file, and where it came from."""
-    document = call.record(call.arguments.job).document
+    try:
+        document = call.record(call.arguments.job).document
+    except (DataError, Unavailable) as error:
+        ways = "coldchain backups lists what --container and --backup-name can name"
+        error.hint = "; ".join(each for each in (error.hint, ways) if each)
+        raise
     written = [
         action["freezer_action"]
         for action in document["job_actions"]

@@ -55,7 +55,7 @@ def backups(call: Call) -> int:
         return failures[0].exit_code if failures else 0
     points.show(call, rows)
     if not rows:
-        call.output.note(_nothing(asked))
+        call.output.note(_nothing(call, asked))
     return _tell(call, failures, 0)
 
 
@@ -71,7 +71,7 @@ def _tell(call: Call, failures: Sequence[ColdchainError], code: int) -> int:
     return code or (failures[0].exit_code if failures else 0)
 
 
-def _nothing(asked: Iterable[Series]) -> str:
+def _nothing(call: Call, asked: Iterable[Series]) -> str:
     """Why there is nothing to show."""
     places = list(dict.fromkeys(each.location for each in asked))
     absent = [str(place) for place in places if not exists(place)]
@@ -80,7 +80,8 @@ def _nothing(asked: Iterable[Series]) -> str:
         return f"no backup: there is no {' and no '.join(absent)} yet"
     if looked:
         return f"no such backup in {', '.join(looked)}"
-    return "no job writes a backup; --container names another place to look"
+    own = call.settings.containers_dir
+    return f"no job writes a backup and none lies in {own}; --container names another place to look"
 
 
 def verify(call: Call) -> int:
@@ -120,7 +121,7 @@ def verify(call: Call) -> int:
     if failures and not results:
         raise failures[0]
     if not results:
-        raise NothingThere(_nothing(asked), "coldchain backups lists what there is")
+        raise NothingThere(_nothing(call, asked), "coldchain backups lists what there is")
     sound = all(result.sound for result in results)
     code = 0 if sound else JobFailed.exit_code
     if call.output.json:

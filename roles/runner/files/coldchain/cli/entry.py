@@ -220,7 +220,7 @@ def _add_acting(add: _Add) -> None:
 
 def _add_archive(add: _Add) -> None:
     command = add("backups", "list what can be restored")
-    command.add_argument("--container", help="only this one; by default those of all jobs")
+    command.add_argument("--container", help="only this one; by default all of this host")
     command.add_argument("--backup-name")
     command.add_argument("--hostname")
     command.add_argument("--job", metavar="JOB", help="only what this job has written")
@@ -242,7 +242,7 @@ def _add_archive(add: _Add) -> None:
     _add_storage(command)
     command.add_argument("paths", metavar="PATH", nargs="*", help="only these paths of the backup")
     command = add("verify", "check that backups are whole, and what can be restored from them")
-    command.add_argument("--container", help="only this one; by default those of all jobs")
+    command.add_argument("--container", help="only this one; by default all of this host")
     command.add_argument("--backup-name")
     command.add_argument("--hostname")
     command.add_argument("--job", metavar="JOB", help="only what this job has written")

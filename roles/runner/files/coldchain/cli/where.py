@@ -1,18 +1,24 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which containers a command is about: of the one that is named, of a job, or of all jobs."""
+"""Which containers a command is about: the one that is named, those of a job, or all."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from coldchain.agent.layout import ENGINE, METADATA
 from coldchain.agent.location import Location, location
 from coldchain.agent.options import DEFAULT_BACKUP_NAME, Fields
 from coldchain.cli.call import Call
 from coldchain.errors import Unavailable
 from coldchain.storages import FIELDS, PATHS
+
+if TYPE_CHECKING:
+    from coldchain.store import JobRecord
 
 
 class Series(NamedTuple):
@@ -25,6 +31,10 @@ class Series(NamedTuple):
 
 
 def chosen(call: Call) -> list[Series]:
+    """What the command line asks for; by default all that the jobs write, and what lies beside it.
+
+    The backups of a job that was removed, or of a host that was installed anew, are wanted most.
+    """
     arguments = call.arguments
     given = storage_options(call)
     named = location(Fields(given), call.settings.containers_dir) if given else None
@@ -33,12 +43,26 @@ def chosen(call: Call) -> list[Series]:
         return [each for each in series if named in (None, each.location)]
     if named is not None:
         return [Series(named)]
-    try:
+    records: Iterable[JobRecord] = ()
+    with suppress(Unavailable):
         records = call.store.jobs().values()
-    except Unavailable:
-        return [Series(location(Fields({}), call.settings.containers_dir))]
     written = (each for record in records for each in _written_by(call, record.document))
-    return [Series(one) for one in sorted({each.location for each in written}, key=str)]
+    places = {each.location for each in written}
+    places.update(map(Location.local, _containers(call.settings.containers_dir)))
+    return [Series(one) for one in sorted(places, key=str)]
+
+
+def _containers(folder: Path, depth: int = 2) -> Iterator[Path]:
+    """The directories in *folder* that hold backups, and those in its directories."""
+    try:
+        entries = [entry for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return
+    for entry in entries:
+        if os.path.isdir(os.path.join(entry.path, METADATA, ENGINE)):
+            yield Path(entry.path)
+        elif depth > 1:
+            yield from _containers(Path(entry.path), depth - 1)
 
 
 def _written_by(call: Call, document: Mapping[str, Any]) -> Iterable[Series]:
