@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from agent_trees import state
 from agent_users import as_nobody, give_away
-from conftest import INSTALLED, Bench
+from conftest import Bench
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -200,7 +200,7 @@ def _interrupted(bench: Bench, number: int) -> subprocess.Popen[bytes]:
         "container": str(bench.container),
         "backup_name": "docs",
         "hostname": "host",
-        "compression": "xz" if "xz" in INSTALLED else "gzip",  # xz takes its time
+        "compression": "gzip",  # xz 5.8 writes nothing before it has read it all
         "sync": False,
     }
     process = _start(bench, action)

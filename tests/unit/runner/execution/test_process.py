@@ -18,6 +18,7 @@ import pytest
 from coldchain.errors import CannotWrite
 from coldchain.execution import log as runlog
 from coldchain.execution.process import Process, exit_code
+from coldchain.execution.supervision import Supervised
 
 PACKAGE = Path(__file__).resolve().parents[4] / "roles" / "runner" / "files"
 
@@ -50,6 +51,24 @@ def wait(process: Process, seconds: float = 10.0) -> int | None:
 def test_exit_codes(tmp_path: Path, argv: list[str], code: int) -> None:
     assert wait(start(tmp_path, *argv)) == code
     assert exit_code(tmp_path / "attempt") == code
+
+
+def test_an_end_right_after_the_start_is_heard(tmp_path: Path) -> None:
+    """TERM may come when the wrapper has set its trap and not yet started the command."""
+    present = []
+    for number in range(60):
+        (tmp_path / str(number)).mkdir()
+        present.append(Supervised(start(tmp_path / str(number), "sleep", "100"), grace=60))
+        time.sleep(number % 30 / 10_000)
+        present[-1].end("a test", "aborted")
+    deadline = time.monotonic() + 20
+    while present:
+        assert time.monotonic() < deadline, f"{len(present)} did not hear it"
+        for one in list(present):
+            one.enforce("fail")
+            if select.select([one.process.pidfd], [], [], 0.01)[0]:
+                one.process.finish()
+                present.remove(one)
 
 
 def test_arguments_reach_the_command_as_they_are(tmp_path: Path) -> None:

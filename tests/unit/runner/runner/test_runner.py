@@ -184,13 +184,12 @@ def test_time_limits_of_action_and_job(host: Any) -> None:
 
 
 def test_retries_wait_without_holding_a_place(host: Any) -> None:
-    host.declare("r", ("false", {"max_retries": 1, "max_retries_interval": 2}))
-    host.start(concurrent_jobs=1)
-    host.until(lambda: host.state("r").status == "running")
+    host.declare("r", ("false", {"max_retries": 1, "max_retries_interval": 2}), priority=9)
     host.declare("other", "true")
+    host.start(concurrent_jobs=1)
     (other,) = host.runs("other")
     (run,) = host.runs("r")
-    assert other["time_ended"] < run["time_ended"]
+    assert run["time_started"] < other["time_started"] < other["time_ended"] < run["time_ended"]
     assert run["actions"][0]["attempts"] == 2
 
 

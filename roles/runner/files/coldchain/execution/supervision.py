@@ -10,6 +10,9 @@ import time
 from coldchain.execution.process import Process
 
 _KILL_AGAIN = 1.0  # seconds: a process in the kernel's hands may need more than one
+# Seconds after the first TERM, where the process is younger than the last of them: its wrapper
+# (process.py) may have been about to start the command, which then never hears of it.
+_TERM_AGAIN = (0.2, 1.0)
 
 
 class Supervised:
@@ -27,15 +30,20 @@ class Supervised:
         self._grace = grace
         self._timeout = timeout
         self._timeout_at = None if timeout is None else time.monotonic() - age + timeout
+        self._born = time.monotonic() - age
+        self._term_at: list[float] = []
         self._kill_at: float | None = None
 
     def end(self, reason: str, result: str, *, kill: bool = False) -> None:
         """TERM now and KILL after the grace; *kill*: KILL at once."""
         self.reason, self.result = reason, result
-        self._kill_at = time.monotonic()
+        now = self._kill_at = time.monotonic()
+        self._term_at = []
         if not kill:
             self.process.signal(signal.SIGTERM)
             self._kill_at += self._grace
+            if now - self._born < _TERM_AGAIN[-1]:
+                self._term_at = [now + later for later in _TERM_AGAIN if later < self._grace]
 
     def enforce(self, late: str) -> None:
         """Do what is due; running out of time makes the result *late*."""
@@ -45,8 +53,13 @@ class Supervised:
         if self._kill_at is not None and now >= self._kill_at:
             self.process.signal(signal.SIGKILL)
             self._kill_at = now + _KILL_AGAIN
+        elif self._term_at and now >= self._term_at[0]:
+            self.process.signal(signal.SIGTERM)
+            del self._term_at[0]
 
     @property
     def wake_at(self) -> float | None:
         """When enforce() wants to be called next."""
+        if self._term_at:
+            return self._term_at[0]
         return self._kill_at if self.reason else self._timeout_at
