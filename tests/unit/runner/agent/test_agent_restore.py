@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from agent_users import as_nobody, give_away
 from conftest import Bench
 
 from coldchain.agent.verify import verify
-from coldchain.errors import DataError, JobFailed, UsageError
+from coldchain.errors import ColdchainError, DataError, JobFailed, UsageError
 
 
 def _tree(bench: Bench) -> None:
@@ -141,6 +142,31 @@ def test_a_source_that_cannot_be_summed_up_is_named(bench: Bench) -> None:
         outcome = as_nobody(lambda: bench.backup(consistency_check=True).message)
         assert "JobFailed" in outcome and "secret: Permission denied" in outcome
         assert len(bench.catalogue()) == 1
+
+
+@pytest.mark.parametrize("depth", [1200, 2100])
+def test_directories_deep_in_each_other_leave_nothing_behind(bench: Bench, depth: int) -> None:
+    # By hand: a path of more than 4096 bytes has no name for the system.
+    descriptor = os.open(bench.source, os.O_RDONLY)
+    for dummy in range(depth):
+        os.mkdir("d", dir_fd=descriptor)
+        inner = os.open("d", os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = inner
+    os.close(descriptor)
+    try:
+        bench.level()
+        with pytest.raises(JobFailed, match=r"too deep|File name too long"):
+            bench.backup(backup_name="other", consistency_check=True)
+        for fields in ({}, {"overwrite": True}):
+            try:
+                bench.restore(**fields)
+            except ColdchainError as error:
+                assert "nothing was restored" in error.message + error.hint
+        left = [name for name in os.listdir(bench.root) if name.startswith(".coldchain")]
+        assert not left
+    finally:
+        subprocess.run(["rm", "-rf", bench.source, bench.target], check=True)
 
 
 def test_another_hosts_backup_is_restored_by_its_name(bench: Bench) -> None:

@@ -29,6 +29,10 @@ def checksum(path: Path) -> str:
             f"consistency_check: {shown(name)}: {error.strerror}",
             "it needs a source that can be read and that nobody changes meanwhile",
         ) from None
+    except RecursionError:
+        raise JobFailed(
+            "consistency_check: directories lie too deep in each other", "leave it out"
+        ) from None
 
 
 def _checksum(root: bytes) -> str:

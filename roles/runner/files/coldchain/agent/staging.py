@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import stat
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -69,6 +70,14 @@ def stage(target: Path) -> Iterator[Stage]:
         tree = private / "tree"
         tree.mkdir()
         yield Stage(os.fsencode(tree), os.fsencode(resolved))
+    except RecursionError:
+        raise JobFailed(
+            "the backup's directories lie too deep in each other: nothing was restored",
+            "docs/recovery.md shows how to restore it by hand; restore_paths may do for a part",
+        ) from None
+    except OSError as error:
+        name = os.fsdecode(error.filename or resolved)
+        raise CannotWrite(f"{name}: {error.strerror}", "nothing was restored") from None
     finally:
         _remove_tree(private)
         os.close(descriptor)
@@ -130,8 +139,12 @@ def _remove_stale(base: Path) -> int:
 
 
 def _remove_tree(path: Path) -> None:
-    open_up(os.fsencode(path))
-    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError, RecursionError):
+        open_up(os.fsencode(path))
+        shutil.rmtree(path)
+    if path.exists():
+        # Deeper than Python can follow; rm can.
+        subprocess.run(["rm", "-rf", "--one-file-system", "--", path], check=False)
 
 
 def open_up(tree: bytes) -> None:
