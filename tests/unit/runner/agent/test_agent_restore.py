@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -87,7 +89,46 @@ def test_a_dry_run_lists_what_a_restore_brings(bench: Bench) -> None:
     report = bench.restore(dry_run=True)
     assert report.fields["names"] == ["new", "sub/deep/two", "sub/one"]
     assert not bench.target.exists()
-    assert bench.restore(dry_run=True, restore_paths=["sub"]).fields["files"] == 2
+    assert "3 files, 3 B, of docs" in report.message
+    part = bench.restore(dry_run=True, restore_paths=["sub"])
+    assert (part.fields["files"], part.fields["bytes"]) == (2, 2)
+    # Without our lists, as in freezer-agent's levels, the names are there and the size is not.
+    for path in bench.container.glob("data/tar/host_docs/*/0_*/*"):
+        if path.name in ("entries.gz", "manifest.json"):
+            path.unlink()
+    report = bench.restore(dry_run=True)
+    assert (report.fields["files"], report.fields["bytes"]) == (3, None)
+
+
+@pytest.mark.parametrize("scheme", [None, "freezer", "strong"])
+def test_a_dry_run_knows_sizes_and_the_list_is_no_leak(bench: Bench, scheme: str | None) -> None:
+    secret = {"encrypt_pass_file": str(bench.pass_file), "encrypt_scheme": scheme} if scheme else {}
+    (bench.source / "private\nname").write_bytes(b"x" * 1000)
+    bench.level(**secret)
+    (bench.source / "later").write_bytes(b"y" * 234)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(bench.source / "socket"))
+    bench.level(**secret)
+    secret.pop("encrypt_scheme", None)
+    report = bench.restore(dry_run=True, **secret)
+    assert (report.fields["bytes"], report.fields["names"]) == (1234, ["later", "private\\nname"])
+    for path in bench.container.glob("data/tar/host_docs/*/*/entries.gz"):
+        if scheme is None:
+            listing = gzip.decompress(path.read_bytes())
+            assert listing.startswith(b"drwx") and b' "./' in listing
+        else:
+            assert path.read_bytes().startswith(b"Salted__")
+
+
+def test_an_altered_list_is_found(bench: Bench) -> None:
+    _tree(bench)
+    bench.level()
+    path = next(bench.container.glob("data/tar/host_docs/*/*/entries.gz"))
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(JobFailed, match=r"entries\.gz was altered"):
+        bench.restore(dry_run=True)
+    (finding,) = verify(bench.container, mode="full").findings
+    assert finding.kind == "altered"
 
 
 def _everything(root: Path) -> dict[str, tuple[object, ...]]:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from coldchain.agent import cipher, snapshot, tar
 from coldchain.agent.cipher import Part
-from coldchain.agent.layout import DATA, ENGINE_METADATA
+from coldchain.agent.entries import Recorder
+from coldchain.agent.layout import DATA
 from coldchain.agent.options import BackupOptions
 from coldchain.agent.pipeline import Exit, Pipeline, Stage, failure
 from coldchain.agent.progress import Meter
@@ -50,7 +51,13 @@ def container_inside(options: BackupOptions) -> str | None:
 
 
 def write_archive(
-    options: BackupOptions, draft: Draft, scheme: str | None, snar: int, tally: Tally, meter: Meter
+    options: BackupOptions,
+    draft: Draft,
+    scheme: str | None,
+    snar: int,
+    recorder: Recorder,
+    tally: Tally,
+    meter: Meter,
 ) -> Part:
     folder, operand = _operand(options.source)
     reader, writer = os.pipe()
@@ -76,7 +83,7 @@ def write_archive(
         with Pipeline(stages) as pipeline:
             os.close(writer)
             writer = -1
-            pipeline.read_blocks(reader, _count(tally, meter))
+            pipeline.read_blocks(reader, _count(tally, recorder, meter))
             with _hashing(draft, DATA) as (sink, part):
                 for chunk in pipeline.chunks():
                     sink(chunk)
@@ -89,22 +96,27 @@ def write_archive(
             os.close(writer)
 
 
-def write_snapshot(options: BackupOptions, draft: Draft, scheme: str | None, snar: int) -> Part:
-    """Store tar's snapshot, encrypted under the scheme strong: it holds every file name."""
-    with _hashing(draft, ENGINE_METADATA) as (sink, part):
-        if scheme == "strong":
-            assert options.encryption is not None
+def write_file(
+    options: BackupOptions, draft: Draft, name: str, scheme: str | None, descriptor: int
+) -> Part:
+    """Store the file behind *descriptor* as the part *name*, encrypted if it may be.
+
+    Both kinds hold file names; but freezer-agent must be able to read its engine_metadata.
+    """
+    with _hashing(draft, name) as (sink, part):
+        if cipher.covers(scheme, name):
+            assert options.encryption is not None and scheme is not None
             pass_file = options.encryption.pass_file
-            command = cipher.openssl("strong", pass_file, cipher.ITERATIONS, decrypt=False)
-            os.lseek(snar, 0, os.SEEK_SET)
-            with Pipeline([Stage(command)], source=snar) as pipeline:
+            command = cipher.openssl(scheme, pass_file, cipher.ITERATIONS, decrypt=False)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            with Pipeline([Stage(command)], source=descriptor) as pipeline:
                 for chunk in pipeline.chunks():
                     sink(chunk)
                 bad = failure(pipeline.finish(), {})
             if bad is not None:
                 raise JobFailed(bad.describe())
         else:
-            for chunk in snapshot.blocks(snar):
+            for chunk in snapshot.blocks(descriptor):
                 sink(chunk)
     return part()
 
@@ -144,8 +156,9 @@ def _listen(tally: Tally, meter: Meter) -> Callable[[bytes], None]:
     return take
 
 
-def _count(tally: Tally, meter: Meter) -> Callable[[bytes], None]:
+def _count(tally: Tally, recorder: Recorder, meter: Meter) -> Callable[[bytes], None]:
     def take(listing: bytes) -> None:
+        recorder.take(listing)
         files, bytes_read = tar.count_files(listing)
         tally.files += files
         tally.bytes_read += bytes_read

@@ -12,10 +12,19 @@ from dataclasses import dataclass
 
 from coldchain.agent import cipher, container, snapshot, tar
 from coldchain.agent.admin import remove
-from coldchain.agent.archive import Tally, container_inside, write_archive, write_snapshot
+from coldchain.agent.archive import Tally, container_inside, write_archive, write_file
 from coldchain.agent.consistency import checksum
 from coldchain.agent.continuity import resume
-from coldchain.agent.layout import DATA, ENGINE_METADATA, MANIFEST, Chain, Level, newest_chain
+from coldchain.agent.entries import Recorder
+from coldchain.agent.layout import (
+    DATA,
+    ENGINE_METADATA,
+    ENTRIES,
+    MANIFEST,
+    Chain,
+    Level,
+    newest_chain,
+)
 from coldchain.agent.levels import next_level, previous_backup
 from coldchain.agent.manifest import Manifest, Metadata, read_manifest
 from coldchain.agent.options import BackupOptions
@@ -148,13 +157,17 @@ def _write(
     sum_before = checksum(options.source) if options.consistency_check else None
     meter.begin(f"writing level {plan.level.number}", plan.expected, estimated=True)
     tally = Tally()
-    with storage.draft(series, plan.level) as draft:
-        parts = {DATA: write_archive(options, draft, plan.scheme, snar, tally, meter)}
+    with storage.draft(series, plan.level) as draft, snapshot.memory() as listed:
+        recorder = Recorder(listed)
+        archive = write_archive(options, draft, plan.scheme, snar, recorder, tally, meter)
+        recorder.close()
         unread = tally.complaints.folders.get(tar.UNREADABLE)
         if unread:
             # tar notes a file that it could not read as saved: the whole chain would lack it.
             snapshot.forget(snar, unread)
-        parts[ENGINE_METADATA] = write_snapshot(options, draft, plan.scheme, snar)
+        parts = {DATA: archive}
+        for name, descriptor in ((ENGINE_METADATA, snar), (ENTRIES, listed)):
+            parts[name] = write_file(options, draft, name, plan.scheme, descriptor)
         seal = None
         if plan.scheme == "strong":
             assert options.encryption is not None

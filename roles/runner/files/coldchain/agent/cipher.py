@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from coldchain.agent.layout import ENGINE_METADATA
 from coldchain.agent.tools import executable
 from coldchain.errors import DataError, JobFailed
 
@@ -106,6 +107,11 @@ def exposure(pass_file: Path) -> str | None:
     if mode & (stat.S_IRGRP | stat.S_IROTH):
         return f"{pass_file} can be read by others (mode {mode:04o}): chmod 600 {pass_file}"
     return None
+
+
+def covers(scheme: str | None, part: str) -> bool:
+    """Whether *scheme* encrypts *part*: freezer-agent never encrypts engine_metadata."""
+    return scheme == "strong" or (scheme is not None and part != ENGINE_METADATA)
 
 
 def openssl(scheme: str, pass_file: Path, iterations: int, *, decrypt: bool) -> list[str]:

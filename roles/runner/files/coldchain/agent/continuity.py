@@ -7,9 +7,9 @@ from __future__ import annotations
 import os
 
 from coldchain.agent import snapshot
-from coldchain.agent.layout import DATA, Chain, Level
+from coldchain.agent.layout import DATA, ENGINE_METADATA, Chain, Level
 from coldchain.agent.options import BackupOptions
-from coldchain.agent.parts import Packed, authenticate, load_snapshot, packed
+from coldchain.agent.parts import Packed, authenticate, load, packed
 from coldchain.agent.storage import Storage
 from coldchain.errors import DataError, JobFailed
 
@@ -40,7 +40,7 @@ def resume(
         reason = _changed(one, options) or _password(storage, one, options)
         if reason is not None:
             return None, reason
-        load_snapshot(storage, one, options.encryption, target)
+        load(storage, one, ENGINE_METADATA, options.encryption, target)
     except (DataError, JobFailed) as error:
         return None, error.message
     begun = snapshot.started(target)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coldchain.agent import container
-from coldchain.agent.layout import DATA, ENGINE, ENGINE_METADATA, Chain, Level, Series
+from coldchain.agent.layout import DATA, ENGINE, ENGINE_METADATA, ENTRIES, Chain, Level, Series
 from coldchain.agent.location import Location
 from coldchain.agent.opening import open_storage
 from coldchain.agent.options import Common
@@ -144,7 +144,7 @@ def describe(
 ) -> Backup:
     reason = restorable(storage, series, chain, level)
     place = series.data_of(level)
-    stored = sum(storage.size(f"{place}/{name}") or 0 for name in (DATA, ENGINE_METADATA))
+    stored = sum(storage.size(f"{place}/{name}") or 0 for name in (DATA, ENGINE_METADATA, ENTRIES))
     compression, scheme, files = "", None, None
     try:
         one = packed(storage, series, level)

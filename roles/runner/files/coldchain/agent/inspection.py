@@ -55,7 +55,7 @@ class Contents:
             self._note(one.target)
 
     def _note(self, member: bytes) -> bytes:
-        name = _plain(member)
+        name = plain(member)
         self.parents.add(os.path.dirname(name))
         if self.outside is None and (name.startswith(b"/") or b".." in name.split(b"/")):
             self.outside = name
@@ -85,10 +85,10 @@ class Names:
                 continue
             one = tar.member(line)
             if one is not None and one.kind == "d":
-                self._folder = _plain(one.name)
+                self._folder = plain(one.name)
                 self.directory = self.directory or not self._folder
             elif one is not None:
-                self._members.add(_plain(one.name))
+                self._members.add(plain(one.name))
 
 
 def make_safe(contents: Contents, tree: bytes, place: str) -> None:
@@ -128,13 +128,13 @@ def _follow(renames: Sequence[tuple[bytes, bytes]], names: dict[bytes, bytes], p
     for (letter, path), (then, new) in zip(renames, [*renames[1:], (b"", b"")]):
         if letter == b"R" and then == b"T":
             # An empty name is tar's temporary directory.
-            source, target = (_plain(name) if name else b"\0" for name in (path, new))
+            source, target = (plain(name) if name else b"\0" for name in (path, new))
             start = source + b"/"
             moved = [name for name in names if name == source or name.startswith(start)]
             names.update({target + name[len(source) :]: names[name] for name in moved})
     for letter, path in renames:
-        ways = _above(_plain(path))
-        if any(way in names for way in (*ways, _plain(path) if letter == b"R" else b"")):
+        ways = _above(plain(path))
+        if any(way in names for way in (*ways, plain(path) if letter == b"R" else b"")):
             raise _hostile(place, "renames through a link:", path)
 
 
@@ -168,7 +168,7 @@ def _above(name: bytes) -> list[bytes]:
     return [b"/".join(steps[:number]) for number in range(1, len(steps))]
 
 
-def _plain(name: bytes) -> bytes:
+def plain(name: bytes) -> bytes:
     """./a/b/ as a/b, the root as nothing; absolute and dotted names stay what they are."""
     trimmed = name.rstrip(b"/")
     if trimmed in (b"", b"."):

@@ -3,7 +3,7 @@
 """Freezer's layout of a container: names, levels and chains.  Pure: works on listings.
 
     CONTAINER/metadata/tar/HOST_NAME/ZERO/LEVEL_TS/metadata           the commit marker
-    CONTAINER/data/tar/HOST_NAME/ZERO/LEVEL_TS/{data,engine_metadata,manifest.json}
+    CONTAINER/data/tar/HOST_NAME/ZERO/LEVEL_TS/{data,engine_metadata,entries.gz,manifest.json}
 
 HOST_NAME is "{hostname}_{backup_name}", ZERO the time of the chain's level 0 and LEVEL_TS
 "{level}_{time}"; times are whole POSIX seconds.
@@ -19,7 +19,7 @@ from coldchain.errors import DataError
 
 ENGINE = "tar"
 DATA, METADATA = "data", "metadata"
-ENGINE_METADATA, MANIFEST = "engine_metadata", "manifest.json"
+ENGINE_METADATA, MANIFEST, ENTRIES = "engine_metadata", "manifest.json", "entries.gz"
 
 _NUMBER = re.compile(r"\d{1,18}")
 _LEVEL = re.compile(r"(\d{1,9})_(\d{1,18})")

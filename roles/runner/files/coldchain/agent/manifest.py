@@ -15,7 +15,16 @@ from typing import Any
 
 from coldchain import __version__
 from coldchain.agent.cipher import Part, Seal
-from coldchain.agent.layout import DATA, ENGINE, ENGINE_METADATA, MANIFEST, METADATA, Level, Series
+from coldchain.agent.layout import (
+    DATA,
+    ENGINE,
+    ENGINE_METADATA,
+    ENTRIES,
+    MANIFEST,
+    METADATA,
+    Level,
+    Series,
+)
 from coldchain.agent.storage import Storage
 from coldchain.agent.tools import COMPRESSIONS
 from coldchain.errors import DataError
@@ -121,7 +130,7 @@ def read_manifest(storage: Storage, series: Series, level: Level) -> Manifest | 
         parts = {
             name: Part(_text(part["sha256"]), _count(part["size"]))
             for name, part in fields["parts"].items()
-            if name in (DATA, ENGINE_METADATA)
+            if name in (DATA, ENGINE_METADATA, ENTRIES)
         }
         if DATA not in parts:
             raise KeyError(DATA)

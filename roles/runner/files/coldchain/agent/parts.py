@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from coldchain.agent import cipher, snapshot
 from coldchain.agent.cipher import Part
-from coldchain.agent.layout import DATA, ENGINE_METADATA, Level, Series
+from coldchain.agent.layout import DATA, Level, Series
 from coldchain.agent.manifest import Manifest, Metadata, read_manifest, read_metadata
 from coldchain.agent.options import Encryption
 from coldchain.agent.pipeline import CHUNK, Pipeline, Stage, failure
@@ -143,21 +143,20 @@ def checked_blocks(
         )
 
 
-def load_snapshot(
-    storage: Storage, one: Packed, encryption: Encryption | None, target: int
+def load(
+    storage: Storage, one: Packed, name: str, encryption: Encryption | None, target: int
 ) -> None:
-    """Write the level's listed-incremental file to the descriptor *target*, decrypted."""
-    # Freezer never encrypts it; the scheme strong does, because it holds every file name.
-    if one.metadata.scheme != "strong":
-        for chunk in checked_blocks(storage, one, ENGINE_METADATA):
+    """Write the level's part *name* to the descriptor *target*, decrypted."""
+    if not cipher.covers(one.metadata.scheme, name):
+        for chunk in checked_blocks(storage, one, name):
             snapshot.append(target, chunk)
         return
     with Pipeline(decryptor(one, encryption), feed=True, target=target) as pipeline:
-        for chunk in checked_blocks(storage, one, ENGINE_METADATA):
+        for chunk in checked_blocks(storage, one, name):
             pipeline.write(chunk)
         bad = failure(pipeline.finish(), {})
     if bad is not None:
-        raise JobFailed(f"{one.place}: {ENGINE_METADATA} cannot be decrypted: {bad.describe()}")
+        raise JobFailed(f"{one.place}: {name} cannot be decrypted: {bad.describe()}")
 
 
 def password_fits(storage: Storage, one: Packed, encryption: Encryption) -> bool:

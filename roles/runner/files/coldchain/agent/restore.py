@@ -10,19 +10,20 @@ import pwd
 import shutil
 import stat
 import time
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from coldchain.agent import container, snapshot, staging, tar
+from coldchain.agent import container, entries, snapshot, staging, tar
 from coldchain.agent.admin import remove, would_remove
 from coldchain.agent.consistency import checksum
 from coldchain.agent.extraction import Seen, extract_all, list_members
 from coldchain.agent.info import restorable
-from coldchain.agent.inspection import Names
-from coldchain.agent.layout import DATA, Chain, Series, newest_chain
+from coldchain.agent.inspection import Names, plain
+from coldchain.agent.layout import DATA, ENGINE_METADATA, ENTRIES, Chain, Series, newest_chain
 from coldchain.agent.options import RestoreOptions
-from coldchain.agent.parts import Packed, authenticate, checked_blocks, load_snapshot, packed
+from coldchain.agent.parts import Packed, authenticate, checked_blocks, load, packed
 from coldchain.agent.progress import Meter
 from coldchain.agent.report import Report, count, shown, size
 from coldchain.agent.storage import Storage
@@ -199,10 +200,13 @@ def _dry_run(
     last = levels[-1]
     wanted = _below(paths) if paths else staging.everything
     found, directory = _names(options, storage, last, meter)
-    names = sorted(shown(name) for name in found if wanted(name))
+    chosen, needed = _stored(options, storage, levels, {name for name in found if wanted(name)})
+    names = sorted(map(shown, chosen))
     point = iso(from_epoch(last.level.time))
     message = (
-        f"dry run: would restore {count(len(names), 'file')} of"
+        f"dry run: would restore {count(len(names), 'file')}"
+        + (f", {size(needed)}," if needed is not None else "")
+        + " of"
         f" {options.common.series.backup_name} as of {point} (level {last.level.number})"
         f" to {options.target}; nothing was written"
     )
@@ -215,6 +219,7 @@ def _dry_run(
         "dry_run": True,
         "removed": removed,
         "files": len(names),
+        "bytes": needed,
         "directory": directory,
         "names": names[:LISTED],
     }
@@ -231,7 +236,7 @@ def _names(
     """
     if last.manifest is None or tar.UNREADABLE not in last.manifest.warnings:
         with snapshot.memory() as snar, contextlib.suppress(DataError):
-            load_snapshot(storage, last, options.encryption, snar)
+            load(storage, last, ENGINE_METADATA, options.encryption, snar)
             found = snapshot.files(snar)
             if found is not None:
                 return found, True
@@ -240,6 +245,30 @@ def _names(
     meter.begin("listing", storage.size(last.path(DATA)) or 0)
     list_members(storage, last, options.encryption, names.take, incremental=later, meter=meter)
     return names.files(), names.directory
+
+
+def _stored(
+    options: RestoreOptions, storage: Storage, levels: Sequence[Packed], names: set[bytes]
+) -> tuple[set[bytes], int | None]:
+    """Which of *names* are stored (sockets are not) and their bytes, by the lists of entries.
+
+    When a level has no list: all of them, and None.
+    """
+    total, left = 0, set(names)
+    for one in reversed(levels):
+        if not left:
+            break
+        with snapshot.memory() as listed:
+            try:
+                load(storage, one, ENTRIES, options.encryption, listed)
+                for entry in entries.read(listed):
+                    name = plain(entry.name)
+                    if entry.kind != "d" and name in left:
+                        left.remove(name)
+                        total += entry.size
+            except (DataError, zlib.error):
+                return names, None
+    return names - left, total
 
 
 def _fields(options: RestoreOptions, levels: Sequence[Packed]) -> dict[str, object]:
