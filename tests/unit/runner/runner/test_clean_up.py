@@ -67,7 +67,8 @@ def bench(host: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     made = Bench(host, monkeypatch)
     yield made
     for attempt in host.paths.runs.glob("*/*/pid"):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        # The runner is at work: it may be about to remove the directory.
+        with contextlib.suppress(ProcessLookupError, PermissionError, FileNotFoundError):
             os.killpg(int(attempt.read_text().split()[0]), signal.SIGKILL)
 
 

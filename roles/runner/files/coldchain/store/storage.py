@@ -96,10 +96,11 @@ class AtomicJSONStorage(Storage):
 
     def _load(self) -> None:
         self._forget()  # never two parses in memory
+        kept = self._previous().exists()  # asked first: the first two commits may come meanwhile
         try:
             descriptor = _open_ours(self.path)
         except FileNotFoundError:
-            if self._previous().exists():
+            if kept:
                 self._use_previous(f"{self.path}: is missing")
             self._loaded = True
             return
