@@ -18,8 +18,8 @@ from coldchain.agent.action import perform, stoppable
 from coldchain.agent.options import DEFAULT_BACKUP_NAME
 from coldchain.agent.progress import into_log
 from coldchain.agent.report import Report
-from coldchain.cli.bar import Bar, telling
 from coldchain.cli.call import Call
+from coldchain.cli.progress_bar import Bar, telling
 from coldchain.cli.where import storage_options
 from coldchain.errors import ColdchainError, DataError, Unavailable, UsageError
 from coldchain.storages import DEFAULT_CONTAINER, FIELDS
@@ -81,12 +81,12 @@ def _list_names(call: Call, fields: dict[str, Any]) -> None:
 
 def _perform(call: Call, action: Mapping[str, object]) -> Report:
     # HUP: the connection to the terminal is gone.  An interrupt cleans up as any exception does.
-    with Bar() as bar, stoppable((signal.SIGTERM, signal.SIGHUP)):
+    with Bar() as pbar, stoppable((signal.SIGTERM, signal.SIGHUP)):
         return perform(
             action,
             containers_dir=call.settings.containers_dir,
             client_id=call.settings.client_id,
-            progress=bar.tell,
+            progress=pbar.tell,
             zone=call.settings.zone,
             state_dir=call.paths.lib,
         )

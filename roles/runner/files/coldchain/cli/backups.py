@@ -12,9 +12,9 @@ from coldchain.agent.info import Backup, catalogue
 from coldchain.agent.progress import Meter
 from coldchain.agent.report import count
 from coldchain.cli import points
-from coldchain.cli.bar import Bar
 from coldchain.cli.call import Call
 from coldchain.cli.output import error_object
+from coldchain.cli.progress_bar import Bar
 from coldchain.cli.where import Series, chosen, exists
 from coldchain.errors import ColdchainError, JobFailed
 
@@ -96,7 +96,7 @@ def verify(call: Call) -> int:
     results = []
     failures: list[ColdchainError] = []
     asked = list(dict.fromkeys(chosen(call)))
-    with Bar() as bar:
+    with Bar() as pbar:
         for series in asked:
             if not exists(series.location):
                 continue
@@ -110,7 +110,7 @@ def verify(call: Call) -> int:
                         mode,
                         sample=arguments.sample or 0,
                         pass_file=None if pass_file is None else _absolute(pass_file),
-                        meter=Meter(bar.tell),
+                        meter=Meter(pbar.tell),
                         receipts=receipts,
                     )
                 )

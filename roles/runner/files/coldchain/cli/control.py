@@ -17,11 +17,11 @@ from typing import Any
 
 from coldchain import lifecycle
 from coldchain.agent.progress import MARK
-from coldchain.cli.bar import Bar
 from coldchain.cli.call import Call, unknown_job
 from coldchain.cli.inputs import STANDARD_INPUT, documents
 from coldchain.cli.look import NO_RUNNER, length, listed, progress_line, run_message
 from coldchain.cli.output import Located, Refused, duration, error_object
+from coldchain.cli.progress_bar import Bar
 from coldchain.errors import ColdchainError, DataError, JobFailed, TryAgain, Unavailable
 from coldchain.execution.watching import present
 from coldchain.store import Change, State, Store
@@ -53,9 +53,9 @@ def event(call: Call) -> int:
     if arguments.wait:
         before = (state.last_run or {}).get("run_id")
         wait = _Wait(store, job_id, wanted, request, before)
-        with Bar() as bar:
+        with Bar() as pbar:
             try:
-                run = _wait(wait, arguments.timeout, lambda: _draw(call, job_id, bar))
+                run = _wait(wait, arguments.timeout, lambda: _draw(call, job_id, pbar))
             except TryAgain as error:
                 late = _how_far(call, error)
     failure = late or _failure(job_id, run if wanted == "start" else None)
@@ -166,17 +166,17 @@ def _how_far(call: Call, error: TryAgain) -> TryAgain:
     return error
 
 
-def _draw(call: Call, job_id: str, bar: Bar) -> None:
+def _draw(call: Call, job_id: str, pbar: Bar) -> None:
     """The progress of the job's run, where somebody can see it."""
-    state = call.store.state(job_id) if bar.drawn else None
+    state = call.store.state(job_id) if pbar.drawn else None
     if state is not None and state.run_id:
-        _draw_run(call.paths.runs / state.run_id, bar)
+        _draw_run(call.paths.runs / state.run_id, pbar)
 
 
-def _draw_run(directory: Path, bar: Bar) -> None:
-    progress = present(directory) if bar.drawn else None
+def _draw_run(directory: Path, pbar: Bar) -> None:
+    progress = present(directory) if pbar.drawn else None
     if progress is not None:
-        bar.show(progress, "" if progress["message"] else f"action {progress['action']}")
+        pbar.show(progress, "" if progress["message"] else f"action {progress['action']}")
 
 
 def _failure(job_id: str, run: dict[str, Any] | None) -> JobFailed | None:
@@ -222,12 +222,12 @@ def run(call: Call) -> int:
 
     target = _target(call)
     job_id = target if isinstance(target, str) else str(target["job_id"])
-    with Bar() as bar:
-        tell = _Screen(_to_stderr if call.output.json else call.output.text, bar)
+    with Bar() as pbar:
+        tell = _Screen(_to_stderr if call.output.json else call.output.text, pbar)
         if isinstance(target, str) and call.store.runner_alive():
-            record = _run_by_runner(call, target, tell, bar)
+            record = _run_by_runner(call, target, tell, pbar)
         else:
-            watch = partial(_draw_run, bar=bar)
+            watch = partial(_draw_run, pbar=pbar)
             record = run_now(call.paths, call.settings, target, tell, watch)
     failure = _failure(job_id, record)
     _answer(call, {"job_id": job_id, "run": record}, failure)
@@ -239,8 +239,8 @@ def run(call: Call) -> int:
 class _Screen:
     """Prints a log beside the bar, which stands for the log's own lines of progress."""
 
-    def __init__(self, output: Callable[[str], None], bar: Bar) -> None:
-        self._output, self._bar = output, bar
+    def __init__(self, output: Callable[[str], None], pbar: Bar) -> None:
+        self._output, self._bar = output, pbar
 
     def __call__(self, text: str) -> None:
         if self._bar.drawn:
@@ -252,7 +252,7 @@ class _Screen:
 
 
 def _run_by_runner(
-    call: Call, job_id: str, tell: Callable[[str], None], bar: Bar
+    call: Call, job_id: str, tell: Callable[[str], None], pbar: Bar
 ) -> dict[str, Any]:
     """Let the runner that is at work do it, and follow the log.  An interrupt aborts the run."""
     from coldchain.runner import Follower
@@ -266,7 +266,7 @@ def _run_by_runner(
         state = store.state(job_id)
         if state is not None and state.run_id:
             follow.more(call.paths.run_log(job_id, state.run_id))
-            _draw_run(call.paths.runs / state.run_id, bar)
+            _draw_run(call.paths.runs / state.run_id, pbar)
 
     try:
         record = _wait(wait, math.inf, watch)

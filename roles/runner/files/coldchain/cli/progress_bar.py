@@ -65,18 +65,18 @@ class Bar:
         elif progress["bytes"] and progress["time"] == self._time:
             return  # a rate that sinks until the next report would only irritate
         self._time = progress["time"]
-        bar = self._bar
+        pbar = self._bar
         if progress["files"]:
-            bar.set_postfix_str(count(progress["files"], "file"), refresh=False)
-        bar.n = progress["bytes"]
-        bar.refresh()
+            pbar.set_postfix_str(count(progress["files"], "file"), refresh=False)
+        pbar.n = progress["bytes"]
+        pbar.refresh()
 
 
 @contextmanager
 def telling() -> Iterator[Tell]:
     """A bar as the teller of one action."""
-    with Bar() as bar:
-        yield bar.tell
+    with Bar() as pbar:
+        yield pbar.tell
 
 
 def _open(progress: Mapping[str, Any], message: str) -> Any:
@@ -87,7 +87,7 @@ def _open(progress: Mapping[str, Any], message: str) -> Any:
     tqdm.monitor_interval = 0  # no thread of its own
     tqdm.set_lock(threading.RLock())  # and no semaphore shared between processes
     total, rate = progress["total"], progress["rate"]
-    bar = tqdm(
+    pbar = tqdm(
         desc=message,
         total=total,
         unit="B",
@@ -102,5 +102,5 @@ def _open(progress: Mapping[str, Any], message: str) -> Any:
         delay=1e-9,  # not drawn before its numbers are known
     )
     if rate:
-        bar.start_t -= progress["bytes"] / rate  # it may have begun long before we look
-    return bar
+        pbar.start_t -= progress["bytes"] / rate  # it may have begun long before we look
+    return pbar
