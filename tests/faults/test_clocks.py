@@ -40,6 +40,11 @@ def slots(home: Home, job_id: str) -> list[str]:
     return [run["scheduled_for"] for run in home.runs(job_id)]
 
 
+def no_slot_twice(home: Home, job_id: str) -> bool:
+    found = slots(home, job_id)
+    return len(set(found)) == len(found)
+
+
 def test_set_back_an_hour_and_forward_again(home: Home, set_clock: Set) -> None:
     home.run("apply", "-", given=document("j", schedule={"schedule_interval": "1 seconds"}))
     home.until(lambda: slots(home, "j"))
@@ -51,7 +56,7 @@ def test_set_back_an_hour_and_forward_again(home: Home, set_clock: Set) -> None:
     set_clock("+0")
     home.until(lambda: "the clock was set by +3600 s" in home.log())
     home.until(lambda: len(slots(home, "j")) > len(before))
-    assert len(set(slots(home, "j"))) == len(slots(home, "j"))
+    assert no_slot_twice(home, "j")
 
 
 def test_forward_a_year(home: Home, set_clock: Set) -> None:
@@ -76,5 +81,5 @@ def test_what_ntp_corrects_is_not_worth_a_word(home: Home, set_clock: Set) -> No
         set_clock(text)
         time.sleep(1.2)
     home.until(lambda: len(slots(home, "j")) >= 4)
-    assert len(set(slots(home, "j"))) == len(slots(home, "j"))
+    assert no_slot_twice(home, "j")
     assert "the clock was set" not in home.log()

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -108,12 +111,23 @@ def test_ten_writers_at_once_lose_nothing(home: Home) -> None:
     assert len(home.run("list")[1]["jobs"]) == 51
 
 
-def test_garbage_in_a_database_is_said_and_the_runner_goes_on(home: Home) -> None:
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda path: path.write_bytes(b"\0garbage"), _cut, lambda path: path.write_bytes(b"")],
+    ids=["garbage", "truncated", "empty"],
+)
+def test_a_damaged_database_is_said_and_the_runner_goes_on(
+    home: Home, damage: Callable[[Path], object]
+) -> None:
     home.run("apply", "-", given=document("a", schedule={"status": "stop"}))
     home.run("apply", "-", given=document("b", schedule={"status": "stop"}))
     home.start()
     jobs = home.path / "lib" / "jobs.json"
-    jobs.write_bytes(b"\0garbage")
+    damage(jobs)
     home.until(lambda: "is damaged" in home.log())
     assert home.runner is not None and home.runner.poll() is None
     code, answer = home.run("event", "a", "start", "--wait", "--timeout", "20")
@@ -128,6 +142,17 @@ def test_a_removed_directory_is_an_error_and_no_empty_start(home: Home) -> None:
     shutil.rmtree(home.path / "lib")
     code, answer = home.run("list")
     assert code == 69 and "there is no coldchain runner here" in answer["error"]["message"]
+
+
+def test_a_runner_whose_directory_is_removed_leaves_and_says_so(home: Home) -> None:
+    """Its lock is gone with the directory: a second runner could begin beside it."""
+    home.run("apply", "-", given=document("a", schedule={"schedule_interval": "1 days"}))
+    home.start()
+    shutil.rmtree(home.path / "lib")
+    assert home.runner is not None
+    assert home.runner.wait(20) == 69
+    assert "was removed or replaced under the runner" in home.log()
+    assert "Traceback" not in home.log()
 
 
 def test_a_runner_without_descriptors_does_not_die(home: Home) -> None:
@@ -149,6 +174,81 @@ def test_a_command_that_forks_into_the_background_ends_with_its_run(home: Home) 
     home.until(lambda: home.runs("j"))
     time.sleep(2.3)
     assert not flag.exists()
+
+
+def test_an_action_that_ignores_term_is_killed_with_all_it_started(home: Home) -> None:
+    flag = home.path / "flag"
+    line = f"trap '' TERM; (sleep 4; touch {flag}) & sleep 60; sleep 60"
+    conf = home.path / "etc" / "runner.conf"
+    conf.parent.mkdir(mode=0o700)
+    conf.write_text("[runner]\ngrace = 1\n")
+    home.run("apply", "-", given=document("j", line))
+    home.start()
+    home.until(lambda: home.job("j")["status"] == "running")
+    time.sleep(0.5)
+    code, answer = home.run("event", "j", "abort", "--wait", "--timeout", "20")
+    assert code == 0 and answer["run"]["result"] == "aborted", answer
+    time.sleep(4)
+    assert not flag.exists()
+
+
+def test_a_flood_of_output_keeps_head_and_tail_and_the_disk(home: Home) -> None:
+    line = "echo first; head -c 300000000 /dev/zero | tr '\\0' x; echo; echo last"
+    home.run("apply", "-", given=document("j", line))
+    home.start()
+    (run,) = home.until(lambda: home.runs("j"), 60)
+    assert run["result"] == "success"
+    log = Path(run["log"])
+    assert log.stat().st_size > 300_000_000 and log.stat().st_blocks * 512 < 2_500_000
+    code, answer = home.run("log", "j")
+    assert code == 0 and len(answer["text"]) < 2_500_000
+    assert "first\nxxx" in answer["text"] and "xxx\nlast\n" in answer["text"]
+    assert "bytes left out" in answer["text"]
+
+
+def test_a_command_killed_at_any_point_has_declared_all_or_nothing(home: Home) -> None:
+    many = [document(f"j{n}", schedule={"status": "stop"}) for n in range(300)]
+    words = [*COMMAND, "--home", str(home.path), "apply", "-"]
+    seen = set()
+    for number in range(16):
+        for each in many:
+            each["description"] = f"round {number}"
+        command = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   text=True, env=ENVIRONMENT)  # fmt: skip
+        assert command.stdin is not None and command.stdout is not None
+        command.stdin.write(json.dumps(many))
+        command.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            command.wait(0.1 + 0.06 * number)
+        command.kill()
+        acknowledged = command.wait() == 0
+        command.stdout.close()
+        code, answer = home.run("list", "--documents")
+        found = {job["document"]["description"] for job in answer["jobs"]} if code == 0 else set()
+        assert len(found) <= 1 and (not found or len(answer["jobs"]) == 300)
+        assert not acknowledged or found == {f"round {number}"}
+        assert found >= seen or found == {f"round {number}"}, "what was acknowledged stays"
+        seen = found
+    assert seen
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace to inject errors")
+@pytest.mark.parametrize("call", ["fsync", "rename", "write"])
+def test_errors_of_the_disk_refuse_a_declaration_and_change_nothing(home: Home, call: str) -> None:
+    home.run("apply", "-", given=document("a", schedule={"status": "stop"}))
+    jobs = home.path / "lib" / "jobs.json"
+    before = jobs.read_bytes()
+    tool = ["strace", "-f", "-qq", "-o", "/dev/null", f"--trace={call}", "-e", "signal=none"]
+    # write: only the file's, not what the command says.
+    where = ["-P", f"{jobs}.tmp"] if call == "write" else []
+    done = subprocess.run(
+        [*tool, *where, "-e", f"inject={call}:error=EIO:when=1",
+         *COMMAND, "--home", str(home.path), "apply", "-"],
+        input=json.dumps(document("b")), capture_output=True, text=True, env=ENVIRONMENT,
+    )  # fmt: skip
+    assert done.returncode == 73 and "Input/output error" in done.stderr, done.stderr
+    assert jobs.read_bytes() == before and not list(jobs.parent.glob("*.tmp"))
+    assert home.run("apply", "-", given=document("b"))[0] == 0
 
 
 def test_a_second_runner_is_refused(home: Home) -> None:

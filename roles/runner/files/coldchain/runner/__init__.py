@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from coldchain.errors import DataError
+from coldchain.errors import DataError, Unavailable
 from coldchain.execution.run import Cause, JobRun
 from coldchain.instants import from_epoch, iso
 from coldchain.observe import log
@@ -101,6 +101,8 @@ def _run_once(runner: Runner, job_id: str, output: Output, watch: Watch) -> Run:
         if runner.wait(POLL) and job_id in runner.runs:
             runner.runs[job_id].end("interrupted")
         runner.tick()
+        if runner.leaving:
+            raise Unavailable(f"{runner.paths.lib}: was removed while job {job_id} ran")
         run = runner.runs.get(job_id)
         if run is not None:
             follow.more(run.log)

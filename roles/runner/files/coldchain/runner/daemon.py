@@ -13,7 +13,7 @@ import signal
 import time
 
 from coldchain import lifecycle
-from coldchain.errors import ColdchainError
+from coldchain.errors import ColdchainError, Unavailable
 from coldchain.execution.run import JobRun
 from coldchain.paths import Paths
 from coldchain.runner.active import RETRY_WRITE, ActiveRuns
@@ -52,6 +52,7 @@ class Runner:
         self._inbox, self._wake = inbox, Wake(paths.wake)
         for source in (inbox.socket, self._wake.socket):
             self.active.selector.register(source, selectors.EVENT_READ)
+        self._lock = self._lock_file()
         self._exit_code: int | None = None
         self._stopping_at: float | None = None
         self._write_again_at = 0.0
@@ -61,6 +62,11 @@ class Runner:
     def runs(self) -> dict[str, JobRun]:
         """The runs in progress by job."""
         return self.active.runs
+
+    @property
+    def leaving(self) -> bool:
+        """Has the loop been told to end?"""
+        return self._exit_code is not None
 
     def recover(self) -> None:
         """After a start: adopt what still runs, close what does not, look at every schedule."""
@@ -79,13 +85,14 @@ class Runner:
         )
         period, sign_at = watchdog_period(), 0.0
         self.tick()
-        while self._exit_code is None:
+        while not self.leaving:
             for number in self.wait():
                 self._signal(number)
             self.tick()
             if period is not None and time.monotonic() >= sign_at:
                 notify("WATCHDOG=1")
                 sign_at = time.monotonic() + period
+        assert self._exit_code is not None
         return self._exit_code
 
     def wait(self, at_most: float = TICK) -> list[int]:
@@ -113,6 +120,13 @@ class Runner:
 
     def tick(self) -> None:
         """Everything that is due now."""
+        if self._lock_file() != self._lock:
+            log.critical(
+                "%s: was removed or replaced under the runner, which leaves; what it runs goes on",
+                self.paths.lib,
+            )
+            self._exit_code = Unavailable.exit_code
+            return
         move = self._clocks.moved()
         if move is not None:
             log.warning("%s; looking at every job again", move)
@@ -135,6 +149,14 @@ class Runner:
             log.error("%s (%s); trying again", error.message, error.hint)
             self._write_again_at = time.monotonic() + RETRY_WRITE
         self._check_stop()
+
+    def _lock_file(self) -> tuple[int, int] | None:
+        """Which file it is that keeps other runners away."""
+        try:
+            status = self.paths.runner_lock.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
 
     def _affect(self, job_id: str, effect: str, by: str) -> None:
         run = self.runs.get(job_id)

@@ -27,6 +27,8 @@ ALL = (*JOBS, *TICKING)
 _BOOT = "import sys; sys.path[:0] = sys.argv.pop(1).split(':'); "
 _SERVE = _BOOT + "from coldchain.cli import main; main()"
 _WORK = _BOOT + "from coldchain.selftest.worker import main; main(*sys.argv[1:])"
+# The oracle wants to see every run.
+_SETTINGS = "[runner]\nhistory_runs = 1000000\nhistory_max_bytes = 1000000000000\n"
 QUIET = 30.0
 """Seconds that the runner gets at the end to act on everything."""
 
@@ -70,6 +72,8 @@ def torture(
     paths = Paths.under(home)
     outcome = Outcome(str(home), seed)
     store = Store.open(paths, create=True)
+    paths.settings.parent.mkdir(mode=0o700)
+    paths.settings.write_text(_SETTINGS)
     store.apply([Change(job_id, document(job_id, 0)) for job_id in ALL])
     promises = _Promises({job_id: {0} for job_id in ALL})
     runner = _start_runner(home, prefix)
@@ -156,6 +160,7 @@ def _check(store: Store, promises: _Promises) -> list[str]:
             *oracle.events(store, promises.events),
             *oracle.one_result(store, ALL),
             *oracle.records_readable(store, ALL),
+            *oracle.slots(store, TICKING),
         ]
     except ColdchainError as error:
         return [error.message]
@@ -178,7 +183,8 @@ def _settle(home: Path, store: Store, promises: _Promises, outcome: Outcome) -> 
         runner.terminate()
         runner.wait(QUIET)
         outcome.violations += _check(store, promises)
-        outcome.violations += oracle.slots(store, TICKING)
+        unknown = [job_id for job_id in TICKING if store.state(job_id) is None]
+        outcome.violations += [f"job {job_id}: the runner does not know it" for job_id in unknown]
         left = [entry.name for entry in os.scandir(store.paths.runs)]
         if left:
             outcome.violations.append(f"runs left without a result: {left}")

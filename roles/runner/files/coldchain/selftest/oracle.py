@@ -50,14 +50,19 @@ def one_result(store: Store, job_ids: Iterable[str]) -> list[str]:
 
 
 def slots(store: Store, job_ids: Iterable[str]) -> list[str]:
-    """Every slot of a ticking job up to the last look ended in a run or in a skip on record."""
+    """Every slot of a ticking job up to the last look ended in a run or in a skip on record, or
+    it waits, or its run goes on.
+
+    The state is read before the history: what moves from one to the other meanwhile is seen twice.
+    """
     faults = []
     for job_id in job_ids:
         state, record = store.state(job_id), store.job(job_id)
         if state is None or record is None or state.considered is None:
-            faults.append(f"job {job_id}: the runner does not know it")
-            continue
+            continue  # the runner has not looked at it yet
         covered: list[tuple[float, float]] = []
+        if state.scheduled_for:
+            covered.append((_posix(state.scheduled_for),) * 2)
         for run in store.history(job_id, 1_000_000):
             covered.append((_posix(run["scheduled_for"]),) * 2)
         for group in store.skipped(job_id, 1_000_000):
