@@ -28,6 +28,7 @@ from coldchain.agent.progress import Meter, Progress, into_file, into_log
 from coldchain.agent.report import shown, size
 from coldchain.agent.tar import unquote
 from coldchain.errors import ColdchainError, DataError, JobFailed
+from coldchain.instants import from_epoch, iso
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,28 @@ def test_false_and_null_mean_not_given(bench: Bench) -> None:
     )
     assert report.fields["hostname"] == "client"
     assert report.fields["encrypt_scheme"] is None
+
+
+@pytest.mark.parametrize("nothing", [False, None, ""])
+def test_no_option_takes_false_for_a_value(bench: Bench, nothing: object) -> None:
+    names = (
+        "compression exclude dereference_symlink encrypt_scheme on_read_error max_level"
+        " always_level restart_always_level incremental dry_run consistency_check max_priority"
+        " force encrypt_pass_file log_file upload_limit download_limit backup_name"
+        " remove_older_than remove_before_date remove_from_date restore_from_date restore_paths"
+        " overwrite consistency_checksum"
+    )
+    fields = dict.fromkeys(names.split(), nothing)
+    report = bench.backup(**fields)
+    assert (report.fields["level"], report.fields["compression"]) == (0, "gzip")
+    bench.restore(**fields)
+
+
+def test_freezers_words_for_nothing_in_an_ini_are_nothing(bench: Bench) -> None:
+    ini = f"[action]\naction = backup\nsync = False\npath_to_backup = {bench.source}\n"
+    ini += "hostname = False\nencrypt_pass_file = None\nmax_priority = false\nincremental = true\n"
+    code, result = _main(bench, ini)
+    assert (code, result["hostname"], result["encrypt_scheme"]) == (0, "host", None)
 
 
 def test_relative_containers_lie_under_the_containers_directory(bench: Bench) -> None:
@@ -201,6 +224,33 @@ def test_chains_go_whole_by_their_newest_level_and_the_last_good_one_stays(
     assert len({one.chain for one in bench.catalogue()}) == left
     assert len(report.fields["removed"]) == 2 - left
     assert len(list(bench.container.glob("data/tar/host_docs/*"))) == left
+
+
+@pytest.mark.parametrize("option", ["remove_before_date", "remove_from_date"])
+@pytest.mark.parametrize(("earlier", "left"), [(0, 1), (1, 2)])
+def test_a_date_removes_chains_up_to_their_newest_level(
+    bench: Bench, option: str, earlier: int, left: int
+) -> None:
+    age(bench, AGES)
+    newest_of_old = max(one.time_stamp for one in bench.catalogue() if one.level == 2)
+    date = iso(from_epoch(newest_of_old - earlier))
+    report = bench.perform("admin", **{option: date}, dry_run=True)
+    assert len(report.fields["removed"]) == 2 - left
+    assert len(bench.catalogue()) == 5
+    bench.perform("admin", **{option: date})
+    assert len({one.chain for one in bench.catalogue()}) == left
+
+
+def test_file_systems_are_flushed_before_a_backup_unless_denied(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[bool] = []
+    monkeypatch.setattr(os, "sync", lambda: flushed.append(bench.container.exists()))
+    bench.backup(sync=False)
+    bench.backup(sync=None, dry_run=True)
+    assert not flushed
+    bench.backup(sync=None)
+    assert len(flushed) == 1
 
 
 def test_a_broken_newer_chain_does_not_cost_the_last_good_one(bench: Bench) -> None:

@@ -74,11 +74,30 @@ def test_attributes_and_holes_survive(bench: Bench) -> None:
     entries = [(1, 6, -1), (2, 4, 1), (4, 4, -1), (16, 4, -1), (32, 0, -1)]
     acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
     os.setxattr(path, "system.posix_acl_access", acl)
-    bench.backup()
+    folder = bench.source / "folder"
+    folder.mkdir()
+    os.setxattr(folder, "system.posix_acl_default", acl)
+    (bench.source / "link").symlink_to("file")
+    root = os.geteuid() == 0
+    if root:
+        os.setxattr(bench.source / "link", "trusted.link", b"its own", follow_symlinks=False)
+    bench.level()
+    os.setxattr(folder, "user.later", b"now")
+    bench.level()
+    # What a folder would hand down to new files does not get into what is restored.
+    os.setxattr(bench.root, "system.posix_acl_default", acl)
     bench.restore()
     assert os.getxattr(bench.target / "file", "user.origin") == b"here"
     assert os.getxattr(bench.target / "file", "system.posix_acl_access") == acl
     assert (bench.target / "file").stat().st_blocks * 512 < 1 << 20
+    assert sorted(os.listxattr(bench.target / "folder")) == [
+        "system.posix_acl_default",
+        "user.later",
+    ]
+    assert os.listxattr(bench.target) == []
+    if root:
+        value = os.getxattr(bench.target / "link", "trusted.link", follow_symlinks=False)
+        assert value == b"its own"
 
 
 def test_a_single_file_is_restored_under_its_name(bench: Bench) -> None:

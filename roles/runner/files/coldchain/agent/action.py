@@ -30,6 +30,7 @@ from coldchain.errors import CannotWrite, ColdchainError, DataError
 if TYPE_CHECKING:
     from coldchain.store.receipts import Receipts
 
+_WORDS = {"True": True, "true": True, "False": False, "false": False, "None": None}
 ACTIONS = ("backup", "restore", "info", "admin", "exec")
 
 
@@ -146,7 +147,8 @@ def read_action(config: Path | str) -> dict[str, object]:
     parser = configparser.RawConfigParser(strict=False)
     try:
         parser.read_string(text, str(config))
-        return dict(parser.items("action"))
+        # freezer-agent takes these words so for any option, and its scheduler writes them.
+        return {name: _WORDS.get(text, text) for name, text in parser.items("action")}
     except configparser.Error as error:
         raise DataError(
             f"{config}: {error.message}", "a freezer_action as JSON, or INI with a section [action]"
