@@ -31,7 +31,6 @@ PACKAGE = ROOT / "roles" / "runner" / "files"
 # As a host runs it: isolated from the environment, its path set by the launcher.
 LAUNCHER = "import sys; sys.path.insert(0, sys.argv.pop(1)); from coldchain.cli import main; main()"
 COMMAND = [sys.executable, "-I", "-c", LAUNCHER, str(PACKAGE)]
-FREEZER = ROOT / "build" / "venvs" / "freezer-19.0.0" / "bin" / "freezer-scheduler"
 BATCH = 1000
 DUE = 100
 REPEAT = 3
@@ -209,7 +208,8 @@ def lateness(home: Path, pid: int, count: int, table: Table) -> None:
 
 def freezer(count: int) -> dict[str, str]:
     """The same documents in freezer-scheduler without an API: start, memory, idle."""
-    program = shutil.which("freezer-scheduler") or (str(FREEZER) if FREEZER.exists() else None)
+    installed = sorted(ROOT.glob("build/venvs/freezer*/bin/freezer-scheduler"))
+    program = shutil.which("freezer-scheduler") or next(map(str, installed), None)
     if program is None:
         missing = "not here: make interop installs it"
         return {"start": missing, "memory": missing, "idle": missing}
