@@ -415,4 +415,4 @@ def test_a_row_gives_back_its_key_and_its_value(key: str, value: dict[str, objec
     assert b"\n" not in row.line
     assert (row.key, row.value()) == (key, value)
     assert (dict(row), len(row)) == (value, len(value))
-    assert rows.parse(rows.lines({key: {key: row}}))[key][key] == value
+    assert rows.parse(b"".join(rows.lines({key: {key: row}})))[key][key] == value

@@ -110,19 +110,23 @@ Tables = dict[str, dict[str, Row]]
 
 def packed(tables: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Tables:
     """*tables* with every row that is a plain mapping made into a Row."""
-    return {
-        name: {key: row if isinstance(row, Row) else Row.of(key, row) for key, row in table.items()}
-        for name, table in tables.items()
-    }
+    result: Tables = {}
+    for name, table in tables.items():
+        plain = [(key, row) for key, row in table.items() if not isinstance(row, Row)]
+        whole: dict[str, Any] = dict(table)
+        whole.update((key, Row.of(key, row)) for key, row in plain)
+        result[name] = whole
+    return result
 
 
-def lines(tables: Tables) -> bytes:
-    """The members of a JSON object, one for each table: a line for each row."""
-    parts = [
-        b"\n%s:{\n%s\n}" % (_bytes(_encode(name)), b",\n".join(row.line for row in table.values()))
-        for name, table in tables.items()
-    ]
-    return b",".join(parts)
+def lines(tables: Tables) -> Iterator[bytes]:
+    """The members of a JSON object in pieces, one member for each table: a line for each row."""
+    comma = b""
+    for name, table in tables.items():
+        yield b"%s\n%s:{\n" % (comma, _bytes(_encode(name)))
+        yield b",\n".join([row.line for row in table.values()])
+        yield b"\n}"
+        comma = b","
 
 
 def parse(members: bytes) -> Tables:

@@ -326,10 +326,13 @@ class AtomicJSONStorage(Storage):
             os.rename(link, name)
 
     def _serialise(self, tables: Tables) -> bytes:
-        body = rows.lines(tables) + b"}\n"
-        mark = {"kind": self.kind, "version": current(), "crc32": f"{zlib.crc32(body):08x}"}
+        body = [*rows.lines(tables), b"}\n"]
+        checksum = 0
+        for piece in body:
+            checksum = zlib.crc32(piece, checksum)
+        mark = {"kind": self.kind, "version": current(), "crc32": f"{checksum:08x}"}
         head = json.dumps({FORMAT_TABLE: {"1": mark}}, separators=(",", ":")).encode("ascii")
-        return b"%s%s%s" % (head[:-1], b"," if tables else b"", body)
+        return b"".join([head[:-1], b"," if tables else b"", *body])
 
     def close(self) -> None:
         self._forget()
