@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from coldchain.agent.layout import DATA, ENGINE, METADATA, Level, Series
+from coldchain.agent.storage import only_writer
 from coldchain.errors import CannotWrite, DataError, TryAgain
 
 #: Freezer lists only metadata/tar/HOST_NAME, so a sibling of "tar" is invisible to it.
@@ -62,17 +62,8 @@ class LocalStorage:
         with _writing(path):
             path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise TryAgain(
-                    f"another process is writing {series.host_name} in {self._root}",
-                    "wait until it is done and run this again",
-                ) from None
+        with only_writer(descriptor, f"{series.host_name} in {self._root}"):
             yield
-        finally:
-            os.close(descriptor)
 
     @contextlib.contextmanager
     def draft(self, series: Series, level: Level) -> Iterator[LocalDraft]:

@@ -10,7 +10,6 @@ the level from its first byte to its commit, and the next run of the chain remov
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import io
 import os
@@ -25,6 +24,7 @@ from coldchain.agent.local import PRIVATE, series_key
 from coldchain.agent.location import Location
 from coldchain.agent.rclone import Rclone
 from coldchain.agent.remotes import Remote
+from coldchain.agent.storage import only_writer
 from coldchain.errors import CannotWrite, ColdchainError, DataError, TryAgain
 
 #: Bytes of small files (metadata, manifests) that are kept, and the largest one of them.
@@ -143,22 +143,15 @@ class RemoteStorage:
                 f"{path}: cannot be written: {error.strerror}",
                 "run as the user that owns the installation",
             ) from None
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise TryAgain(
-                    f"another process is writing {series.host_name} in {self.location}",
-                    "wait until it is done and run this again",
-                ) from None
+        with only_writer(descriptor, f"{series.host_name} in {self.location}"):
             # What was seen before may be another writer's past.
             self._listed.clear()
             self._listing = Listing()
             self._note = descriptor
-            yield
-        finally:
-            self._note = None
-            os.close(descriptor)
+            try:
+                yield
+            finally:
+                self._note = None
 
     @contextlib.contextmanager
     def draft(self, series: Series, level: Level) -> Iterator[RemoteDraft]:

@@ -8,11 +8,14 @@ it before ``commit``, whose very last act is to write the level's metadata.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import BinaryIO, Protocol
 
 from coldchain.agent.layout import Level, Series
+from coldchain.errors import TryAgain
 
 
 class Draft(Protocol):
@@ -49,3 +52,18 @@ class Storage(Protocol):
 
     def remove(self, folder: str) -> None:
         """Remove *folder* with all it holds, and parents that become empty below the engine."""
+
+
+@contextmanager
+def only_writer(descriptor: int, what: str) -> Iterator[None]:
+    """Hold the lock of an open file, which is closed in the end; TryAgain when it is taken."""
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TryAgain(
+                f"another process is writing {what}", "wait until it is done and run this again"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
