@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 import pytest
 from conftest import Bench
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from coldchain.agent import snapshot
 from coldchain.agent.layout import Chain, Level, chain_of, chain_times, newest_chain
 from coldchain.agent.levels import DAY, LevelRules, next_level, previous_backup
+from coldchain.agent.local import LocalStorage
 
 RULES = st.builds(
     LevelRules,
@@ -220,3 +222,20 @@ def test_another_source_or_key_begins_a_new_chain_and_says_so(bench: Bench) -> N
         assert report.fields["level"] == 0
         assert "password" in report.warnings[0]
         bench.pass_file.write_text("correct horse\n")
+
+
+def test_a_long_chain_is_looked_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(8):
+        (bench.source / f"{number}").touch()
+        bench.level()
+    opened = []
+    genuine = LocalStorage.open
+
+    def counting(self: LocalStorage, path: str) -> BinaryIO:
+        opened.append(path)
+        return genuine(self, path)
+
+    monkeypatch.setattr(LocalStorage, "open", counting)
+    assert len(bench.catalogue()) == 8
+    # Marker and manifest of each level: once to judge it, once to describe it; and for the name.
+    assert len(opened) <= 8 * 4 + 2

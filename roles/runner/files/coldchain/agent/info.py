@@ -83,8 +83,9 @@ def listed(
         if series is None:
             continue
         for chain in container.chains(storage, series):
+            faults: Faults = {}
             found += [
-                describe(storage, location, series, chain, level, receipts)
+                describe(storage, location, series, chain, level, receipts, faults)
                 for level in chain.levels
             ]
     return sorted(found, key=lambda one: (one.hostname, one.backup_name, one.time_stamp))
@@ -115,22 +116,37 @@ def info(
     return Report("info", message, (), fields)
 
 
-def restorable(storage: Storage, series: Series, chain: Chain, point: Level) -> str:
+#: What was found wrong with the levels of one chain, "" for nothing: each is looked at once.
+Faults = dict[Level, str]
+
+
+def restorable(
+    storage: Storage, series: Series, chain: Chain, point: Level, faults: Faults | None = None
+) -> str:
     """Why *point* cannot be restored, judged without reading data; "" when it can."""
     levels, missing = chain.lineage(point)
     if missing:
         return f"level {missing[0]} is missing"
+    known: Faults = {} if faults is None else faults
     for level in levels:
-        try:
-            one = packed(storage, series, level)
-            stored = storage.size(one.path(DATA))
-        except DataError as error:
-            return error.message
-        expected = one.parts.get(DATA)
-        if stored is None:
-            return f"data of level {level.number} ({level.path}) is missing"
-        if stored == 0 or (expected is not None and expected.size != stored):
-            return f"data of level {level.number} ({level.path}) has not its full size"
+        if level not in known:
+            known[level] = _fault(storage, series, level)
+        if known[level]:
+            return known[level]
+    return ""
+
+
+def _fault(storage: Storage, series: Series, level: Level) -> str:
+    try:
+        one = packed(storage, series, level)
+        stored = storage.size(one.path(DATA))
+    except DataError as error:
+        return error.message
+    expected = one.parts.get(DATA)
+    if stored is None:
+        return f"data of level {level.number} ({level.path}) is missing"
+    if stored == 0 or (expected is not None and expected.size != stored):
+        return f"data of level {level.number} ({level.path}) has not its full size"
     return ""
 
 
@@ -141,8 +157,9 @@ def describe(
     chain: Chain,
     level: Level,
     receipts: Receipts | None = None,
+    faults: Faults | None = None,
 ) -> Backup:
-    reason = restorable(storage, series, chain, level)
+    reason = restorable(storage, series, chain, level, faults)
     place = series.data_of(level)
     stored = sum(storage.size(f"{place}/{name}") or 0 for name in (DATA, ENGINE_METADATA, ENTRIES))
     compression, scheme, files = "", None, None

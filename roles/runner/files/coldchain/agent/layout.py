@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from coldchain.errors import DataError
 
@@ -107,11 +108,18 @@ class Chain:
         Several entries of one level exist after always_level; the newest not later than *before*
         counts.  Only a clock that was set back leaves no such entry: then the earliest one.
         """
-        entries = [level for level in self.levels if level.number == number]
+        entries = self._numbered.get(number, [])
         earlier = [level for level in entries if level.time <= before]
         if earlier:
             return earlier[-1]
         return entries[0] if entries else None
+
+    @cached_property
+    def _numbered(self) -> dict[int, list[Level]]:
+        found: dict[int, list[Level]] = {}
+        for level in self.levels:
+            found.setdefault(level.number, []).append(level)
+        return found
 
     def lineage(self, point: Level) -> tuple[list[Level], list[int]]:
         """The levels to restore for *point*, 0 first, and the numbers that are missing."""

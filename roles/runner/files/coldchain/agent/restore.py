@@ -19,7 +19,7 @@ from coldchain.agent import container, entries, snapshot, staging, tar
 from coldchain.agent.admin import remove, would_remove
 from coldchain.agent.consistency import checksum
 from coldchain.agent.extraction import Seen, extract_all, list_members
-from coldchain.agent.info import restorable
+from coldchain.agent.info import Faults, restorable
 from coldchain.agent.inspection import Names, plain
 from coldchain.agent.layout import DATA, ENGINE_METADATA, ENTRIES, Chain, Series, newest_chain
 from coldchain.agent.options import RestoreOptions
@@ -163,9 +163,10 @@ def _no_match(options: RestoreOptions, storage: Storage) -> JobFailed:
 
 def _instead(storage: Storage, series: Series, chains: Sequence[Chain]) -> str:
     """The newest point that can be restored, where the wanted one cannot."""
+    faults: dict[int, Faults] = {chain.zero: {} for chain in chains}
     points = [(level.time, level, chain) for chain in chains for level in chain.levels]
-    for moment, level, chain in sorted(points, reverse=True):
-        if not restorable(storage, series, chain, level):
+    for moment, level, chain in sorted(points, key=lambda point: point[:2], reverse=True):
+        if not restorable(storage, series, chain, level, faults[chain.zero]):
             return f"the newest that can be restored: restore_from_date {iso(from_epoch(moment))}"
     return "coldchain verify tells what is wrong with the others"
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from coldchain.agent import container
 from coldchain.agent.cipher import WrongPassword
 from coldchain.agent.extraction import list_members
-from coldchain.agent.info import Backup, one_series, series_of
+from coldchain.agent.info import Backup, Faults, one_series, series_of
 from coldchain.agent.info import describe as describe_level
 from coldchain.agent.layout import DATA, Chain, Level, Series
 from coldchain.agent.location import Location
@@ -266,8 +266,10 @@ def _points(
 
     usable: list[Backup] = []
     lost: list[Backup] = []
+    faults: dict[tuple[Series, int], Faults] = {}
     for series, chain, level in found:
-        one = describe_level(storage, location, series, chain, level)
+        known = faults.setdefault((series, chain.zero), {})
+        one = describe_level(storage, location, series, chain, level, None, known)
         levels, missing = chain.lineage(level)
         results = [outcome[series.host_name][base.path] for base in levels]
         bad = [base for base in levels if (series, base) in damaged]
