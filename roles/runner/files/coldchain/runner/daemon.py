@@ -86,7 +86,7 @@ class Runner:
         period, sign_at = watchdog_period(), 0.0
         self.tick()
         while not self.leaving:
-            for number in self.wait():
+            for number in self.wait(TICK if period is None else min(TICK, period)):
                 self._signal(number)
             self.tick()
             if period is not None and time.monotonic() >= sign_at:

@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The runner as a service: readiness, watchdog, reload and upgrade without a lost run, stop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from homes import Home, document
+
+
+class Manager:
+    """The service manager's side of sd_notify."""
+
+    def __init__(self, path: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(path))
+        self.socket.settimeout(20)
+        self.words = ("env", f"NOTIFY_SOCKET={path}", "WATCHDOG_USEC=400000")
+
+    def hear(self) -> str:
+        return self.socket.recv(100).decode()
+
+    def hear_until(self, message: str) -> int:
+        """How many others came before it."""
+        others = 0
+        while self.hear() != message:
+            others += 1
+        return others
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    made = Manager(tmp_path / "notify")
+    yield made
+    made.socket.close()
+
+
+def test_readiness_watchdog_and_stop_are_told(home: Home, manager: Manager) -> None:
+    home.start(*manager.words)
+    assert home.runner is not None
+    assert manager.hear() == "READY=1"
+    began = time.monotonic()
+    for dummy in range(5):
+        assert manager.hear() == "WATCHDOG=1"
+    assert time.monotonic() - began < 20
+    home.runner.send_signal(signal.SIGHUP)
+    manager.hear_until("READY=1")
+    assert home.runner.poll() is None, "the same process, anew"
+    home.runner.send_signal(signal.SIGUSR1)
+    home.until(lambda: "0 jobs, 0 runs in progress, 0 waiting" in home.log())
+    home.runner.send_signal(signal.SIGTERM)
+    manager.hear_until("STOPPING=1")
+    assert home.runner.wait(20) == 0
+
+
+def test_reloads_and_a_new_start_lose_and_repeat_no_due_run(home: Home) -> None:
+    home.run("apply", "-", given=document("j", schedule={"schedule_interval": "1 seconds"}))
+    home.start()
+    home.until(lambda: home.runs("j"))
+    for dummy in range(6):
+        assert home.runner is not None
+        home.runner.send_signal(signal.SIGHUP)
+        time.sleep(0.7)
+        assert home.runner.poll() is None
+    home.runner.send_signal(signal.SIGUSR2)
+    assert home.runner.wait(20) == 75
+    home.start()
+    before = len(home.runs("j"))
+    home.until(lambda: len(home.runs("j")) >= before + 2)
+    home.run("event", "j", "stop", "--wait")
+    code, answer = home.run("history", "j", "-n", "1000")
+    assert code == 0
+    seconds = [_posix(run["scheduled_for"]) for run in answer["runs"]]
+    for group in answer["skipped"]:
+        first, last = _posix(group["scheduled_for"]), _posix(group["last"])
+        seconds += range(first, last + 1)
+    assert sorted(seconds) == list(range(min(seconds), max(seconds) + 1)), "each slot once"
+
+
+def _posix(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp())
+
+
+def test_stop_waits_as_long_as_it_is_told_and_then_aborts(home: Home) -> None:
+    conf = home.path / "etc" / "runner.conf"
+    conf.parent.mkdir(mode=0o700)
+    conf.write_text("[runner]\nstop_timeout = 2\ngrace = 1\n")
+    flag = home.path / "flag"
+    slow = document("slow", f"trap 'touch {flag}; exit 1' TERM; sleep 60 & wait")
+    home.run("apply", "-", given=[slow, document("quick", "sleep 1")])
+    home.start()
+    home.until(lambda: home.job("slow")["status"] == home.job("quick")["status"] == "running")
+    assert home.runner is not None
+    home.runner.send_signal(signal.SIGTERM)
+    assert home.runner.wait(20) == 0
+    assert home.runs("quick")[0]["result"] == "success"
+    (run,) = home.runs("slow")
+    assert (run["result"], run["reason"]) == ("aborted", "the runner was stopped")
+    assert flag.exists(), "the action had its grace"
