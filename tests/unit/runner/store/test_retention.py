@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldchain.paths import Paths
-from coldchain.store import Bounds, Store
+from coldchain.runner import housekeeping
+from coldchain.runner.states import States
+from coldchain.store import Bounds, State, Store
 
 DAY = 86400.0
 MUCH = Bounds(10**6, 10**6, 10**12)
@@ -91,6 +93,33 @@ def test_age_is_looked_at_when_a_day_has_passed(
         store.bound_history("j", add(store, int(later * 10)), bounds)
         assert len(kept(store)) == expected
     assert first not in kept(store)
+    store.close()
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_jobs_that_run_no_more_grow_old_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, declared: bool
+) -> None:
+    monkeypatch.setattr(housekeeping, "FIRST", 0.0)
+    store, now = open_store(tmp_path), time.time()
+    for number, age in enumerate((30.0, 20.0, 5.0)):
+        add(store, number, ended=now - age * DAY)
+    (store.paths.log / "empty").mkdir()
+    (store.paths.log / "file").touch()
+    if declared:
+        store.commit_states({"j": State()})
+    states = States(store)
+
+    def a_day_passes(days: int) -> list[str]:
+        keeper = housekeeping.Housekeeping(store, states, Bounds(100, days, 10**9))
+        for dummy in range(5):
+            keeper.step()
+        return kept(store) if store.paths.job_log("j").exists() else []
+
+    assert a_day_passes(40) == ["r000002", "r000001", "r000000"]
+    assert a_day_passes(15) == ["r000002"]
+    assert a_day_passes(3) == (["r000002"] if declared else [])
+    assert store.paths.job_log("j").exists() == declared
     store.close()
 
 

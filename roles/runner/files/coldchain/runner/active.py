@@ -31,16 +31,20 @@ class ActiveRuns:
     """By job: no job has two.  *only*: begin runs of this job and no other."""
 
     def __init__(
-        self, paths: Paths, settings: Settings, store: Store, jobs: Jobs, only: str | None
+        self,
+        paths: Paths,
+        settings: Settings,
+        store: Store,
+        jobs: Jobs,
+        bounds: Bounds,
+        only: str | None,
     ) -> None:
         self.runs: dict[str, JobRun] = {}
         self.on_end: Callable[[JobRun], None] = lambda run: None
         self.selector = selectors.DefaultSelector()
         self._paths, self._settings, self._store, self._jobs = paths, settings, store, jobs
         self._only = only
-        self._bounds = Bounds(
-            settings.history_runs, settings.history_days, settings.history_max_bytes
-        )
+        self._bounds = bounds
         self._registered: dict[int, str] = {}
         self._fresh: list[JobRun] = []  # made, but their state is not committed yet
         self._closed: list[JobRun] = []  # recorded, but their state is not committed yet

@@ -18,13 +18,14 @@ from coldchain.execution.run import JobRun
 from coldchain.paths import Paths
 from coldchain.runner.active import RETRY_WRITE, ActiveRuns
 from coldchain.runner.clocks import Clocks
+from coldchain.runner.housekeeping import Housekeeping
 from coldchain.runner.jobs import Jobs
 from coldchain.runner.notify import notify, watchdog_period
 from coldchain.runner.recovery import recover
 from coldchain.runner.signals import Inbox
 from coldchain.runner.wake import Wake
 from coldchain.settings import Settings
-from coldchain.store import Store
+from coldchain.store import Bounds, Store
 
 TICK = 1.0
 """Seconds: the longest sleep, because select() does not notice that the wall clock was set."""
@@ -46,7 +47,9 @@ class Runner:
         self.paths, self.settings = paths, settings
         self.store = Store.open(paths, create=True)
         self.jobs = Jobs(self.store, settings, live=only is None)
-        self.active = ActiveRuns(paths, settings, self.store, self.jobs, only)
+        bounds = Bounds(settings.history_runs, settings.history_days, settings.history_max_bytes)
+        self.active = ActiveRuns(paths, settings, self.store, self.jobs, bounds, only)
+        self._housekeeping = Housekeeping(self.store, self.jobs.states, bounds)
         self.reexec = False
         self._only = only
         self._inbox, self._wake = inbox, Wake(paths.wake)
@@ -139,6 +142,7 @@ class Runner:
                 for job_id, effect, by in self.jobs.take_events():
                     self._affect(job_id, effect, by)
                 self.jobs.timetable.run_pending()
+                self._housekeeping.step()
             self.active.advance_due()
             if time.monotonic() >= self._write_again_at:
                 if self._stopping_at is None:

@@ -100,6 +100,19 @@ def skipped(path: Path, limit: int) -> list[dict[str, Any]]:
     return found
 
 
+def oldest(path: Path) -> dict[str, Any] | None:
+    """The first readable entry, without looking at the others."""
+    try:
+        stream = path.open("rb")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    with stream:
+        for line in stream:
+            for entry in _entry(line):
+                return entry
+    return None
+
+
 def keep_newest(path: Path, entries: list[dict[str, Any]]) -> None:
     """Let the history hold *entries*, newest first as they were read, and no others."""
     write_atomically(path, b"".join(_line(entry) for entry in reversed(entries)))

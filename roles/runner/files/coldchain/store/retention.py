@@ -9,6 +9,7 @@ day for their age: what a run costs does not depend on how many are kept.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,6 +76,20 @@ class Retention:
         if stay < len(entries):
             history.keep_newest(path, entries[:stay])
         self._kept[job_id] = _Kept(stay, sum(logs[:stay]), time.monotonic())
+
+    def expire(self, job_id: str, bounds: Bounds, *, declared: bool) -> None:
+        """Let go what is too old of a job that may never run again; of one that is no longer
+        declared, everything when its newest entry is too old."""
+        path, limit = self._paths.history(job_id), time.time() - bounds.days * _DAY
+        oldest = history.oldest(path)
+        if oldest is None or oldest["time_ended"] >= limit:
+            return
+        newest = next(history.newest_first(path))
+        if declared or newest["time_ended"] >= limit:
+            self.enforce(job_id, bounds)
+        else:
+            shutil.rmtree(self._paths.job_log(job_id), ignore_errors=True)
+            self._kept.pop(job_id, None)
 
     def _log_size(self, job_id: str, entry: dict[str, Any]) -> int:
         return _size(self._paths.run_log(job_id, entry["run_id"])) if "run_id" in entry else 0

@@ -208,6 +208,10 @@ class Store:
         """After the run *run_id* of the job: drop old entries and their logs if need be."""
         self._retention.bound(job_id, run_id, bounds)
 
+    def expire_history(self, job_id: str, bounds: Bounds, *, declared: bool) -> None:
+        """Once a day, whether the job runs or not: drop what is too old."""
+        self._retention.expire(job_id, bounds, declared=declared)
+
     def tidy_history(self, job_id: str) -> None:
         """Remove what a crash left of bounding the history."""
         path = self.paths.history(job_id)
