@@ -202,7 +202,7 @@ locks: venv ## renew the locked requirements
 	cd tests/requirements; \
 	compile="$$compile --universal"; \
 	$$compile --python-version 3.9 -o runner.txt runner.in; \
-	$(MAKE) lint unit units-all units sanity faults storages interop integration importer molecule
+	for name in tools newest importer freezer storages swift; do $$compile --python-version 3.11 -o $$name.txt $$name.in; done
 
 clean: ## remove everything that make has made
 	[ ! -x build/bed/down ] || build/bed/down
