@@ -476,6 +476,21 @@ def test_requests_that_arrive_while_others_are_cleared_away_are_seen(host: Any) 
     host.until(lambda: all(host.store.history(f"j{n}", 1) for n in range(6)))
 
 
+def test_a_crash_before_a_done_request_is_dropped_does_not_repeat_it(host: Any) -> None:
+    for job_id in ("acted-on", "other"):
+        host.declare(job_id, "true", schedule={"status": "stop"})
+    done = host.store.add_event("acted-on", "start", "a test")
+    host.store.commit_states({}, [done.id])
+    host.event("other", "start")
+    host.start()
+    host.runs("other")
+    host.event("other", "start")
+    host.runs("other", 2)
+    host.settled("other")
+    assert host.store.history("acted-on", 9) == []
+    assert not host.store.pending_events() and host.store.event_done(done.id)
+
+
 def test_run_leaves_a_job_as_it_was(host: Any) -> None:
     daily = {"schedule_interval": "1 days"}
     host.declare("stopped", "true", schedule={**daily, "status": "stop"})

@@ -21,7 +21,9 @@ class States:
     """The states of all jobs by id; ``commit`` writes what has changed since the last one."""
 
     def __init__(self, store: Store) -> None:
-        self.done_events: list[str] = []
+        # Each commit replaces what is known to be done, so what an earlier runner did is in it
+        # until it is dropped; else it would be done again.
+        self.done_events: list[str] = store.acted_on()
         # Our own look at the requests brings in what was written there meanwhile, so that no change
         # is seen afterwards: there was one at the start, and there is one after each commit.
         self.events_written = True

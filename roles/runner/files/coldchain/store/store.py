@@ -148,6 +148,10 @@ class Store:
     def events_changed(self) -> bool:
         return _storage(self._events).changed()
 
+    def acted_on(self) -> list[str]:
+        """Requests whose effect is committed, but which a crash kept from being dropped."""
+        return [key for key in self._requests() if key in self._done()]
+
     def forget_events(self, ids: Iterable[str]) -> None:
         """Drop requests whose effect is committed."""
         with _storage(self._events).transaction():
