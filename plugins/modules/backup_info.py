@@ -67,6 +67,10 @@ backups:
   type: list
   elements: dict
   contains:
+    storage:
+      description: Where the container lies, as in a job's action; V(local) is the host's own disk.
+      type: str
+      sample: local
     container:
       description: Directory that holds the backup.
       type: str

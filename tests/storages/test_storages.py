@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import urllib.request
+from collections.abc import Mapping
 
 import pytest
 from agent_trees import state
@@ -185,3 +187,42 @@ def test_a_declared_job_runs_and_its_backups_are_found(
     )
     for secret in site.server.secrets.values():
         assert secret.encode() not in everything
+
+
+@on("swift")
+def test_segments_as_freezer_agent_writes_them(site: Site) -> None:
+    """Freezer cuts data into objects in "segments", and data is an empty one that joins them."""
+    grow(site, 0)
+    level = site.backup().fields
+    secrets = site.server.secrets
+    login = {"X-Auth-User": secrets["OS_USERNAME"], "X-Auth-Key": secrets["OS_PASSWORD"]}
+    headers = _swift("GET", secrets["OS_AUTH_URL"], login)[1]
+    token = {"X-Auth-Token": headers["X-Auth-Token"]}
+    stamp = level["time_stamp"]
+    place = f"{site.container}/data/tar/host_docs/{stamp}/0_{stamp}"
+    top = f"{headers['X-Storage-Url']}/{place}"
+    whole = _swift("GET", f"{top}/data", token)[0]
+    for number in range(3):
+        part = whole[number * 1_200_000 : (number + 1) * 1_200_000]
+        _swift("PUT", f"{top}/segments/{number:08d}", token, part)
+    _swift("PUT", f"{top}/data", {**token, "X-Object-Manifest": f"{place}/segments"}, b"")
+    _swift("DELETE", f"{top}/manifest.json", token)
+    (one,) = site.catalogue()
+    assert (one.restorable, one.reason) == (True, "")
+    assert one.size > len(whole)
+    site.perform("restore")
+    assert state(os.fsencode(site.target)) == state(os.fsencode(site.source))
+    assert site.backup().fields["level"] == 1
+    site.perform("admin", remove_before_date="2100-01-01", force=True)
+    left = _swift(
+        "GET", f"{headers['X-Storage-Url']}/container?prefix={site.container[10:]}/", token
+    )
+    assert left[0] == b""
+
+
+def _swift(
+    method: str, url: str, headers: dict[str, str], body: bytes | None = None
+) -> tuple[bytes, Mapping[str, str]]:
+    request = urllib.request.Request(url, body, headers, method=method)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.read(), answer.headers

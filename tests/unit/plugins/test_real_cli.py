@@ -24,7 +24,8 @@ from ansible_collections.coldchain.freezer.plugins.modules import (
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNNER = ROOT / "roles" / "runner" / "files"
-PAGES = [ROOT / "README.md", ROOT / "docs/guide/quick-start.md", ROOT / "docs/guide/jobs.md"]
+GUIDES = ("quick-start.md", "jobs.md", "storages.md")
+PAGES = [ROOT / "README.md", *(ROOT / "docs/guide" / name for name in GUIDES)]
 LAUNCHER = """#!{python} -I
 import sys
 sys.path.insert(0, {runner!r})

@@ -19,7 +19,7 @@ from coldchain.agent.listing import Entry, Listing, parse
 from coldchain.agent.location import Location, location
 from coldchain.agent.options import Fields
 from coldchain.agent.rclone import reason
-from coldchain.agent.remotes import remote
+from coldchain.agent.remotes import part_size, remote
 from coldchain.document.fields import FREEZER_ACTION
 from coldchain.errors import DataError, Unavailable
 from coldchain.storages import FIELDS, PATHS, PORTS, SECRETS, STORAGES
@@ -210,6 +210,14 @@ def test_a_missing_credential_is_named_with_the_remedy(storage: str) -> None:
 def test_what_cannot_be_a_location(storage: str, more: dict[str, object]) -> None:
     with pytest.raises(DataError, match=next(iter(more))):
         of(storage, **more)
+
+
+@given(st.integers(0, 5 << 40))
+def test_the_parts_of_an_upload_are_few_enough_and_small(expected: int) -> None:
+    size = part_size(expected)
+    assert size * 10_000 >= expected
+    assert size == 16 << 20 or size * 10_000 <= expected * 1.25 + (10_000 << 20)
+    assert size <= 5 << 30  # S3's own bound
 
 
 def test_one_server_is_one_place_whatever_key_opens_it() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from coldchain.agent import admin, backup, command, info, options, restore
+from coldchain.agent.archive import most_bytes
 from coldchain.agent.cleanup import clean_up
 from coldchain.agent.opening import open_storage
 from coldchain.agent.options import Common, Fields, HostZone
@@ -170,7 +171,9 @@ def _do(
     kind: str, fields: Fields, shared: Common, zone: tzinfo, meter: Meter, locks: Path
 ) -> Report:
     named = None if kind == "info" and not fields.text("backup_name") else shared.series
-    storage: Storage = open_storage(shared.location, locks, named)
+    source = fields.path("path_to_backup") if kind == "backup" else None
+    expected = most_bytes(source) if source is not None else 0
+    storage: Storage = open_storage(shared.location, locks, named, expected)
     if shared.upload_limit or shared.download_limit:
         storage = Limited(storage, shared.upload_limit, shared.download_limit)
     if kind == "backup":

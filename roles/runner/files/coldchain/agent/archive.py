@@ -50,6 +50,15 @@ def container_inside(options: BackupOptions) -> str | None:
     return None
 
 
+def most_bytes(source: Path) -> int:
+    """What lies on the file system of *source*, which a backup does not leave; 0 when unknown."""
+    try:
+        status = os.statvfs(source)
+    except OSError:
+        return 0
+    return (status.f_blocks - status.f_bfree) * status.f_frsize
+
+
 def write_archive(
     options: BackupOptions,
     draft: Draft,

@@ -25,7 +25,11 @@ _ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
 
 
 def connect(
-    location: Location, locks: Path | None, series: Series | None, environment: Mapping[str, str]
+    location: Location,
+    locks: Path | None,
+    series: Series | None,
+    environment: Mapping[str, str],
+    expected: int = 0,
 ) -> RemoteStorage:
     """A storage for *location*; no server has been asked yet.
 
@@ -50,7 +54,7 @@ def connect(
     def obscure(password: str) -> str:
         return plain.text("obscure", "-", feed=os.fsencode(password)).strip()
 
-    one = remote(location, found, obscure, keys, algorithms)
+    one = remote(location, found, obscure, keys, algorithms, expected)
     rclone = Rclone(
         str(location),
         one.environment,

@@ -14,15 +14,19 @@ from coldchain.agent.storage import Storage
 
 
 def open_storage(
-    location: Location, locks: Path | None = None, series: Series | None = None
+    location: Location,
+    locks: Path | None = None,
+    series: Series | None = None,
+    expected: int = 0,
 ) -> Storage:
     """The storage behind *location*; nothing is created and nobody is asked before it is used.
 
     locks: where this host keeps the locks of remote storages, needed to write; series: the only
-    one that will be looked at (None: all of the container).
+    one that will be looked at (None: all of the container); expected: the most bytes that a
+    backup may have, 0 when that cannot be told.
     """
     if location.folder is not None:
         return LocalStorage(location.folder)
     from coldchain.agent.connection import connect
 
-    return connect(location, locks, series, os.environ)
+    return connect(location, locks, series, os.environ, expected)

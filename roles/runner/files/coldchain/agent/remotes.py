@@ -19,9 +19,10 @@ from coldchain.errors import DataError
 
 _NAME = "coldchain"
 _AMAZON = re.compile(r"(?:^|\.)s3[.-](?:dualstack\.)?([a-z]{2}(?:-[a-z]+)+-\d)\.amazonaws\.com$")
-#: Bytes of one part of an upload to S3.  There are at most 10,000 parts, so this bounds a backup
-#: at 655 GB; one part at a time is kept in memory.
-S3_PART = 64 << 20
+#: Bytes of one part of an upload to S3, which is kept in memory.  There are at most 10,000 parts,
+#: so more than 160 GB need larger ones.
+S3_PART = 16 << 20
+_S3_PARTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,13 @@ def remote(
     obscure: Callable[[str], str],
     known_hosts: str = "",
     host_key_algorithms: str = "",
+    expected: int = 0,
 ) -> Remote:
     """How rclone gets at *location*; DataError names a credential that is missing.
 
     obscure: rclone's own disguise for passwords, which it wants them in; known_hosts: a file with
-    all known keys of SSH servers; host_key_algorithms: those that the server is known by.
+    all known keys of SSH servers; host_key_algorithms: those that the server is known by;
+    expected: the most bytes that one upload may have, as far as that can be told.
     """
     root, folders = f"{_NAME}:{location.container}", True
     extra: dict[str, str] = {}
@@ -92,7 +95,7 @@ def remote(
             "type": "s3",
             "access_key_id": credentials["ACCESS_KEY"],
             "secret_access_key": secret("SECRET_KEY"),
-            "chunk_size": f"{S3_PART}B",
+            "chunk_size": f"{part_size(expected)}B",
             "upload_concurrency": "1",
             **_endpoint(credentials["ENDPOINT"], credentials.get("AWS_DEFAULT_REGION", "")),
         }
@@ -143,6 +146,12 @@ _FILES = {
     "FTP_CERTFILE": "RCLONE_CLIENT_CERT",
     "FTP_KEYFILE": "RCLONE_CLIENT_KEY",
 }
+
+
+def part_size(expected: int) -> int:
+    """Bytes of a part with which an upload of a quarter more than *expected* has not too many."""
+    mebibyte = 1 << 20
+    return max(S3_PART, -(-expected * 5 // 4 // _S3_PARTS // mebibyte) * mebibyte)
 
 
 def _need(location: Location, credentials: Mapping[str, str], *names: str) -> None:
