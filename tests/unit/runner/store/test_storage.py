@@ -150,6 +150,28 @@ def test_a_newer_format_is_refused_and_kept(tmp_path: Path) -> None:
     assert store.paths.jobs.read_text() == text
 
 
+@pytest.mark.parametrize("table", ["jobs", "events", "state"])
+def test_a_field_of_a_later_release_is_no_damage(tmp_path: Path, table: str) -> None:
+    """The way back to the release before: it ignores what it does not know yet."""
+    paths = Paths.under(tmp_path)
+    store = new_store(tmp_path)
+    store.apply([document("a")])
+    store.commit_states({"a": State(result="success")})
+    store.add_event("a", "start", "somebody")
+    before = (dict(store.jobs()), dict(store.states()), store.pending_events())
+    store.close()
+    path = {"jobs": paths.jobs, "events": paths.events, "state": paths.state}[table]
+    storage = AtomicJSONStorage(path, path.stem)
+    with storage.transaction():
+        tables = storage.read()
+        assert tables is not None
+        (key,) = tables[table]
+        storage.write({**tables, table: {key: {**tables[table][key], "a_later_field": {"x": 1}}}})
+    assert b"a_later_field" in path.read_bytes()
+    store = new_store(tmp_path)
+    assert (dict(store.jobs()), dict(store.states()), store.pending_events()) == before
+
+
 def _with_titles(kind: str, tables: Tables) -> Tables:
     """A step to a format in which a description is called title."""
     if kind != "jobs":

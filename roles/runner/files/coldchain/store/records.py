@@ -12,6 +12,7 @@ from typing import Any
 from coldchain import lifecycle
 
 Document = dict[str, Any]
+Row = Mapping[str, Any]
 Run = dict[str, Any]
 """A RUN as docs/reference/command.md describes it."""
 
@@ -19,6 +20,14 @@ Run = dict[str, Any]
 def timing(schedule: Mapping[str, Any]) -> dict[str, Any]:
     """A canonical schedule without the desired status: stopping and starting keeps a job's pace."""
     return {key: value for key, value in schedule.items() if key != "status"}
+
+
+def _known(cls: type[Any], row: Row) -> Row:
+    """The fields of *row* that this release knows: after a way back there may be more."""
+    names = cls.__dataclass_fields__
+    if row.keys() <= names.keys():
+        return row
+    return {name: value for name, value in row.items() if name in names}
 
 
 @dataclass(frozen=True)
@@ -55,8 +64,8 @@ class JobRecord:
         return row
 
     @classmethod
-    def from_row(cls, job_id: str, row: dict[str, Any]) -> JobRecord:
-        return cls(job_id=job_id, **row)
+    def from_row(cls, job_id: str, row: Row) -> JobRecord:
+        return cls(job_id=job_id, **_known(cls, row))
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,10 @@ class Event:
     event: str
     time: float
     by: str
+
+    @classmethod
+    def from_row(cls, request_id: str, row: Row) -> Event:
+        return cls(id=request_id, **_known(cls, row))
 
 
 @dataclass(frozen=True)
@@ -129,5 +142,5 @@ class State:
         return row
 
     @classmethod
-    def from_row(cls, dummy: str, row: dict[str, Any]) -> State:
-        return cls(**row)
+    def from_row(cls, dummy: str, row: Row) -> State:
+        return cls(**_known(cls, row))

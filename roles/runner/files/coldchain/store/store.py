@@ -139,7 +139,7 @@ class Store:
         return sorted(pending, key=lambda event: event.time)
 
     def _requests(self) -> Mapping[str, Event]:
-        return _table(self._events, "events").records(lambda key, row: Event(id=key, **row))
+        return _table(self._events, "events").records(Event.from_row)
 
     def _done(self) -> Set[str]:
         """The ids of the requests that the runner has acted on."""
