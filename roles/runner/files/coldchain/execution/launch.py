@@ -16,7 +16,7 @@ from coldchain.errors import ColdchainError
 from coldchain.execution.plan import ActionSpec
 from coldchain.paths import Paths
 from coldchain.settings import Settings
-from coldchain.store.storage import write_atomically
+from coldchain.store.files import write_atomically
 
 RESULT = "result.json"
 """In the directory of an attempt: the agent's report, written as its last act."""

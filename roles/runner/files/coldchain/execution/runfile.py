@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from coldchain.execution import plan
-from coldchain.store.storage import write_atomically
+from coldchain.store.files import write_atomically
 
 _FILE = "run.json"
 

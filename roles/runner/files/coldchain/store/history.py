@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from coldchain.errors import CannotWrite
+from coldchain.store.files import sync_directory, write_atomically
 from coldchain.store.records import Run
-from coldchain.store.storage import sync_directory, write_atomically
 
 _BLOCK = 65536
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from coldchain.errors import CannotWrite, DataError
 from coldchain.instants import from_epoch, iso
-from coldchain.store.storage import write_atomically
+from coldchain.store.files import write_atomically
 
 FILE = "verified.json"
 FORMAT = 1

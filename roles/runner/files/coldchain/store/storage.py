@@ -19,7 +19,6 @@ The file is JSON that a person can read, with a line for each row (rows.py):
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import logging
@@ -34,16 +33,21 @@ from typing import Any
 
 from tinydb.storages import Storage
 
-from coldchain.errors import CannotWrite, DataError, TryAgain, Unavailable
+from coldchain.errors import CannotWrite, DataError, TryAgain
 from coldchain.store import rows
+from coldchain.store.files import (
+    TEMPORARY,
+    cannot_write,
+    open_new,
+    open_ours,
+    sync_directory,
+    write_all,
+)
 from coldchain.store.migrations import current, migrated
 from coldchain.store.rows import Tables
 
 FORMAT_TABLE = "_format"
 _HEAD = re.compile(rb'\{"_format":\{"1":(\{[^{}]*\})\}')
-TEMPORARY = ".tmp"
-"""At the end of a name: a file that is not complete yet.  One name: whoever writes it holds a lock
-or is the only writer, and what a crash left is written over."""
 _LINK = ".link"
 LOCK_TIMEOUT = 30.0
 _POLL = 0.005
@@ -98,7 +102,7 @@ class AtomicJSONStorage(Storage):
         self._forget()  # never two parses in memory
         kept = self._previous().exists()  # asked first: the first two commits may come meanwhile
         try:
-            descriptor = _open_ours(self.path)
+            descriptor = open_ours(self.path)
         except FileNotFoundError:
             if kept:
                 self._use_previous(f"{self.path}: is missing")
@@ -162,7 +166,7 @@ class AtomicJSONStorage(Storage):
         """The last good generation; a writer also puts the damaged file aside."""
         previous = self._previous()
         try:
-            descriptor = _open_ours(previous)
+            descriptor = open_ours(previous)
         except FileNotFoundError:
             raise DataError(
                 f"{why}, and there is no earlier generation {previous}",
@@ -264,7 +268,7 @@ class AtomicJSONStorage(Storage):
         try:
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise _cannot_write(path, error) from None
+            raise cannot_write(path, error) from None
         deadline = time.monotonic() + timeout
         while True:
             try:
@@ -283,12 +287,8 @@ class AtomicJSONStorage(Storage):
         temporary = self.path.with_name(self.path.name + TEMPORARY)
         descriptor = None
         try:
-            descriptor = os.open(
-                temporary,
-                os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW,
-                0o600,
-            )
-            _write_all(descriptor, raw)
+            descriptor = open_new(temporary)
+            write_all(descriptor, raw)
             os.fsync(descriptor)
             self._keep(self._previous())
             if self._version < current():
@@ -302,7 +302,7 @@ class AtomicJSONStorage(Storage):
                 os.close(descriptor)
             with contextlib.suppress(OSError):
                 temporary.unlink()
-            raise _cannot_write(self.path, error) from None
+            raise cannot_write(self.path, error) from None
         if self._file is not None:
             os.close(self._file)
         self._dirty = False
@@ -341,80 +341,3 @@ class AtomicJSONStorage(Storage):
 def _identity(status: os.stat_result) -> tuple[int, ...]:
     """Device and inode tell one commit from the next; the rest tells a file changed in place."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _open_ours(path: Path) -> int:
-    """Open for reading; refuse a symbolic link and a file that others own or can write."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise Unavailable(f"{path}: is a symbolic link", "put the real file there") from None
-        if error.errno in (errno.EACCES, errno.EPERM):
-            raise Unavailable(
-                f"{path}: cannot be read by this user",
-                "run as the user that owns the installation, or give --home DIR",
-            ) from None
-        raise
-    status = os.fstat(descriptor)
-    if status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022:
-        os.close(descriptor)
-        raise Unavailable(
-            f"{path}: belongs to user id {status.st_uid} with mode {status.st_mode & 0o7777:04o};"
-            " somebody else could have written it",
-            f"check its content, then: chown {os.geteuid()} {path}; chmod 600 {path}",
-        )
-    return descriptor
-
-
-def _write_all(descriptor: int, raw: bytes) -> None:
-    view = memoryview(raw)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def sync_directory(path: Path) -> None:
-    """Make renames in *path* durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_atomically(path: Path, raw: bytes, *, durable: bool = True) -> None:
-    """Replace *path* as a whole (0600); CannotWrite names it.
-
-    durable: it survives a power cut; otherwise only the death of this process.
-    """
-    temporary = path.with_name(path.name + TEMPORARY)
-    try:
-        descriptor = os.open(
-            temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-        )
-        try:
-            _write_all(descriptor, raw)
-            if durable:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.rename(temporary, path)
-        if durable:
-            sync_directory(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise _cannot_write(path, error) from None
-
-
-def _cannot_write(path: Path, error: OSError) -> CannotWrite:
-    hints: dict[int | None, str] = {
-        errno.ENOSPC: "make room on that file system",
-        errno.EDQUOT: "raise the quota or make room",
-        errno.EROFS: "mount it read-write",
-        errno.EACCES: "run as the user that owns the installation, or give --home DIR",
-    }
-    return CannotWrite(
-        f"{path}: cannot be written: {error.strerror}; nothing was changed",
-        hints.get(error.errno, "see the system log for the reason"),
-    )

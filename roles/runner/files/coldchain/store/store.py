@@ -21,9 +21,10 @@ from tinydb import TinyDB
 from coldchain.errors import Unavailable
 from coldchain.paths import Paths
 from coldchain.store import history
+from coldchain.store.files import TEMPORARY
 from coldchain.store.records import Change, Event, JobRecord, Run, State, timing
 from coldchain.store.retention import Bounds, Retention
-from coldchain.store.storage import TEMPORARY, AtomicJSONStorage
+from coldchain.store.storage import AtomicJSONStorage
 from coldchain.store.table import KeyTable
 
 

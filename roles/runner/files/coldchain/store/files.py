@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private files (0600), written as a whole or not at all; links are not followed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+from coldchain.errors import CannotWrite, Unavailable
+
+TEMPORARY = ".tmp"
+"""At the end of a name: a file that is not complete yet.  One name: whoever writes it holds a lock
+or is the only writer, and what a crash left is written over."""
+
+
+def open_new(path: Path) -> int:
+    """Open for writing, empty."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    return os.open(path, flags, 0o600)
+
+
+def open_ours(path: Path) -> int:
+    """Open for reading; refuse a symbolic link and a file that others own or can write."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Unavailable(f"{path}: is a symbolic link", "put the real file there") from None
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise Unavailable(
+                f"{path}: cannot be read by this user",
+                "run as the user that owns the installation, or give --home DIR",
+            ) from None
+        raise
+    status = os.fstat(descriptor)
+    if status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022:
+        os.close(descriptor)
+        raise Unavailable(
+            f"{path}: belongs to user id {status.st_uid} with mode {status.st_mode & 0o7777:04o};"
+            " somebody else could have written it",
+            f"check its content, then: chown {os.geteuid()} {path}; chmod 600 {path}",
+        )
+    return descriptor
+
+
+def write_all(descriptor: int, raw: bytes) -> None:
+    """os.write may take less than it is given."""
+    view = memoryview(raw)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames in *path* durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, raw: bytes, *, durable: bool = True) -> None:
+    """Replace *path* as a whole (0600); CannotWrite names it.
+
+    durable: it survives a power cut; otherwise only the death of this process.
+    """
+    temporary = path.with_name(path.name + TEMPORARY)
+    try:
+        descriptor = open_new(temporary)
+        try:
+            write_all(descriptor, raw)
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, path)
+        if durable:
+            sync_directory(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise cannot_write(path, error) from None
+
+
+def cannot_write(path: Path, error: OSError) -> CannotWrite:
+    """The same with the way out."""
+    hints: dict[int | None, str] = {
+        errno.ENOSPC: "make room on that file system",
+        errno.EDQUOT: "raise the quota or make room",
+        errno.EROFS: "mount it read-write",
+        errno.EACCES: "run as the user that owns the installation, or give --home DIR",
+    }
+    return CannotWrite(
+        f"{path}: cannot be written: {error.strerror}; nothing was changed",
+        hints.get(error.errno, "see the system log for the reason"),
+    )
