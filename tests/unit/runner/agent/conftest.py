@@ -25,6 +25,15 @@ def needs(name: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(shutil.which(name) is None, reason=reason)
 
 
+def capable(number: int) -> bool:
+    """Whether this process has a capability of Linux: root in a container lacks some."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return bool(int(status.partition("CapEff:")[2].split()[0], 16) >> number & 1)
+
+
+CAP_SYS_ADMIN, CAP_SYS_NICE = 21, 23
+
+
 @dataclass(frozen=True)
 class Bench:
     """A container, a source and a password in one directory, and one way to perform actions."""

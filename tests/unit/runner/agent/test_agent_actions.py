@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from agent_chains import age
 from agent_users import as_nobody, give_away, in_a_child
-from conftest import Bench
+from conftest import CAP_SYS_ADMIN, CAP_SYS_NICE, Bench, capable
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -131,7 +131,10 @@ def test_names_are_shown_on_one_line() -> None:
     assert shown_names == ["a b", "grüße", "\\xff", "x\\ny\\x1b[31m\\x7f"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="root raises the priority and becomes somebody else")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not capable(CAP_SYS_NICE) or not capable(CAP_SYS_ADMIN),
+    reason="needs root that may raise priorities; it becomes somebody else",
+)
 def test_the_priority_is_raised_and_its_refusal_is_no_failure(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
