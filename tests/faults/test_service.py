@@ -22,7 +22,7 @@ class Manager:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(path))
         self.socket.settimeout(20)
-        self.words = ("env", f"NOTIFY_SOCKET={path}", "WATCHDOG_USEC=400000")
+        self.words = ("env", f"NOTIFY_SOCKET={path}", "WATCHDOG_USEC=400000", "JOURNAL_STREAM=8:1")
 
     def hear(self) -> str:
         return self.socket.recv(100).decode()
@@ -46,6 +46,7 @@ def test_readiness_watchdog_and_stop_are_told(home: Home, manager: Manager) -> N
     home.start(*manager.words)
     assert home.runner is not None
     assert manager.hear() == "READY=1"
+    assert home.log().startswith("<6>"), "the priority for journald, which has its own clock"
     began = time.monotonic()
     for dummy in range(5):
         assert manager.hear() == "WATCHDOG=1"

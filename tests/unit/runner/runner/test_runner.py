@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from dataclasses import replace
@@ -372,14 +373,15 @@ def test_a_run_without_a_trace_is_recorded_as_failed(host: Any) -> None:
     host.start()
     host.until(lambda: host.state("j").next_run)
     host.stop()
-    host.store.commit_states(
-        {"j": replace(host.store.state("j"), status="running", run_id="gone", time_started=1.0)}
-    )
+    slot = "2026-11-24T02:00:00+00:00"
+    lost = {"run_id": "gone", "time_started": 1.0, "cause": "catch-up", "scheduled_for": slot}
+    host.store.commit_states({"j": replace(host.store.state("j"), status="running", **lost)})
     (host.paths.runs / "junk").mkdir()
     (host.paths.runs / "junk" / "run.json").write_text("{")
     host.start()
     (run,) = host.runs("j")
     assert (run["run_id"], run["result"]) == ("gone", "fail")
+    assert (run["cause"], run["scheduled_for"]) == ("catch-up", slot)
     assert "went down" in run["reason"]
     host.settled("j", "scheduled")
     host.until(lambda: not list(host.paths.runs.iterdir()))
@@ -435,6 +437,30 @@ def test_every_run_that_a_blackout_put_off_waits_for_the_one_before(
     assert [run["scheduled_for"][11:16] for run in runs] == ["05:30", "04:30"]
     assert runs[0]["time_started"] >= runs[1]["time_ended"]
     assert host.store.skipped("j", 9) == []
+
+
+def test_a_run_syncs_its_record_and_nothing_else_of_its_own(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Disks take 5 to 20 ms for it, and a hundred runs may be due in one second."""
+    host.declare("j", "true", ("true", {"mandatory": True}))
+    host.start()
+    host.runs("j")
+    host.settled("j")
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    host.event("j", "start")
+    host.runs("j", 2)
+    host.settled("j")
+    own = [name for name in synced if "/log/" in name or "/runs/" in name]
+    assert [name for name in own if name.endswith("history.jsonl")] == own[-1:]
+    assert len(own) == 3, "and between two actions what the first one came to"
 
 
 def test_only_one_runner(host: Any) -> None:
