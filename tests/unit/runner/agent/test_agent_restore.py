@@ -89,7 +89,7 @@ def test_a_dry_run_lists_what_a_restore_brings(bench: Bench) -> None:
     report = bench.restore(dry_run=True)
     assert report.fields["names"] == ["new", "sub/deep/two", "sub/one"]
     assert not bench.target.exists()
-    assert "3 files, 3 B, of docs" in report.message
+    assert "3 files (3 B) of docs" in report.message
     part = bench.restore(dry_run=True, restore_paths=["sub"])
     assert (part.fields["files"], part.fields["bytes"]) == (2, 2)
     # Without our lists, as in freezer-agent's levels, the names are there and the size is not.

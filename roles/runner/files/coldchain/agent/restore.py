@@ -206,7 +206,7 @@ def _dry_run(
     point = iso(from_epoch(last.level.time))
     message = (
         f"dry run: would restore {count(len(names), 'file')}"
-        + (f", {size(needed)}," if needed is not None else "")
+        + (f" ({size(needed)})" if needed is not None else "")
         + " of"
         f" {options.common.series.backup_name} as of {point} (level {last.level.number})"
         f" to {options.target}; nothing was written"
