@@ -190,16 +190,17 @@ def measure(count: int, table: Table) -> None:
 
 
 def lateness(home: Path, pid: int, count: int, table: Table) -> None:
-    """How late DUE jobs of one second begin."""
+    """How late the first actions of DUE jobs of one second begin."""
     instant = int(time.time()) + 8
     command(home, "apply", "-", given=[due_at(n, instant) for n in range(DUE)])
     names = [f"due-{n}" for n in range(DUE)]
     runs: list[dict[str, Any]] = []
+    time.sleep(instant + 2 - time.time())  # to look meanwhile would take one of the cores
     while len(runs) < DUE:
         time.sleep(0.5)
         jobs = json.loads(command(home, "list", *names)[1])["jobs"]
         runs = [job["last_run"] for job in jobs if job["last_run"]]
-    late = sorted(run["time_started"] - instant for run in runs)
+    late = sorted(run["actions"][0]["time_started"] - instant for run in runs)
     figure = f"{DUE} jobs due at once:"
     table.add(count, f"{figure} median begins after, s", late[DUE // 2])
     table.add(count, f"{figure} 99th begins after, s", late[-2])
