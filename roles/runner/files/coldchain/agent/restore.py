@@ -11,7 +11,7 @@ import shutil
 import stat
 import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -201,7 +201,9 @@ def _dry_run(
     last = levels[-1]
     wanted = _below(paths) if paths else staging.everything
     found, directory = _names(options, storage, last, meter)
-    chosen, needed = _stored(options, storage, levels, {name for name in found if wanted(name)})
+    if paths:
+        found = {name for name in found if wanted(name)}
+    chosen, needed = _stored(options, storage, levels, found)
     names = sorted(map(shown, chosen))
     point = iso(from_epoch(last.level.time))
     message = (
@@ -229,7 +231,7 @@ def _dry_run(
 
 def _names(
     options: RestoreOptions, storage: Storage, last: Packed, meter: Meter
-) -> tuple[Iterable[bytes], bool]:
+) -> tuple[set[bytes], bool]:
     """The files that the newest level leaves, and whether in a directory or alone.
 
     They are in tar's small snapshot, or else the archive is read: a snapshot lacks the folders
@@ -240,36 +242,39 @@ def _names(
             load(storage, last, ENGINE_METADATA, options.encryption, snar)
             found = snapshot.files(snar)
             if found is not None:
-                return found, True
+                return set(found), True
     names = Names()
     later = last.level.number > 0
     meter.begin("listing", storage.size(last.path(DATA)) or 0)
     list_members(storage, last, options.encryption, names.take, incremental=later, meter=meter)
-    return names.files(), names.directory
+    return set(names.files()), names.directory
 
 
 def _stored(
     options: RestoreOptions, storage: Storage, levels: Sequence[Packed], names: set[bytes]
-) -> tuple[set[bytes], int | None]:
+) -> tuple[Collection[bytes], int | None]:
     """Which of *names* are stored (sockets are not) and their bytes, by the lists of entries.
 
-    When a level has no list: all of them, and None.
+    When a level has no list: all of them, and None.  *names* is used up: a copy of a set of
+    100,000 would cost as much memory as all the rest.
     """
-    total, left = 0, set(names)
+    total, stored = 0, []
     for one in reversed(levels):
-        if not left:
+        if not names:
             break
         with snapshot.memory() as listed:
             try:
                 load(storage, one, ENTRIES, options.encryption, listed)
                 for entry in entries.read(listed):
                     name = plain(entry.name)
-                    if entry.kind != "d" and name in left:
-                        left.remove(name)
+                    if entry.kind != "d" and name in names:
+                        names.remove(name)
+                        stored.append(name)
                         total += entry.size
             except (DataError, zlib.error):
+                names.update(stored)
                 return names, None
-    return names - left, total
+    return stored, total
 
 
 def _fields(options: RestoreOptions, levels: Sequence[Packed]) -> dict[str, object]:
