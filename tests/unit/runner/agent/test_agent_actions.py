@@ -36,7 +36,7 @@ from coldchain.instants import from_epoch, iso
     [
         ({"path_to_backup": None}, "path_to_backup"),
         ({"path_to_backup": "relative"}, "path_to_backup"),
-        ({"path_to_backup": "/nonexistent"}, "path_to_backup"),
+        ({"path_to_backup": "/no-such-place"}, "path_to_backup"),
         ({"compression": "rar"}, "compression"),
         ({"max_level": -1}, "max_level"),
         ({"max_level": 1.5}, "max_level"),
@@ -50,7 +50,7 @@ from coldchain.instants import from_epoch, iso
         ({"engine_name": "rsync"}, "engine_name"),
         ({"dereference_symlink": "some"}, "dereference_symlink"),
         ({"encrypt_scheme": "strong"}, "encrypt_pass_file"),
-        ({"encrypt_pass_file": "/nonexistent"}, "encrypt_pass_file"),
+        ({"encrypt_pass_file": "/no-such-place"}, "encrypt_pass_file"),
         ({"remove_older_than": 1, "remove_before_date": "2026-01-01"}, "exclude each other"),
         ({"on_read_error": "ignore"}, "on_read_error"),
         ({"dry_run": "maybe"}, "dry_run"),
@@ -194,7 +194,7 @@ def test_exec_runs_in_its_place_with_its_environment(bench: Bench) -> None:
     with pytest.raises(JobFailed, match="exit code 3"):
         bench.perform("exec", command="sh -c 'exit 3'")
     with pytest.raises(JobFailed, match="cannot be started"):
-        bench.perform("exec", command="/nonexistent/program")
+        bench.perform("exec", command="/no-such-place/program")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -319,7 +319,7 @@ def test_json_and_freezers_ini_are_read(bench: Bench, capsys: pytest.CaptureFixt
         ("{", 65),
         ("junk", 65),
         ('{"action": "dance"}', 65),
-        ('{"action": "backup", "path_to_backup": "/nonexistent"}', 1),
+        ('{"action": "backup", "path_to_backup": "/no-such-place"}', 1),
         ('{"action": "exec", "command": "false"}', 1),
     ],
 )
