@@ -17,6 +17,7 @@ import pytest
 from coldchain.agent.command import Command
 from coldchain.execution import launch
 from coldchain.execution import run as running
+from coldchain.runner import daemon
 from coldchain.store import Change
 
 # Python complains about a child that is left running, which is the point in some of these tests.
@@ -191,6 +192,25 @@ def test_a_clean_up_survives_the_runner_and_a_second_abort(
     assert only_action(run)["clean_up"]["result"] == "success"
     assert flag.read_text() == "x\n", "it was adopted, not begun again"
     assert run["result"] == "aborted"
+
+
+def test_a_stop_does_not_wait_for_a_long_clean_up_which_goes_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, done = bench.host, bench.root / "done"
+    monkeypatch.setattr(daemon, "STOP_FOR_CLEAN_UP", 0.5)
+    _replace_clean_up(monkeypatch, f"until test -e {done}; do sleep 0.1; done; echo cleaned")
+    host.start(stop_timeout=1)
+    bench.hang.touch()
+    bench.declare("backup")
+    os.kill(bench.agent(), signal.SIGSTOP)
+    assert host.stop() == 0
+    assert host.store.history("backup", 1) == []
+    done.touch()
+    host.start()
+    (run,) = host.runs("backup")
+    assert (run["result"], run["reason"]) == ("aborted", "the runner was stopped")
+    assert only_action(run)["clean_up"]["result"] == "success"
 
 
 def test_a_clean_up_that_the_host_took_down_is_begun_again(

@@ -136,6 +136,11 @@ class JobRun:
         return None if self._present is None else self._present.process
 
     @property
+    def cleaning(self) -> bool:
+        """Is what runs, or is to run next, the clean-up after a killed action?"""
+        return self.progress.uncleaned is not None
+
+    @property
     def pidfd(self) -> int | None:
         return None if self.process is None else self.process.pidfd
 
@@ -250,7 +255,7 @@ class JobRun:
         self.keep()
         if self._present is None:
             self._wake(time.monotonic())
-        elif (kill or first) and self.progress.uncleaned is None:
+        elif (kill or first) and not self.cleaning:
             self._present.end(reason, result, kill=kill)
             self._wake(self._present.wake_at)
 

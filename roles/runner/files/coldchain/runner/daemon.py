@@ -29,6 +29,9 @@ from coldchain.store import Bounds, Store
 
 TICK = 1.0
 """Seconds: the longest sleep, because select() does not notice that the wall clock was set."""
+STOP_FOR_CLEAN_UP = 20.0
+"""Seconds that a stop waits for clean-ups after its last action was ended; they go on without us.
+The unit's TimeoutStopSec has ten more."""
 RESTART_ME = 75
 """Exit code after USR2: the service manager starts us again (RestartForceExitStatus)."""
 
@@ -199,14 +202,20 @@ class Runner:
     def _check_stop(self) -> None:
         if self._stopping_at is None:
             return
+        late = time.monotonic() - self._stopping_at
         if self.active.busy() == 0 and not any(run.result for run in self.runs.values()):
             # Runs that only wait for a retry go on after the next start.
             self._exit_code = 0
-        elif time.monotonic() >= self._stopping_at:
+        elif late >= 0:
             for run in self.runs.values():
                 if run.process is not None and not run.progress.aborted:
                     run.end("the runner was stopped")
                     run.progress.killed = True  # no further action, but this one gets its grace
+            busy = [run for run in self.runs.values() if run.process is not None]
+            patience = self.settings.grace + STOP_FOR_CLEAN_UP
+            if late >= patience and all(run.cleaning for run in busy):
+                log.warning("leaving: %d clean-ups go on and are taken over later", len(busy))
+                self._exit_code = 0
 
     def _print_state(self) -> None:
         log.info(
