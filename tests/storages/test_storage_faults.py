@@ -123,6 +123,8 @@ def test_a_server_that_answers_no_more(site: Site, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(rclone, "STALL", 3.0)
     monkeypatch.setattr(rclone, "FINISH", 3.0)
     monkeypatch.setattr(rclone, "PATIENCE", 1.0)
+    monkeypatch.setattr(rclone, "UNKNOWN", 0.0)
+    monkeypatch.setattr(rclone, "SLOWEST", 1 << 40)
     grow(site, 0)
     (site.source / "more").write_bytes(os.urandom(12_000_000))
 
@@ -401,6 +403,14 @@ def test_freezer_agents_ini_file_may_hold_the_password(
     config.chmod(0o600)
     assert run([*home, "agent", "--config", str(config)]) == 0
     sound(site, 1)
+
+
+@on("ssh_openssh")
+def test_a_key_that_is_not_there(site: Site) -> None:
+    grow(site, 0)
+    with pytest.raises(Unavailable) as caught:
+        site.backup(ssh_key="/nonexistent")
+    assert "/nonexistent" in caught.value.message and "ssh_key" in caught.value.hint
 
 
 @on("ssh_openssh")

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import coldchain
 from coldchain.agent.connection import host_key_algorithms
 from coldchain.agent.credentials import credentials
 from coldchain.agent.listing import Entry, Listing, parse
@@ -333,3 +336,24 @@ def test_every_storage_can_be_said(tmp_path: Path) -> None:
     assert set(GIVEN) | {"local"} == set(STORAGES)
     for storage in GIVEN:
         assert of(storage).container in str(of(storage))
+
+
+def test_a_local_backup_carries_nothing_of_the_remotes(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    action = {"path_to_backup": f"{tmp_path}/source", "container": f"{tmp_path}/c", "sync": False}
+    (tmp_path / "action.json").write_text(json.dumps(action))
+    code = (
+        "import sys; from coldchain.agent.action import main; from pathlib import Path;"
+        "main(sys.argv[1], None, None, Path('/')); print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "action.json"],
+        env={**os.environ, "PYTHONPATH": str(Path(coldchain.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "level 0" in done.stdout
+    modules = set(done.stderr.splitlines()[-1].split())
+    names = ("connection", "credentials", "listing", "rclone", "remote", "remotes")
+    assert not modules & {f"coldchain.agent.{name}" for name in names}

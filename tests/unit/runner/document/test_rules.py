@@ -287,6 +287,33 @@ def test_accepted_with_a_warning(raw: Any, path: str, words: str) -> None:
     assert any(words in text for text in found), checked.warnings
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"storage": "swift", "container": "freezer_backups"},
+        {"storage": "ssh", "ssh-host": "h", "ssh_username": "u", "ssh_port": "22", "ssh_key": "/k"},
+        {
+            "storage": "s3",
+            "endpoint": "https://s3.example.org",
+            "access_key": "A",
+            "secret_key": "",
+        },
+        {"storage": "s3", "credentials_file": "s3", "container": "bucket/prefix"},
+        {"storage": "ftps", "ftp_host": "h", "ftp_username": "u", "ftp_password": None},
+        {"storage": "rclone", "container": "off-site:a/b", "rclone_config": "/etc/rclone.conf"},
+    ],
+)
+def test_every_storage_is_accepted_in_freezers_words(fields: dict[str, Any]) -> None:
+    """Without complaint, and what freezer-agent fills with nothing is nothing."""
+    checked = check(job({**BACKUP, **fields}), CONTEXT)
+    assert checked.errors == []
+    assert {each.path for each in checked.warnings} <= {f"{A}.ssh-host"}
+    assert checked.document is not None
+    options = checked.document["job_actions"][0]["freezer_action"]
+    assert options["storage"] == fields["storage"]
+    assert not {"secret_key", "ftp_password"} & options.keys()
+
+
 def test_every_problem_of_a_document_is_in_one_answer_in_its_order() -> None:
     raw = {
         "job_id": "a b",

@@ -61,6 +61,7 @@ def connect(
         one.secrets,
         own_config=location.storage == "rclone",
         pass_fds=pass_fds,
+        kept=one.kept,
         hints={"unknown_key": _unknown_key(found), "changed_key": _changed_key(found)},
     )
     return RemoteStorage(location, rclone, one, locks, series)

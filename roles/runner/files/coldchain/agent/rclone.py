@@ -21,11 +21,13 @@ from coldchain.errors import CannotWrite, ColdchainError, DataError, Unavailable
 
 #: Older ones were not tried, and 1.53 takes any host key whatever known_hosts says.
 MINIMUM = (1, 60)
-#: Seconds without a byte after which a storage counts as dead.  Not rclone's own time limit: that
-#: one would also end a backup whose source has nothing to say for a while.
+#: Seconds without a byte, while there is one to move, after which a storage counts as dead.
 STALL = 300.0
 #: Seconds for what is still on its way when all bytes have been handed over.
 FINISH = 900.0
+#: Bytes a second of the slowest line on which what rclone keeps counts as on its way, and the
+#: seconds that it gets when nobody knows how much that is.
+SLOWEST, UNKNOWN = 20_000, 86_400.0
 #: A process that ignores SIGTERM is killed after so many seconds.
 PATIENCE = 10.0
 _TAIL = 40
@@ -70,6 +72,7 @@ _HINTS = (
         r"no space|quota|\b552\b|\b507\b|Insufficient Storage|SSH_FX_FAILURE|\b452\b",
         "free some space on the storage, or remove old chains with the action admin",
     ),
+    (r"private key", "name the file with the key in ssh_key; it must have no passphrase"),
     (r"x509|certificate|tls: ", "name the authority that signed the certificate in ca_cert"),
     (
         _AWAY,
@@ -84,7 +87,7 @@ class Rclone:
     """The program with everything it has to know about one storage.
 
     place: the storage in words, for messages; environment: beside our own; secrets: texts to
-    keep out of messages; hints: what the keys in _HINTS stand for.
+    keep out of messages; hints: what the keys in _HINTS stand for; kept: see Remote.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Rclone:
         own_config: bool = False,
         pass_fds: Sequence[int] = (),
         hints: Mapping[str, str] = _NOTHING,
+        kept: int | None = 0,
     ) -> None:
         self._program = executable("rclone")
         self._place = place
@@ -112,6 +116,10 @@ class Rclone:
         self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
         self._pass_fds = tuple(pass_fds)
         self._hints = hints
+        self._more = UNKNOWN if kept is None else kept / SLOWEST
+        # rclone's own limit for a silent connection.  A stream's may be silent for as long as its
+        # other end is, unless rclone collects what it sends.
+        self._rest = "1h" if kept is None else "5m" if kept else "6h"
 
     def check_version(self) -> None:
         """Unavailable when this rclone is too old for what is asked of it."""
@@ -168,15 +176,14 @@ class Rclone:
         Left early, rclone is ended before it could take the end of its input for the file's end.
         """
         with self._start(("rcat", path), CannotWrite, patient=True) as process:
-            yield process.feed
+            yield lambda data: process.feed(data, STALL + self._more)
             process.close_input()
-            process.check(FINISH)
+            process.check(FINISH + self._more)
 
     def _start(
         self, words: Sequence[str], kind: type[ColdchainError], *, patient: bool = False
     ) -> _Process:
-        # A stream may rest while its other side works, a short command may not.
-        limit = {"RCLONE_TIMEOUT": "6h" if patient else "60s"}
+        limit = {"RCLONE_TIMEOUT": self._rest if patient else "60s"}
         try:
             popen = subprocess.Popen(
                 [self._program, *words],
@@ -226,11 +233,11 @@ class _Process:
     ) -> None:
         self.end()
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes, limit: float = 60) -> None:
         view = memoryview(data)
         descriptor = self._input.fileno()
         while view:
-            self._await(descriptor, select.POLLOUT, STALL)
+            self._await(descriptor, select.POLLOUT, limit)
             try:
                 view = view[os.write(descriptor, view) :]
             except BlockingIOError:

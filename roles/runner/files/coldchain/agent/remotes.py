@@ -28,13 +28,15 @@ _S3_PARTS = 10_000
 @dataclass(frozen=True)
 class Remote:
     """root: rclone's name of the container; folders: whether directories exist there on their own
-    (in an object store they do not); secrets: texts that must never be shown.
+    (in an object store they do not); secrets: texts that must never be shown; kept: the most bytes
+    that rclone takes before it sends them, None when that cannot be told.
     """
 
     root: str
     environment: Mapping[str, str] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
-    folders: bool
+    folders: bool = True
+    kept: int | None = 0
 
     def path(self, path: str) -> str:
         if not path:
@@ -57,6 +59,7 @@ def remote(
     expected: the most bytes that one upload may have, as far as that can be told.
     """
     root, folders = f"{_NAME}:{location.container}", True
+    kept: int | None = 0
     extra: dict[str, str] = {}
     secrets: list[str] = []
 
@@ -90,12 +93,12 @@ def remote(
             settings["key_file"] = credentials.get("SSH_KEY", os.path.expanduser("~/.ssh/id_rsa"))
     elif storage == "s3":
         _need(location, credentials, "ENDPOINT", "ACCESS_KEY", "SECRET_KEY")
-        folders = False
+        folders, kept = False, part_size(expected)
         settings = {
             "type": "s3",
             "access_key_id": credentials["ACCESS_KEY"],
             "secret_access_key": secret("SECRET_KEY"),
-            "chunk_size": f"{part_size(expected)}B",
+            "chunk_size": f"{kept}B",
             "upload_concurrency": "1",
             **_endpoint(credentials["ENDPOINT"], credentials.get("AWS_DEFAULT_REGION", "")),
         }
@@ -120,7 +123,7 @@ def remote(
             # Some servers lose the end of a file that comes over TLS 1.3.
             settings |= {"explicit_tls": "true", "disable_tls13": "true"}
     else:
-        root, settings = location.container, {}
+        root, settings, kept = location.container, {}, None
         extra = (
             {"RCLONE_CONFIG": credentials["RCLONE_CONFIG"]}
             if "RCLONE_CONFIG" in credentials
@@ -136,7 +139,7 @@ def remote(
         for name, value in settings.items()
         if value
     }
-    return Remote(root, {**environment, **extra}, tuple(secrets), folders)
+    return Remote(root, {**environment, **extra}, tuple(secrets), folders, kept)
 
 
 #: Credential -> the variable by which rclone hears of the file (its own for a CA is too new).
