@@ -60,7 +60,8 @@ def _path(name: str, environment: Mapping[str, str]) -> Path:
     if not folder:
         raise Unavailable(
             f"credentials_file: there is no systemd credential {name!r}",
-            f"add LoadCredential={name}:PATH to the runner's unit, or write an absolute path",
+            f"add LoadCredential={name}:PATH to the runner's unit, or write an absolute path; in a"
+            " shell there is none: --credentials-file PATH",
         )
     return Path(folder) / name
 

@@ -165,14 +165,12 @@ class RemoteStorage:
         self._remember(f"{level.zero} {level.number} {level.time}")
         try:
             yield draft
-        except BaseException:
+        finally:
             # When the storage is gone too, the next run removes it: the note stays.
             with contextlib.suppress(ColdchainError):
-                self._discard(series, level)
+                if not draft.committed:
+                    self._discard(series, level)
                 self._remember("")
-            raise
-        if draft.committed:
-            self._remember("")
 
     def discard_drafts(self, series: Series) -> int:
         assert self._note is not None
@@ -192,7 +190,9 @@ class RemoteStorage:
         parent = folder.rpartition("/")[0]
         while parent.count("/") > 1 and not self.names(parent):
             if self.remote.folders:
-                self.rclone.do("rmdir", self.remote.path(parent))
+                # Not ours to insist on: another host may write there just now.
+                with contextlib.suppress(ColdchainError):
+                    self.rclone.do("rmdir", self.remote.path(parent))
             self._forget(parent)
             parent = parent.rpartition("/")[0]
 
@@ -208,12 +208,9 @@ class RemoteStorage:
 
     def _discard(self, series: Series, level: Level) -> None:
         """Remove what an upload of *level* has left, also what no listing shows."""
-        data, marker, private = (
-            series.data_of(level),
-            series.metadata_of(level),
-            private_folder(series),
-        )
-        for folder in (data, marker, private):
+        data = series.data_of(level)
+        # First what would make it a backup.
+        for folder in (series.metadata_of(level), private_folder(series), data):
             parent, dummy, name = folder.rpartition("/")
             self.refresh(parent)
             if name in self._listing.names(parent):
@@ -231,9 +228,15 @@ class RemoteStorage:
 
     def _remember(self, text: str) -> None:
         assert self._note is not None
-        os.ftruncate(self._note, 0)
-        os.pwrite(self._note, text.encode("ascii"), 0)
-        os.fsync(self._note)
+        try:
+            os.ftruncate(self._note, 0)
+            os.pwrite(self._note, text.encode("ascii"), 0)
+            os.fsync(self._note)
+        except OSError as error:
+            raise CannotWrite(
+                f"{self._locks}: cannot be written: {error.strerror}",
+                "free some space: what is being written is noted there",
+            ) from None
 
 
 class RemoteDraft:

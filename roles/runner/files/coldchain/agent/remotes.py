@@ -20,7 +20,7 @@ from coldchain.errors import DataError
 _NAME = "coldchain"
 _AMAZON = re.compile(r"(?:^|\.)s3[.-](?:dualstack\.)?([a-z]{2}(?:-[a-z]+)+-\d)\.amazonaws\.com$")
 #: Bytes of one part of an upload to S3, which is kept in memory.  There are at most 10,000 parts,
-#: so more than 160 GB need larger ones.
+#: so more than 167 GB need larger ones.
 S3_PART = 16 << 20
 _S3_PARTS = 10_000
 
@@ -103,7 +103,8 @@ def remote(
             **_endpoint(credentials["ENDPOINT"], credentials.get("AWS_DEFAULT_REGION", "")),
         }
     elif storage == "swift":
-        _need(location, credentials, "OS_AUTH_URL")
+        if "OS_STORAGE_URL" not in credentials:
+            _need(location, credentials, "OS_AUTH_URL")
         folders = False
         settings = {"type": "swift", "env_auth": "true"}
         extra = {name: value for name, value in credentials.items() if name.startswith("OS_")}
