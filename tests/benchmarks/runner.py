@@ -34,6 +34,8 @@ COMMAND = [sys.executable, "-I", "-c", LAUNCHER, str(PACKAGE)]
 BATCH = 1000
 DUE = 100
 REPEAT = 3
+IDLE = 30.0
+"""Seconds of watching; the kernel counts CPU time in hundredths."""
 
 # (jobs, figure) -> what it has to be; * is any number of jobs
 GOALS = {
@@ -156,6 +158,13 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def idleness(pid: int) -> float:
+    """Percent of a core that *pid* uses while nothing is to do."""
+    busy = cpu(pid)
+    time.sleep(IDLE)
+    return (cpu(pid) - busy) * 100 / IDLE
+
+
 def measure(count: int, table: Table) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
@@ -178,10 +187,10 @@ def measure(count: int, table: Table) -> None:
                     continue
                 table.add(count, "first start until ready, s", first_start, theirs["start"])
                 table.add(count, "start until ready, s", median(starts))
-                busy = cpu(pid)
-                time.sleep(10)
+                time.sleep(2)
+                idle = idleness(pid)
                 table.add(count, "memory of serve, MB", memory(pid), theirs["memory"])
-                table.add(count, "idle, % of a core", (cpu(pid) - busy) * 10, theirs["idle"])
+                table.add(count, "idle, % of a core", idle, theirs["idle"])
                 lists = [command(home, "list")[0] for dummy in range(REPEAT)]
                 table.add(count, "list --json, s", median(lists))
                 ones = [command(home, "list", "job-1")[0] for dummy in range(REPEAT)]
@@ -222,12 +231,10 @@ def freezer(count: int) -> dict[str, str]:
         words = [program, "--no-api", "--no-daemon", "--conf", scratch, "start"]
         with started(words, "scheduler job with parameters", count) as (pid, start):
             time.sleep(2)
-            busy = cpu(pid)
-            time.sleep(5)
             return {
                 "start": f"{start.wall:.2f} ({start.cpu:.2f})",
                 "memory": f"{memory(pid):.2f}",
-                "idle": f"{(cpu(pid) - busy) * 20:.2f}",
+                "idle": f"{idleness(pid):.2f}",
             }
 
 
