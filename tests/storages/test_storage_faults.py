@@ -325,7 +325,7 @@ def test_without_rclone_or_with_an_old_one(
     server = Server("none", {"storage": "rclone"})
     site = Site(tmp_path, server, "remote:x")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    with pytest.raises(Unavailable, match="rclone is not installed") as caught:
+    with pytest.raises(Unavailable, match=r"^remote:x: .*rclone is not installed") as caught:
         site.backup()
     assert "apt-get install rclone" in caught.value.hint
     (tmp_path / "bin").mkdir()

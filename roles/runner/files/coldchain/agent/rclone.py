@@ -101,7 +101,10 @@ class Rclone:
         hints: Mapping[str, str] = _NOTHING,
         kept: int | None = 0,
     ) -> None:
-        self._program = executable("rclone")
+        try:
+            self._program = executable("rclone")
+        except Unavailable as error:
+            raise Unavailable(f"{place}: {error.message}", error.hint) from None
         self._place = place
         # Only an rclone.conf of one's own may want to hear more from the runner's environment.
         foreign = ("RCLONE_",) if own_config else ("RCLONE_", "AWS_", "OS_", "ST_")
