@@ -58,89 +58,131 @@ def remote(
     all known keys of SSH servers; host_key_algorithms: those that the server is known by;
     expected: the most bytes that one upload may have, as far as that can be told.
     """
-    root, folders = f"{_NAME}:{location.container}", True
-    kept: int | None = 0
-    extra: dict[str, str] = {}
-    secrets: list[str] = []
-
-    def secret(name: str) -> str:
-        value = credentials[name]
-        secrets.append(value)
-        return value
-
-    def password(name: str) -> str:
-        disguised = obscure(secret(name))
-        secrets.append(disguised)
-        return disguised
-
-    storage = location.storage
-    if storage == "ssh":
-        settings = {
-            "type": "sftp",
-            "host": credentials["SSH_HOST"],
-            "port": credentials.get("SSH_PORT", "22"),
-            "user": credentials["SSH_USERNAME"],
-            "known_hosts_file": known_hosts,
-            "host_key_algorithms": host_key_algorithms,
-            # Nothing is run on the server: it may offer no shell, and hashing there reads
-            # everything once more.
-            "shell_type": "none",
-            "disable_hashcheck": "true",
-        }
-        if "SSH_PASSWORD" in credentials:
-            settings["pass"] = password("SSH_PASSWORD")
-        else:
-            settings["key_file"] = credentials.get("SSH_KEY", os.path.expanduser("~/.ssh/id_rsa"))
-    elif storage == "s3":
-        _need(location, credentials, "ENDPOINT", "ACCESS_KEY", "SECRET_KEY")
+    wallet = _Wallet(location, credentials, obscure)
+    if location.storage == "rclone":
+        return Remote(location.container, *_own_config(wallet), kept=None)
+    folders, kept = True, 0
+    extra: Mapping[str, str] = {}
+    if location.storage == "ssh":
+        settings = _ssh(wallet, known_hosts, host_key_algorithms)
+    elif location.storage == "s3":
         folders, kept = False, part_size(expected)
-        settings = {
-            "type": "s3",
-            "access_key_id": credentials["ACCESS_KEY"],
-            "secret_access_key": secret("SECRET_KEY"),
-            "chunk_size": f"{kept}B",
-            "upload_concurrency": "1",
-            **_endpoint(credentials["ENDPOINT"], credentials.get("AWS_DEFAULT_REGION", "")),
-        }
-    elif storage == "swift":
-        if "OS_STORAGE_URL" not in credentials:
-            _need(location, credentials, "OS_AUTH_URL")
+        settings = _s3(wallet, kept)
+    elif location.storage == "swift":
         folders = False
-        settings = {"type": "swift", "env_auth": "true"}
-        extra = {name: value for name, value in credentials.items() if name.startswith("OS_")}
-        for name in ("OS_PASSWORD", "OS_AUTH_TOKEN", "OS_APPLICATION_CREDENTIAL_SECRET"):
-            if name in credentials:
-                secret(name)
-    elif storage in ("ftp", "ftps"):
-        _need(location, credentials, "FTP_PASSWORD")
-        settings = {
-            "type": "ftp",
-            "host": credentials["FTP_HOST"],
-            "port": credentials.get("FTP_PORT", "21"),
-            "user": credentials["FTP_USERNAME"],
-            "pass": password("FTP_PASSWORD"),
-        }
-        if storage == "ftps":
-            # Some servers lose the end of a file that comes over TLS 1.3.
-            settings |= {"explicit_tls": "true", "disable_tls13": "true"}
+        settings, extra = {"type": "swift", "env_auth": "true"}, _openstack(wallet)
     else:
-        root, settings, kept = location.container, {}, None
-        extra = (
-            {"RCLONE_CONFIG": credentials["RCLONE_CONFIG"]}
-            if "RCLONE_CONFIG" in credentials
-            else {}
-        )
-        if "RCLONE_CONFIG_PASS" in credentials:
-            extra["RCLONE_CONFIG_PASS"] = secret("RCLONE_CONFIG_PASS")
-    for name, option in _FILES.items():
-        if name in credentials:
-            extra[option] = credentials[name]
+        settings = _ftp(wallet)
     environment = {
         f"RCLONE_CONFIG_{_NAME.upper()}_{name.upper()}": value
         for name, value in settings.items()
         if value
     }
-    return Remote(root, {**environment, **extra}, tuple(secrets), folders, kept)
+    environment.update(extra)
+    environment.update(wallet.files())
+    root = f"{_NAME}:{location.container}"
+    return Remote(root, environment, tuple(wallet.secrets), folders, kept)
+
+
+class _Wallet:
+    """The credentials of a storage; it remembers those that were taken out as secrets."""
+
+    def __init__(
+        self, location: Location, values: Mapping[str, str], obscure: Callable[[str], str]
+    ) -> None:
+        self.storage, self.values = location.storage, values
+        self.secrets: list[str] = []
+        self._where = location.credentials_file or "a file that credentials_file names (mode 0600)"
+        self._obscure = obscure
+
+    def need(self, *names: str) -> None:
+        missing = [name for name in names if name not in self.values]
+        if missing:
+            raise DataError(
+                f"storage {self.storage} needs {' and '.join(missing)}",
+                f"write lines NAME=VALUE into {self._where},"
+                " or set them in the runner's environment",
+            )
+
+    def secret(self, name: str) -> str:
+        self.secrets.append(self.values[name])
+        return self.values[name]
+
+    def password(self, name: str) -> str:
+        disguised = self._obscure(self.secret(name))
+        self.secrets.append(disguised)
+        return disguised
+
+    def files(self) -> dict[str, str]:
+        return {_FILES[name]: path for name, path in self.values.items() if name in _FILES}
+
+
+def _ssh(wallet: _Wallet, known_hosts: str, host_key_algorithms: str) -> dict[str, str]:
+    values = wallet.values
+    settings = {
+        "type": "sftp",
+        "host": values["SSH_HOST"],
+        "port": values.get("SSH_PORT", "22"),
+        "user": values["SSH_USERNAME"],
+        "known_hosts_file": known_hosts,
+        "host_key_algorithms": host_key_algorithms,
+        # Nothing is run on the server: it may offer no shell, and hashing there reads everything
+        # once more.
+        "shell_type": "none",
+        "disable_hashcheck": "true",
+    }
+    if "SSH_PASSWORD" in values:
+        return {**settings, "pass": wallet.password("SSH_PASSWORD")}
+    return {**settings, "key_file": values.get("SSH_KEY", os.path.expanduser("~/.ssh/id_rsa"))}
+
+
+def _s3(wallet: _Wallet, part: int) -> dict[str, str]:
+    wallet.need("ENDPOINT", "ACCESS_KEY", "SECRET_KEY")
+    values = wallet.values
+    return {
+        "type": "s3",
+        "access_key_id": values["ACCESS_KEY"],
+        "secret_access_key": wallet.secret("SECRET_KEY"),
+        "chunk_size": f"{part}B",
+        "upload_concurrency": "1",
+        **_endpoint(values["ENDPOINT"], values.get("AWS_DEFAULT_REGION", "")),
+    }
+
+
+def _openstack(wallet: _Wallet) -> dict[str, str]:
+    """What rclone reads from the environment by itself."""
+    if "OS_STORAGE_URL" not in wallet.values:
+        wallet.need("OS_AUTH_URL")
+    for name in ("OS_PASSWORD", "OS_AUTH_TOKEN", "OS_APPLICATION_CREDENTIAL_SECRET"):
+        if name in wallet.values:
+            wallet.secret(name)
+    return {name: value for name, value in wallet.values.items() if name.startswith("OS_")}
+
+
+def _ftp(wallet: _Wallet) -> dict[str, str]:
+    wallet.need("FTP_PASSWORD")
+    values = wallet.values
+    settings = {
+        "type": "ftp",
+        "host": values["FTP_HOST"],
+        "port": values.get("FTP_PORT", "21"),
+        "user": values["FTP_USERNAME"],
+        "pass": wallet.password("FTP_PASSWORD"),
+    }
+    if wallet.storage == "ftps":
+        # Some servers lose the end of a file that comes over TLS 1.3.
+        settings.update(explicit_tls="true", disable_tls13="true")
+    return settings
+
+
+def _own_config(wallet: _Wallet) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The environment for an rclone.conf of one's own, and its secrets."""
+    environment = wallet.files()
+    if "RCLONE_CONFIG" in wallet.values:
+        environment["RCLONE_CONFIG"] = wallet.values["RCLONE_CONFIG"]
+    if "RCLONE_CONFIG_PASS" in wallet.values:
+        environment["RCLONE_CONFIG_PASS"] = wallet.secret("RCLONE_CONFIG_PASS")
+    return environment, tuple(wallet.secrets)
 
 
 #: Credential -> the variable by which rclone hears of the file (its own for a CA is too new).
@@ -156,16 +198,6 @@ def part_size(expected: int) -> int:
     """Bytes of a part with which an upload of a quarter more than *expected* has not too many."""
     mebibyte = 1 << 20
     return max(S3_PART, -(-expected * 5 // 4 // _S3_PARTS // mebibyte) * mebibyte)
-
-
-def _need(location: Location, credentials: Mapping[str, str], *names: str) -> None:
-    missing = [name for name in names if name not in credentials]
-    if missing:
-        where = location.credentials_file or "a file that credentials_file names (mode 0600)"
-        raise DataError(
-            f"storage {location.storage} needs {' and '.join(missing)}",
-            f"write lines NAME=VALUE into {where}, or set them in the runner's environment",
-        )
 
 
 def _endpoint(endpoint: str, region: str) -> dict[str, str]:
