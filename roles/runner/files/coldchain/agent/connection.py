@@ -121,20 +121,20 @@ def _known_hosts(given: str) -> Iterator[bytes]:
             continue
 
 
-def _file(found: Mapping[str, str]) -> str:
+def _known_hosts_file(found: Mapping[str, str]) -> str:
     return found.get("SSH_KNOWN_HOSTS") or os.path.expanduser("~/.ssh/known_hosts")
 
 
 def _unknown_key(found: Mapping[str, str]) -> str:
     host, port = found.get("SSH_HOST", ""), found.get("SSH_PORT", "22")
     return (
-        f"ssh-keyscan -p {port} {host} >> {_file(found)}, after comparing the fingerprints"
-        " (ssh-keygen -lf) with those of the server"
+        f"ssh-keyscan -p {port} {host} >> {_known_hosts_file(found)}, after comparing the"
+        " fingerprints (ssh-keygen -lf) with those of the server"
     )
 
 
 def _changed_key(found: Mapping[str, str]) -> str:
     return (
         "the server shows another key than known_hosts has: find out why before you go on;"
-        f" ssh-keygen -R takes the old one out of {_file(found)}"
+        f" ssh-keygen -R takes the old one out of {_known_hosts_file(found)}"
     )

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -32,10 +33,8 @@ def present(directory: Path) -> dict[str, Any] | None:
     if (place / "exit_code").exists():
         return None
     told: dict[str, Any] = {}
-    try:
+    with contextlib.suppress(OSError, ValueError):  # nothing told yet
         told = json.loads((place / "progress.json").read_bytes())
-    except (OSError, ValueError):
-        told = {}
     return {
         "action": action,
         "attempt": attempt,

@@ -141,7 +141,7 @@ def parse(members: bytes) -> Tables:
         elif line and table is not None:
             row = Row(line[:-1] if line.endswith(b",") else line)
             table[row.key] = row
-        elif line:  # the same JSON in another layout, as before version 0.1.0
+        elif line:  # the same JSON in another layout, as another program writes it
             return packed(json.loads(b"{%s}" % members))
     return tables
 
