@@ -70,7 +70,8 @@ FIELDS = tuple(dict.fromkeys(name for kind in STORAGES.values() for name in kind
 PATHS = frozenset(
     ("ssh_key", "ssh_known_hosts", "ftp_keyfile", "ftp_certfile", "ca_cert", "rclone_config")
 )
-PORTS = frozenset(("ssh_port", "ftp_port"))
+#: Field -> the port where nothing is said.
+PORTS = MappingProxyType({"ssh_port": "22", "ftp_port": "21"})
 SECRETS = frozenset(name for kind in STORAGES.values() for name in kind.secrets)
 
 # A remote of an rclone.conf: with a colon in front, the name itself would hold options and secrets.

@@ -61,7 +61,7 @@ def test_the_field_table_and_the_storages_agree() -> None:
     assert not names & SECRETS
     forms = {field.name: (field.form, field.type) for field in FREEZER_ACTION}
     assert {name for name in FIELDS if forms[name][0] == "path"} == PATHS
-    assert {name for name in FIELDS if forms[name][1] == "int"} == PORTS
+    assert {name for name in FIELDS if forms[name][1] == "int"} == set(PORTS)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +225,7 @@ def test_the_parts_of_an_upload_are_few_enough_and_small(expected: int) -> None:
 
 def test_one_server_is_one_place_whatever_key_opens_it() -> None:
     assert of("ssh").server == of("ssh", ssh_key="/other").server
+    assert of("ftp").server == of("ftp", ftp_port=21).server != of("ftp", ftp_port=2121).server
     assert of("ssh").server != of("ssh", ssh_host="other").server
     assert of("ssh").server != of("ssh", container="/other").server
 

@@ -69,7 +69,11 @@ class Location:
         return (
             self.storage,
             self.container,
-            *(value for name, value in self.options if name.endswith(kinds)),
+            *(
+                value
+                for name, value in self.options
+                if name.endswith(kinds) and PORTS.get(name) != value
+            ),
         )
 
     @property

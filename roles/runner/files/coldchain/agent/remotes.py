@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from coldchain.agent.location import Location
 from coldchain.errors import DataError
+from coldchain.storages import PORTS
 
 _NAME = "coldchain"
 _AMAZON = re.compile(r"(?:^|\.)s3[.-](?:dualstack\.)?([a-z]{2}(?:-[a-z]+)+-\d)\.amazonaws\.com$")
@@ -122,7 +123,7 @@ def _ssh(wallet: _Wallet, known_hosts: str, host_key_algorithms: str) -> dict[st
     settings = {
         "type": "sftp",
         "host": values["SSH_HOST"],
-        "port": values.get("SSH_PORT", "22"),
+        "port": values.get("SSH_PORT", PORTS["ssh_port"]),
         "user": values["SSH_USERNAME"],
         "known_hosts_file": known_hosts,
         "host_key_algorithms": host_key_algorithms,
@@ -165,7 +166,7 @@ def _ftp(wallet: _Wallet) -> dict[str, str]:
     settings = {
         "type": "ftp",
         "host": values["FTP_HOST"],
-        "port": values.get("FTP_PORT", "21"),
+        "port": values.get("FTP_PORT", PORTS["ftp_port"]),
         "user": values["FTP_USERNAME"],
         "pass": wallet.password("FTP_PASSWORD"),
     }
