@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+PATIENCE = 300.0
+"""Seconds until what does not happen is called a failure: no test depends on how fast it is."""
 PACKAGE = Path(__file__).resolve().parents[2] / "roles" / "runner" / "files"
 COMMAND = [sys.executable, "-m", "coldchain"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE)}
@@ -41,7 +43,7 @@ class Home:
             capture_output=True,
             text=True,
             env=ENVIRONMENT,
-            timeout=120,
+            timeout=PATIENCE,
         )
         assert "Traceback" not in done.stderr, done.stderr
         try:
@@ -66,17 +68,17 @@ class Home:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self.runner.pid, number)
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    self.runner.wait(20)
+                    self.runner.wait(PATIENCE)
             self.runner = None
 
-    def until(self, condition: Callable[[], Any], seconds: float = 30.0) -> Any:
-        deadline = time.monotonic() + seconds
+    def until(self, condition: Callable[[], Any]) -> Any:
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             value = condition()
             if value:
                 return value
             time.sleep(0.05)
-        raise AssertionError(f"did not happen in {seconds} s; the runner said:\n{self.log()}")
+        raise AssertionError(f"did not happen in {PATIENCE:.0f} s; the runner said:\n{self.log()}")
 
     def job(self, job_id: str) -> dict[str, Any]:
         code, answer = self.run("list", job_id)

@@ -43,7 +43,7 @@ def test_a_full_disk_refuses_and_keeps_what_was_there(small_disk: Home) -> None:
     assert [job["job_id"] for job in home.run("list")[1]["jobs"]] == ["first"]
     ballast.unlink()
     assert home.run("apply", "-", given=many)[0] == 0
-    assert home.run("event", "first", "start", "--wait", "--timeout", "20")[0] == 0
+    assert home.run("event", "first", "start", "--wait", "--timeout", "300")[0] == 0
     assert len(home.run("list")[1]["jobs"]) == 51
 
 
@@ -77,7 +77,7 @@ def test_a_read_only_file_system_is_named_and_waited_for(small_disk: Home) -> No
     assert code == 73 and "mount it read-write" in answer["error"]["hint"]
     assert [job["job_id"] for job in home.run("list")[1]["jobs"]] == ["j"]
     subprocess.run(["mount", "-o", "remount,rw", place], check=True)
-    assert home.run("event", "j", "start", "--wait", "--timeout", "20")[0] == 0
+    assert home.run("event", "j", "start", "--wait", "--timeout", "300")[0] == 0
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace to inject errors")
@@ -130,7 +130,7 @@ def test_a_damaged_database_is_said_and_the_runner_goes_on(
     damage(jobs)
     home.until(lambda: "is damaged" in home.log())
     assert home.runner is not None and home.runner.poll() is None
-    code, answer = home.run("event", "a", "start", "--wait", "--timeout", "20")
+    code, answer = home.run("event", "a", "start", "--wait", "--timeout", "300")
     assert code == 0, answer
     assert home.run("apply", "-", given=document("c", schedule={"status": "stop"}))[0] == 0
     assert {job["job_id"] for job in home.run("list")[1]["jobs"]} == {"a", "c"}
@@ -150,7 +150,7 @@ def test_a_runner_whose_directory_is_removed_leaves_and_says_so(home: Home) -> N
     home.start()
     shutil.rmtree(home.path / "lib")
     assert home.runner is not None
-    assert home.runner.wait(20) == 69
+    assert home.runner.wait(PATIENCE) == 69
     assert "was removed or replaced under the runner" in home.log()
     assert "Traceback" not in home.log()
 
@@ -186,7 +186,7 @@ def test_an_action_that_ignores_term_is_killed_with_all_it_started(home: Home) -
     home.start()
     home.until(lambda: home.job("j")["status"] == "running")
     time.sleep(0.5)
-    code, answer = home.run("event", "j", "abort", "--wait", "--timeout", "20")
+    code, answer = home.run("event", "j", "abort", "--wait", "--timeout", "300")
     assert code == 0 and answer["run"]["result"] == "aborted", answer
     time.sleep(4)
     assert not flag.exists()

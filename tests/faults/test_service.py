@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from homes import Home, document
+from homes import PATIENCE, Home, document
 
 
 class Manager:
@@ -58,7 +58,7 @@ def test_readiness_watchdog_and_stop_are_told(home: Home, manager: Manager) -> N
     home.until(lambda: "0 jobs, 0 runs in progress, 0 waiting" in home.log())
     home.runner.send_signal(signal.SIGTERM)
     manager.hear_until("STOPPING=1")
-    assert home.runner.wait(20) == 0
+    assert home.runner.wait(PATIENCE) == 0
 
 
 def test_reloads_and_a_new_start_lose_and_repeat_no_due_run(home: Home) -> None:
@@ -71,7 +71,7 @@ def test_reloads_and_a_new_start_lose_and_repeat_no_due_run(home: Home) -> None:
         time.sleep(0.7)
         assert home.runner.poll() is None
     home.runner.send_signal(signal.SIGUSR2)
-    assert home.runner.wait(20) == 75
+    assert home.runner.wait(PATIENCE) == 75
     home.start()
     before = len(home.runs("j"))
     home.until(lambda: len(home.runs("j")) >= before + 2)
@@ -83,6 +83,21 @@ def test_reloads_and_a_new_start_lose_and_repeat_no_due_run(home: Home) -> None:
         first, last = _posix(group["scheduled_for"]), _posix(group["last"])
         seconds += range(first, last + 1)
     assert sorted(seconds) == list(range(min(seconds), max(seconds) + 1)), "each slot once"
+
+
+def test_a_reload_upon_a_reload_and_a_stop_upon_a_reload(home: Home) -> None:
+    """While the next program starts, nobody listens: a HUP then would end it for good."""
+    home.run("apply", "-", given=document("j", schedule={"status": "stop"}))
+    home.start()
+    assert home.runner is not None
+    for number in range(30):
+        home.runner.send_signal(signal.SIGHUP)
+        time.sleep(number % 10 / 50)
+        assert home.runner.poll() is None, home.log()
+    home.runner.send_signal(signal.SIGHUP)
+    home.runner.send_signal(signal.SIGTERM)
+    assert home.runner.wait(PATIENCE) == 0
+    assert "stopping: 0 runs in progress" in home.log()
 
 
 def _posix(text: str) -> int:
@@ -100,7 +115,7 @@ def test_stop_waits_as_long_as_it_is_told_and_then_aborts(home: Home) -> None:
     home.until(lambda: home.job("slow")["status"] == home.job("quick")["status"] == "running")
     assert home.runner is not None
     home.runner.send_signal(signal.SIGTERM)
-    assert home.runner.wait(20) == 0
+    assert home.runner.wait(PATIENCE) == 0
     assert home.runs("quick")[0]["result"] == "success"
     (run,) = home.runs("slow")
     assert (run["result"], run["reason"]) == ("aborted", "the runner was stopped")

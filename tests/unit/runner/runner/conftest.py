@@ -23,15 +23,40 @@ from coldchain.settings import Settings
 from coldchain.store import Change, State, Store
 
 
+PATIENCE = 300.0
+"""Seconds until what does not happen is called a failure: no test depends on how fast it is."""
+
+
+class Gate:
+    """What an action waits at, as a shell line, until the test opens it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.line = f"until test -e {path}; do sleep 0.05; done"
+
+    def open(self) -> None:
+        self._path.touch()
+
+
 class Host:
     """One home directory; start() and stop() its runner, declare jobs, look at the result."""
 
     def __init__(self, home: Path) -> None:
+        self._gates: list[Gate] = []
         self.paths = Paths.under(home)
         self.store = Store.open(self.paths, create=True)
         self.settings = replace(Settings.load(self.paths), grace=1, timezone="UTC")
         self.runner: Runner | None = None
         self.code: int | None = None
+
+    def gate(self) -> Gate:
+        gate = Gate(self.paths.home / f"gate-{len(self._gates)}")
+        self._gates.append(gate)
+        return gate
+
+    def open_gates(self) -> None:
+        for gate in self._gates:
+            gate.open()
 
     def start(self, **settings: Any) -> None:
         self.settings = replace(self.settings, **settings)
@@ -59,7 +84,7 @@ class Host:
 
         if self.runner is not None:
             self.send(number)
-            self._thread.join(30)
+            self._thread.join(PATIENCE)
             assert not self._thread.is_alive()
             self._inbox.socket.close()
             self._writer.close()
@@ -88,16 +113,16 @@ class Host:
     def state(self, job_id: str) -> State:
         return self.store.state(job_id) or State()
 
-    def until(self, condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+    def until(self, condition: Callable[[], Any]) -> Any:
         """Poll until *condition* holds; its value."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             value = condition()
             if value:
                 return value
             time.sleep(0.01)
         states = {k: s.as_row() for k, s in self.store.states().items()}
-        raise AssertionError(f"did not happen in {seconds} s: {states}")
+        raise AssertionError(f"did not happen in {PATIENCE:.0f} s: {states}")
 
     def runs(self, job_id: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait for *count* recorded runs; newest first."""
@@ -113,6 +138,7 @@ class Host:
 def host(tmp_path: Path) -> Iterator[Host]:
     made = Host(tmp_path)
     yield made
+    made.open_gates()
     for run in list(made.runner.runs.values()) if made.runner else []:
         if run.process is not None:
             run.process.signal(signal.SIGKILL)

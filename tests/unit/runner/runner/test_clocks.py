@@ -63,6 +63,21 @@ def test_the_clocks_of_this_host_agree_with_themselves() -> None:
     assert clocks.moved() is None
 
 
+def test_a_stall_between_two_readings_is_no_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch)
+    clocks = Clocks()
+    stalls = [10.0]
+
+    def boot_time_then_a_stall(dummy: int) -> float:
+        boot = host.boot
+        host.work(sum(stalls))
+        stalls.clear()
+        return boot
+
+    monkeypatch.setattr(time, "clock_gettime", boot_time_then_a_stall)
+    assert clocks.moved() is None and not stalls
+
+
 def test_many_small_corrections_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host(monkeypatch)
     clocks = Clocks()

@@ -20,7 +20,7 @@ from coldchain.observe import log
 from coldchain.paths import Paths
 from coldchain.runner import lock
 from coldchain.runner.daemon import Runner
-from coldchain.runner.signals import caught
+from coldchain.runner.signals import caught, hold
 from coldchain.settings import Settings
 from coldchain.store import Run
 
@@ -46,10 +46,11 @@ def serve(paths: Paths, settings: Settings) -> int:
             code = runner.loop()
         finally:
             runner.close()
-    if runner.reexec:
-        lock.hand_over(held)
-        argv = Path("/proc/self/cmdline").read_bytes().split(b"\0")[:-1]
-        os.execv(os.readlink("/proc/self/exe"), argv)
+        if runner.reexec:
+            hold(inbox)
+            lock.hand_over(held)
+            argv = Path("/proc/self/cmdline").read_bytes().split(b"\0")[:-1]
+            os.execv(os.readlink("/proc/self/exe"), argv)
     os.close(held)
     return code
 

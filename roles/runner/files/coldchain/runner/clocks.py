@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 STEP = 2.0
 """Seconds: NTP slews what is less, and a second's difference moves no run by more than that."""
+_TOGETHER = 0.1  # seconds that three readings may take
 
 
 @dataclass(frozen=True)
@@ -47,5 +48,9 @@ class Clocks:
 
 def _differences() -> tuple[float, float]:
     """Seconds of sleep since the boot, and between the wall clock and the boot clock."""
-    boot = time.clock_gettime(time.CLOCK_BOOTTIME)
-    return boot - time.monotonic(), time.time() - boot
+    while True:
+        before = time.monotonic()
+        boot, wall = time.clock_gettime(time.CLOCK_BOOTTIME), time.time()
+        # On a busy host we may be put aside between two readings, which then do not belong together.
+        if time.monotonic() - before < _TOGETHER:
+            return boot - before, wall - boot

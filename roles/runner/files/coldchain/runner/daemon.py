@@ -175,6 +175,8 @@ class Runner:
 
     def _signal(self, number: int) -> None:
         if number in (signal.SIGTERM, signal.SIGINT):
+            if self.reexec:  # both came at once: the stop is what counts
+                self.reexec, self._exit_code = False, None
             if self._stopping_at is None:
                 self._stopping_at = time.monotonic() + self.settings.stop_timeout
                 notify("STOPPING=1")
@@ -186,7 +188,7 @@ class Runner:
         elif number == signal.SIGUSR2:
             log.info("leaving: %d runs go on and are taken over at the next start", len(self.runs))
             self._exit_code = RESTART_ME
-        elif number == signal.SIGHUP:
+        elif number == signal.SIGHUP and self._stopping_at is None:
             self._reload_program()
 
     def _reload_program(self) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -33,6 +34,14 @@ class Inbox:
         return arrived
 
 
+def hold(inbox: Inbox) -> None:
+    """Keep HANDLED back until the next program of this process is in its ``caught``; in between
+    the first of them would end it.  So are those that nobody has taken."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+    for number in inbox.take():
+        os.kill(os.getpid(), number)
+
+
 @contextmanager
 def caught() -> Iterator[Inbox]:
     """Catch HANDLED for the block's time; must be entered in the main thread."""
@@ -42,6 +51,7 @@ def caught() -> Iterator[Inbox]:
     inbox = Inbox(reader)
     before = {number: signal.signal(number, inbox.arrive) for number in HANDLED}
     wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)  # what the program before has kept back
     try:
         yield inbox
     finally:
