@@ -10,7 +10,9 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,8 +35,31 @@ def start(tmp_path: Path, *argv: str) -> Process:
     )
 
 
-def wait(process: Process, seconds: float = 10.0) -> int | None:
-    assert select.select([process.pidfd], [], [], seconds)[0], "did not end"
+PATIENCE = 300.0
+"""Seconds until what does not happen is called a failure: no test depends on how fast it is."""
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen"
+        time.sleep(0.01)
+
+
+def said(tmp_path: Path) -> str:
+    """What the command has written so far."""
+    return (tmp_path / "log").read_text()
+
+
+def gone(pid: int) -> bool:
+    try:
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def wait(process: Process) -> int | None:
+    assert select.select([process.pidfd], [], [], PATIENCE)[0], "did not end"
     return process.finish()
 
 
@@ -58,10 +83,10 @@ def test_an_end_right_after_the_start_is_heard(tmp_path: Path) -> None:
     present = []
     for number in range(60):
         (tmp_path / str(number)).mkdir()
-        present.append(Supervised(start(tmp_path / str(number), "sleep", "100"), grace=60))
+        present.append(Supervised(start(tmp_path / str(number), "sleep", "3600"), grace=3600))
         time.sleep(number % 30 / 10_000)
         present[-1].end("a test", "aborted")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while present:
         assert time.monotonic() < deadline, f"{len(present)} did not hear it"
         for one in list(present):
@@ -79,34 +104,28 @@ def test_arguments_reach_the_command_as_they_are(tmp_path: Path) -> None:
 
 
 def test_term_reaches_the_whole_group_and_its_own_exit_code_counts(tmp_path: Path) -> None:
-    script = "trap 'echo cleanup; exit 5' TERM; sleep 60 & wait"
+    script = "trap 'echo cleanup; exit 5' TERM; echo ready; sleep 600 & wait"
     process = start(tmp_path, "sh", "-c", script)
-    time.sleep(0.2)
+    until(lambda: "ready" in said(tmp_path))
     process.signal(signal.SIGTERM)
     assert wait(process) == 5
     assert "cleanup" in (tmp_path / "log").read_text()
 
 
 def test_what_ignores_term_is_killed_with_its_children(tmp_path: Path) -> None:
-    script = "trap '' TERM; sleep 60 & echo $!; wait; sleep 60"
+    script = "trap '' TERM; sleep 600 & echo $!; wait; sleep 600"
     process = start(tmp_path, "sh", "-c", script)
-    time.sleep(0.2)
+    until(lambda: said(tmp_path).endswith("\n"))
     process.signal(signal.SIGTERM)
     assert not select.select([process.pidfd], [], [], 0.3)[0]
     process.signal(signal.SIGKILL)
     assert wait(process) is None
-    child = int((tmp_path / "log").read_text().split()[0])
-    time.sleep(0.1)
-    stat = Path(f"/proc/{child}/stat")
-    assert not stat.exists() or ") Z " in stat.read_text()
+    until(lambda: gone(int(said(tmp_path))))
 
 
 def test_what_a_command_leaves_behind_in_its_group_is_ended(tmp_path: Path) -> None:
-    assert wait(start(tmp_path, "sh", "-c", "sleep 60 & echo $!")) == 0
-    child = int((tmp_path / "log").read_text())
-    time.sleep(0.1)
-    stat = Path(f"/proc/{child}/stat")
-    assert not stat.exists() or ") Z " in stat.read_text()
+    assert wait(start(tmp_path, "sh", "-c", "sleep 3600 & echo $!")) == 0
+    until(lambda: gone(int(said(tmp_path))))
 
 
 _STARTER = """
@@ -114,11 +133,12 @@ import os, sys, time
 from pathlib import Path
 from coldchain.execution.process import Process
 where = Path(sys.argv[1])
-for name, command in [("short", "exit 4"), ("long", "sleep 4; exit 7"), ("killed", "sleep 60")]:
+gate = f"until test -e {where}/gate; do sleep 0.05; done"
+for name, command in [("short", "exit 4"), ("long", f"{gate}; exit 7"), ("killed", gate)]:
     Process.start(where / name, ["sh", "-c", command], environment=dict(os.environ),
                   working_directory=None, log=where / "log")
 print("started", flush=True)
-time.sleep(60)
+time.sleep(3600)
 """
 
 
@@ -141,16 +161,31 @@ def test_a_killed_runner_s_processes_are_adopted_with_their_results(tmp_path: Pa
     assert killed is not None and long is not None
     killed.signal(signal.SIGKILL)
     assert wait(killed) is None
+    (tmp_path / "gate").touch()
     assert wait(long) == 7
 
 
 def test_another_process_with_the_same_pid_is_not_adopted(tmp_path: Path) -> None:
-    process = start(tmp_path, "sleep", "60")
-    time.sleep(0.2)
-    pid, started, boot = (tmp_path / "attempt" / "pid").read_text().split()
+    process = start(tmp_path, "sleep", "3600")
+    written = tmp_path / "attempt" / "pid"
+    until(lambda: written.exists() and written.read_text().endswith("\n"))
+    pid, started, boot = written.read_text().split()
     for line in (f"{pid} {int(started) - 1} {boot}", f"{pid} {started} another-boot", "junk"):
-        (tmp_path / "attempt" / "pid").write_text(line)
+        written.write_text(f"{line}\n")
         assert Process.adopt(tmp_path / "attempt") is None
+    process.signal(signal.SIGKILL)
+    wait(process)
+
+
+def test_a_wrapper_that_has_only_begun_is_waited_for(tmp_path: Path) -> None:
+    process = start(tmp_path, "sleep", "3600")
+    written, later = tmp_path / "attempt" / "pid", tmp_path / "later"
+    until(lambda: written.exists() and written.read_text().endswith("\n"))
+    written.rename(later)
+    threading.Timer(0.3, later.rename, [written]).start()
+    adopted = Process.adopt(tmp_path / "attempt")
+    assert adopted is not None and adopted.pid == process.pid
+    os.close(adopted.pidfd)
     process.signal(signal.SIGKILL)
     wait(process)
 

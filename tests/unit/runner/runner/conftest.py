@@ -22,7 +22,6 @@ from coldchain.runner.signals import Inbox
 from coldchain.settings import Settings
 from coldchain.store import Change, State, Store
 
-
 PATIENCE = 300.0
 """Seconds until what does not happen is called a failure: no test depends on how fast it is."""
 

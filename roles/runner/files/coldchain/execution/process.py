@@ -41,6 +41,36 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
+_BEGINNING = 5.0
+"""Seconds that a wrapper gets to write down who it is, after whoever started it was killed."""
+
+
+def _written_by_wrapper(directory: Path) -> list[str]:
+    """Pid, start time and boot of the wrapper; ValueError when there is nothing of it.
+
+    Only of a directory that was made just now more can be expected than is there.
+    """
+    young = abs(time.time() - directory.stat().st_mtime) < 60
+    until = time.monotonic() + (_BEGINNING if young else 0.0)
+    while True:
+        text = ""
+        with contextlib.suppress(FileNotFoundError):
+            text = (directory / "pid").read_text(encoding="ascii")
+        if text.endswith("\n"):
+            return text.split()
+        if time.monotonic() >= until or exit_code(directory) is not None:
+            raise ValueError(text)
+        time.sleep(0.01)
+
+
+def _words(pid: str | int) -> bytes:
+    """The command line of a process; empty when it is gone or about to become another program."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return b""
+
+
 def _start_time(pid: int) -> str | None:
     """Field 22 of /proc/PID/stat; the name in front of it may hold blanks and brackets."""
     try:
@@ -107,7 +137,7 @@ class Process:
     def adopt(cls, directory: Path) -> Process | None:
         """The command of an earlier runner if it still runs, else None (see exit_code)."""
         try:
-            pid_text, start, boot = (directory / "pid").read_text(encoding="ascii").split()
+            pid_text, start, boot = _written_by_wrapper(directory)
             pid = int(pid_text)
             if boot != boot_id():
                 return None
@@ -119,6 +149,18 @@ class Process:
             os.close(pidfd)
             return None
         return cls(directory, pid, pidfd, (directory / "pid").stat().st_mtime)
+
+    def begun(self) -> bool:
+        """Does the command run, and hear what is sent to the group?
+
+        Before it does, there is the wrapper, and then a copy of it that becomes the command.
+        """
+        try:
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("ascii")
+        except (FileNotFoundError, ProcessLookupError):
+            return True  # it has ended, or the kernel does not tell
+        wrapper = _words(self.pid)
+        return any(_words(child) not in (wrapper, b"") for child in children.split())
 
     def signal(self, number: signal.Signals) -> None:
         """Send to the whole group."""

@@ -10,9 +10,7 @@ import time
 from coldchain.execution.process import Process
 
 _KILL_AGAIN = 1.0  # seconds: a process in the kernel's hands may need more than one
-# Seconds after the first TERM, where the process is younger than the last of them: its wrapper
-# (process.py) may have been about to start the command, which then never hears of it.
-_TERM_AGAIN = (0.2, 1.0)
+_TERM_AGAIN = 0.2  # seconds, as long as there was no command yet that could have heard of it
 
 
 class Supervised:
@@ -30,20 +28,22 @@ class Supervised:
         self._grace = grace
         self._timeout = timeout
         self._timeout_at = None if timeout is None else time.monotonic() - age + timeout
-        self._born = time.monotonic() - age
-        self._term_at: list[float] = []
+        self._term_at: float | None = None
         self._kill_at: float | None = None
 
     def end(self, reason: str, result: str, *, kill: bool = False) -> None:
         """TERM now and KILL after the grace; *kill*: KILL at once."""
         self.reason, self.result = reason, result
-        now = self._kill_at = time.monotonic()
-        self._term_at = []
+        self._kill_at = time.monotonic()
+        self._term_at = None
         if not kill:
-            self.process.signal(signal.SIGTERM)
             self._kill_at += self._grace
-            if now - self._born < _TERM_AGAIN[-1]:
-                self._term_at = [now + later for later in _TERM_AGAIN if later < self._grace]
+            self._term()
+
+    def _term(self) -> None:
+        heard = self.process.begun()
+        self.process.signal(signal.SIGTERM)
+        self._term_at = None if heard else time.monotonic() + _TERM_AGAIN
 
     def enforce(self, late: str) -> None:
         """Do what is due; running out of time makes the result *late*."""
@@ -53,13 +53,12 @@ class Supervised:
         if self._kill_at is not None and now >= self._kill_at:
             self.process.signal(signal.SIGKILL)
             self._kill_at = now + _KILL_AGAIN
-        elif self._term_at and now >= self._term_at[0]:
-            self.process.signal(signal.SIGTERM)
-            del self._term_at[0]
+        elif self._term_at is not None and now >= self._term_at:
+            self._term()
 
     @property
     def wake_at(self) -> float | None:
         """When enforce() wants to be called next."""
-        if self._term_at:
-            return self._term_at[0]
+        if self._term_at is not None and self._kill_at is not None:
+            return min(self._term_at, self._kill_at)
         return self._kill_at if self.reason else self._timeout_at

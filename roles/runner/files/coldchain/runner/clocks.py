@@ -51,6 +51,6 @@ def _differences() -> tuple[float, float]:
     while True:
         before = time.monotonic()
         boot, wall = time.clock_gettime(time.CLOCK_BOOTTIME), time.time()
-        # On a busy host we may be put aside between two readings, which then do not belong together.
+        # A busy host may put us aside between two readings, which then do not belong together.
         if time.monotonic() - before < _TOGETHER:
             return boot - before, wall - boot
