@@ -7,16 +7,16 @@ from __future__ import annotations
 import configparser
 import json
 import os
-import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timezone, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from coldchain.agent import admin, backup, command, info, options, restore
+from coldchain.agent.abort import Aborted, Stop, stoppable
 from coldchain.agent.archive import most_bytes
 from coldchain.agent.cleanup import clean_up
 from coldchain.agent.opening import open_storage
@@ -34,12 +34,6 @@ if TYPE_CHECKING:
 
 _WORDS = {"True": True, "true": True, "False": False, "false": False, "None": None}
 ACTIONS = ("backup", "restore", "info", "admin", "exec")
-
-
-class Aborted(ColdchainError):
-    """A signal asked us to stop; what was half written has been removed."""
-
-    exit_code = 128 + signal.SIGTERM
 
 
 def perform(
@@ -211,25 +205,9 @@ def _logged(shared: Common, kind: str) -> Iterator[Callable[[str, str], None]]:
     except ColdchainError as error:
         note("ERROR", error.message)
         raise
-
-
-@contextmanager
-def stoppable(
-    signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
-) -> Iterator[None]:
-    """Turn the first of *signals* into Aborted, so that everything half written goes."""
-
-    def stop(number: int, dummy: object) -> NoReturn:
-        for one in signals:
-            signal.signal(one, signal.SIG_IGN)
-        raise Aborted(f"aborted by {signal.Signals(number).name}")
-
-    before = {one: signal.signal(one, stop) for one in signals}
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+    except Stop as stop:
+        note("ERROR", Aborted(stop.number).message)
+        raise
 
 
 def _write(result: Path | str | None, fields: Mapping[str, object]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from coldchain.agent.abort import disturbable, undisturbed
 from coldchain.agent.layout import DATA, ENGINE, METADATA, Level, Series
 from coldchain.agent.storage import only_writer
 from coldchain.errors import CannotWrite, DataError, TryAgain
@@ -68,19 +69,21 @@ class LocalStorage:
     @contextlib.contextmanager
     def draft(self, series: Series, level: Level) -> Iterator[LocalDraft]:
         draft = LocalDraft(self._root, series, level)
-        try:
-            with _writing(draft.folder):
-                draft.folder.mkdir(mode=_FOLDER_MODE, parents=True)
-            yield draft
-        finally:
-            self._discard(series)
+        with undisturbed():
+            try:
+                with disturbable():
+                    with _writing(draft.folder):
+                        draft.folder.mkdir(mode=_FOLDER_MODE, parents=True)
+                    yield draft
+            finally:
+                self._discard(series)
 
     def discard_drafts(self, series: Series) -> int:
         return self._discard(series)
 
     def remove(self, folder: str) -> None:
         path = self._root / folder
-        with _writing(path):
+        with undisturbed(), _writing(path):
             shutil.rmtree(path)
             top = self._root / Path(folder).parts[0] / ENGINE
             for parent in path.parents:
@@ -135,7 +138,7 @@ class LocalDraft:
         place = self._root / self._series.data_of(self._level)
         marker = self._root / self._series.metadata_of(self._level)
         private = self._root / METADATA / PRIVATE / series_key(self._series) / str(self._level.zero)
-        with _writing(place):
+        with undisturbed(), _writing(place):
             _sync_folder(self.folder)
             _make_folders(place.parent)
             _rename(self.folder, place)

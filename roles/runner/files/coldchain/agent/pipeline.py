@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import BinaryIO
 
+from coldchain.agent.abort import undisturbed
+
 CHUNK = 1 << 20
 #: A stage that ignores SIGTERM is killed after so many seconds.
 PATIENCE = 5.0
@@ -89,35 +91,39 @@ class Pipeline:
         environment["LC_ALL"] = "C"
         # tar shows times in UTC, and does not look at /etc/localtime for each.
         environment["TZ"] = "UTC0"
-        source: int | BinaryIO = self._source
-        last = len(self._stages) - 1
         try:
-            for number, (stage, tail) in enumerate(zip(self._stages, self._tails)):
-                process = subprocess.Popen(
-                    stage.argv,
-                    bufsize=0,
-                    stdin=source,
-                    stdout=self._target if number == last else subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    env=environment,
-                    pass_fds=stage.pass_fds,
-                )
-                if self._processes and not isinstance(source, int):
-                    source.close()
-                self._processes.append(process)
-                for pipe in (process.stdin, process.stdout):
-                    if pipe is not None:
-                        widen(pipe.fileno())
-                assert process.stderr is not None
-                if process.stdout is not None:
-                    source = process.stdout  # type: ignore[assignment]
-                self._follow(_drain, process.stderr.fileno(), _both(stage.errors, tail))
-            if self._stages[-1].output is not None:
-                self.read_blocks(self._last_output().fileno(), self._stages[-1].output)
+            with undisturbed():
+                self._start(environment)
         except BaseException:
             self._end()
             raise
         return self
+
+    def _start(self, environment: Mapping[str, str]) -> None:
+        source: int | BinaryIO = self._source
+        last = len(self._stages) - 1
+        for number, (stage, tail) in enumerate(zip(self._stages, self._tails)):
+            process = subprocess.Popen(
+                stage.argv,
+                bufsize=0,
+                stdin=source,
+                stdout=self._target if number == last else subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment,
+                pass_fds=stage.pass_fds,
+            )
+            if self._processes and not isinstance(source, int):
+                source.close()
+            self._processes.append(process)
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    widen(pipe.fileno())
+            assert process.stderr is not None
+            if process.stdout is not None:
+                source = process.stdout  # type: ignore[assignment]
+            self._follow(_drain, process.stderr.fileno(), _both(stage.errors, tail))
+        if self._stages[-1].output is not None:
+            self.read_blocks(self._last_output().fileno(), self._stages[-1].output)
 
     def __exit__(
         self,
@@ -180,21 +186,22 @@ class Pipeline:
         return stream  # type: ignore[return-value]
 
     def _end(self) -> None:
-        for process in self._processes:
-            if process.poll() is None:
-                process.terminate()
-        for process in self._processes:
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        for thread in self._threads:
-            thread.join()
-        for process in self._processes:
-            for stream in (process.stdin, process.stdout, process.stderr):
-                if stream is not None and not stream.closed:
-                    stream.close()
+        with undisturbed():
+            for process in self._processes:
+                if process.poll() is None:
+                    process.terminate()
+            for process in self._processes:
+                try:
+                    process.wait(PATIENCE)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+            for thread in self._threads:
+                thread.join()
+            for process in self._processes:
+                for stream in (process.stdin, process.stdout, process.stderr):
+                    if stream is not None and not stream.closed:
+                        stream.close()
 
 
 def failure(exits: Sequence[Exit], allowed: Mapping[str, Sequence[int]]) -> Exit | None:

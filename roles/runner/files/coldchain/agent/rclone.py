@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import BinaryIO
 
+from coldchain.agent.abort import undisturbed
 from coldchain.agent.tools import executable
 from coldchain.errors import CannotWrite, ColdchainError, DataError, Unavailable
 
@@ -187,19 +188,20 @@ class Rclone:
         self, words: Sequence[str], kind: type[ColdchainError], *, patient: bool = False
     ) -> _Process:
         limit = {"RCLONE_TIMEOUT": self._rest if patient else "60s"}
-        try:
-            popen = subprocess.Popen(
-                [self._program, *words],
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={**self._environment, **limit},
-                pass_fds=self._pass_fds,
-            )
-        except OSError as error:
-            raise Unavailable(f"{self._program} cannot be started: {error.strerror}") from None
-        return _Process(popen, lambda reason: self._error(kind, reason))
+        with undisturbed():
+            try:
+                popen = subprocess.Popen(
+                    [self._program, *words],
+                    bufsize=0,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env={**self._environment, **limit},
+                    pass_fds=self._pass_fds,
+                )
+            except OSError as error:
+                raise Unavailable(f"{self._program} cannot be started: {error.strerror}") from None
+            return _Process(popen, lambda reason: self._error(kind, reason))
 
     def _error(self, kind: type[ColdchainError], text: str) -> ColdchainError:
         for secret in self._secrets:
@@ -278,16 +280,17 @@ class _Process:
 
     def end(self) -> None:
         """End rclone, which takes back what is half uploaded, and only then its input."""
-        if self._popen.poll() is None:
-            self._popen.terminate()
-            try:
-                self._popen.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                self._popen.kill()
-                self._popen.wait()
-        self._reader.join()
-        self._input.close()
-        self._output.close()
+        with undisturbed():
+            if self._popen.poll() is None:
+                self._popen.terminate()
+                try:
+                    self._popen.wait(PATIENCE)
+                except subprocess.TimeoutExpired:
+                    self._popen.kill()
+                    self._popen.wait()
+            self._reader.join()
+            self._input.close()
+            self._output.close()
 
     def _await(self, descriptor: int, event: int, limit: float) -> None:
         poll = select.poll()

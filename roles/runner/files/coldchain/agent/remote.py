@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from coldchain.agent.abort import disturbable, undisturbed
 from coldchain.agent.layout import ENGINE, MANIFEST, METADATA, Level, Series
 from coldchain.agent.listing import Entry, Listing, parse
 from coldchain.agent.local import PRIVATE, series_key
@@ -116,7 +117,7 @@ class RemoteStorage:
             with self.rclone.open(self.remote.path(path), wanted[path]) as stream:
                 self._small[path] = stream.read(_SMALL)
             return
-        with tempfile.TemporaryDirectory(prefix="coldchain-") as folder:
+        with _scratch() as folder:
             self.rclone.text(
                 *("copy", "--files-from-raw", "-", "--no-traverse", "--transfers", "8"),
                 *(self.remote.root, folder),
@@ -162,15 +163,17 @@ class RemoteStorage:
                     "let only one program write a chain at a time, and run this again",
                 )
         draft = RemoteDraft(self, series, level)
-        self._remember(f"{level.zero} {level.number} {level.time}")
-        try:
-            yield draft
-        finally:
-            # When the storage is gone too, the next run removes it: the note stays.
-            with contextlib.suppress(ColdchainError):
-                if not draft.committed:
-                    self._discard(series, level)
-                self._remember("")
+        with undisturbed():
+            self._remember(f"{level.zero} {level.number} {level.time}")
+            try:
+                with disturbable():
+                    yield draft
+            finally:
+                # When the storage is gone too, the next run removes it: the note stays.
+                with contextlib.suppress(ColdchainError):
+                    if not draft.committed:
+                        self._discard(series, level)
+                    self._remember("")
 
     def discard_drafts(self, series: Series) -> int:
         assert self._note is not None
@@ -293,6 +296,12 @@ class RemoteDraft:
             storage.rclone.do("moveto", path(f"{private}/{level.name}"), path(marker))
         else:
             storage.rclone.do("moveto", path(private), path(chain))
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[str]:
+    with undisturbed(), tempfile.TemporaryDirectory(prefix="coldchain-") as folder, disturbable():
+        yield folder
 
 
 def private_folder(series: Series) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from coldchain.agent.abort import disturbable, undisturbed
 from coldchain.errors import CannotWrite, DataError, JobFailed
 
 _PREFIX = ".coldchain-restore-"
@@ -58,29 +59,37 @@ def stage(target: Path) -> Iterator[Stage]:
     """A private folder on the target's file system; it is gone when the block is left."""
     resolved = Path(os.path.realpath(target))
     base = _base(resolved)
+    with undisturbed():
+        try:
+            _remove_stale(base)
+            private, descriptor = _private_folder(base)
+        except OSError as error:
+            raise CannotWrite(
+                f"{base}: cannot be written: {error.strerror}",
+                "restore as a user that can write there, or somewhere else",
+            ) from None
+        try:
+            with _as_restore_errors(resolved), disturbable():
+                tree = private / "tree"
+                tree.mkdir()
+                yield Stage(os.fsencode(tree), os.fsencode(resolved))
+        finally:
+            _remove_tree(private)
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _as_restore_errors(target: Path) -> Iterator[None]:
     try:
-        _remove_stale(base)
-        private, descriptor = _private_folder(base)
-    except OSError as error:
-        raise CannotWrite(
-            f"{base}: cannot be written: {error.strerror}",
-            "restore as a user that can write there, or somewhere else",
-        ) from None
-    try:
-        tree = private / "tree"
-        tree.mkdir()
-        yield Stage(os.fsencode(tree), os.fsencode(resolved))
+        yield
     except RecursionError:
         raise JobFailed(
             "the backup's directories lie too deep in each other: nothing was restored",
             "docs/recovery.md shows how to restore it by hand; restore_paths may do for a part",
         ) from None
     except OSError as error:
-        name = os.fsdecode(error.filename or resolved)
+        name = os.fsdecode(error.filename or target)
         raise CannotWrite(f"{name}: {error.strerror}", "nothing was restored") from None
-    finally:
-        _remove_tree(private)
-        os.close(descriptor)
 
 
 def discard(target: Path) -> int:
@@ -241,9 +250,10 @@ def _merge(source: bytes, target: bytes, name: bytes, wanted: Callable[[bytes], 
         _move(entry.path, path)
     if wanted(name):
         status = os.lstat(source)
-        if os.geteuid() == 0:
-            os.chown(target, status.st_uid, status.st_gid)
-        shutil.copystat(source, target)
+        with undisturbed():
+            if os.geteuid() == 0:
+                os.chown(target, status.st_uid, status.st_gid)
+            shutil.copystat(source, target)
 
 
 def _move(source: bytes, target: bytes) -> None:
@@ -251,8 +261,9 @@ def _move(source: bytes, target: bytes) -> None:
     status = os.lstat(source)
     if stat.S_ISDIR(status.st_mode) and not status.st_mode & stat.S_IWUSR:
         mode = stat.S_IMODE(status.st_mode)
-        os.chmod(source, mode | stat.S_IWUSR)
-        os.rename(source, target)
-        os.chmod(target, mode)
+        with undisturbed():
+            os.chmod(source, mode | stat.S_IWUSR)
+            os.rename(source, target)
+            os.chmod(target, mode)
     else:
         os.rename(source, target)

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from coldchain.agent.abort import stoppable
 from coldchain.agent.action import main as agent_main
-from coldchain.agent.action import perform, stoppable
+from coldchain.agent.action import perform
 from coldchain.agent.options import DEFAULT_BACKUP_NAME
 from coldchain.agent.progress import into_log
 from coldchain.agent.report import Report
@@ -80,8 +80,7 @@ def _list_names(call: Call, fields: dict[str, Any]) -> None:
 
 
 def _perform(call: Call, action: Mapping[str, object]) -> Report:
-    # HUP: the connection to the terminal is gone.  An interrupt cleans up as any exception does.
-    with Bar() as pbar, stoppable((signal.SIGTERM, signal.SIGHUP)):
+    with Bar() as pbar, stoppable():
         return perform(
             action,
             containers_dir=call.settings.containers_dir,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from coldchain.agent.abort import stoppable
 from coldchain.agent.info import Backup, catalogue
 from coldchain.agent.progress import Meter
 from coldchain.agent.report import count
@@ -37,7 +38,8 @@ def backups(call: Call) -> int:
         if not exists(series.location):
             continue
         try:
-            listed = catalogue(series.location, host, name, receipts)
+            with stoppable():
+                listed = catalogue(series.location, host, name, receipts)
         except ColdchainError as error:
             failures.append(error)
             continue
@@ -96,7 +98,7 @@ def verify(call: Call) -> int:
     results = []
     failures: list[ColdchainError] = []
     asked = list(dict.fromkeys(chosen(call)))
-    with Bar() as pbar:
+    with Bar() as pbar, stoppable():
         for series in asked:
             if not exists(series.location):
                 continue

@@ -1,0 +1,222 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A signal may arrive before any line of an action: nothing half done stays, whichever it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from conftest import Bench, make_bench
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import coldchain
+from coldchain.agent import container
+from coldchain.agent.abort import Aborted, disturbable, stoppable, undisturbed
+from coldchain.agent.action import main
+from coldchain.agent.layout import Series
+from coldchain.agent.local import LocalStorage
+
+PACKAGE = os.path.dirname(coldchain.__file__)
+NAMES = {"a", "folder", "folder/b", "folder/inner", "folder/inner/c"}
+#: Ended by the signal inside of the action, or where there is nothing to clean up.
+STOPPED = (128 + signal.SIGTERM, -signal.SIGTERM)
+
+anywhere = st.floats(0, 1, exclude_max=True)
+
+
+def perform(bench: Bench, line: int, action: dict[str, object]) -> int:
+    """The exit code of *action* in a process that gets SIGTERM before the package's *line*-th line.
+
+    line 0: never; then the number of lines is in the file "lines".
+    """
+    config = bench.root / "action.json"
+    shared = {"container": str(bench.container), "backup_name": "docs", "hostname": "host"}
+    config.write_text(json.dumps({**shared, "sync": False, **action}))
+    child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            for stream in (1, 2):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+            code = _traced(lambda: main(config, None, None, bench.root, "client"), line, bench)
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _traced(work: Callable[[], int], line: int, bench: Bench) -> int:
+    seen = 0
+
+    def trace(frame: FrameType, event: str, dummy: object) -> Callable[..., Any] | None:
+        nonlocal seen
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        if event == "line":
+            seen += 1
+            if seen == line:
+                signal.raise_signal(signal.SIGTERM)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        return work()
+    finally:
+        sys.settrace(None)
+        if line == 0:
+            (bench.root / "lines").write_text(str(seen))
+
+
+@contextmanager
+def copy(template: Bench) -> Iterator[Bench]:
+    with tempfile.TemporaryDirectory() as root:
+        shutil.copytree(template.root, root, dirs_exist_ok=True)
+        yield Bench(Path(root))
+
+
+def left(bench: Bench) -> list[Path]:
+    """What an action of ours should have removed."""
+    found = list(bench.root.rglob(".coldchain-restore-*"))
+    for tree in ("data", "metadata"):
+        found += (bench.container / tree / ".coldchain").glob("*")
+    storage = LocalStorage(bench.container)
+    found += [Path(one.folder) for one in container.orphans(storage, Series("host", "docs"))]
+    return found
+
+
+def names(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def template() -> Iterator[Bench]:
+    with tempfile.TemporaryDirectory() as root:
+        bench = make_bench(Path(root))
+        for name in ("a", "folder/b", "folder/inner/c"):
+            path = bench.source / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(name * 1000)
+        for dummy in range(2):
+            bench.level()
+        yield bench
+
+
+def lines(template: Bench, action: Callable[[Bench], dict[str, object]]) -> int:
+    with copy(template) as bench:
+        assert perform(bench, 0, action(bench)) == 0
+        return int((bench.root / "lines").read_text())
+
+
+def restoring(bench: Bench) -> dict[str, object]:
+    return {"action": "restore", "restore_abs_path": str(bench.target), "overwrite": True}
+
+
+def backing_up(bench: Bench) -> dict[str, object]:
+    return {"action": "backup", "path_to_backup": str(bench.source), "incremental": True}
+
+
+def removing(dummy: Bench) -> dict[str, object]:
+    return {"action": "admin", "remove_older_than": 0, "force": True}
+
+
+@pytest.fixture(scope="module")
+def many(template: Bench) -> dict[str, int]:
+    """How many lines each action runs."""
+    return {each.__name__: lines(template, each) for each in (restoring, backing_up, removing)}
+
+
+@settings(max_examples=100, deadline=None)
+@given(where=anywhere, there=st.booleans())
+def test_a_restore_leaves_all_or_nothing(
+    template: Bench, many: dict[str, int], where: float, there: bool
+) -> None:
+    with copy(template) as bench:
+        if there:
+            (bench.target / "folder").mkdir(parents=True)
+            (bench.target / "own").write_text("stays")
+        line = 1 + int(where * many["restoring"])
+        code = perform(bench, line, restoring(bench))
+        assert code in (0, *STOPPED)
+        assert left(bench) == []
+        if there:
+            # Merged entry by entry: each is there or not, and what was there stays.
+            assert {"own", "folder"} <= names(bench.target) <= NAMES | {"own"}
+        elif code == 0 or bench.target.exists():
+            assert names(bench.target) == NAMES
+        bench.restore(overwrite=True)
+        assert names(bench.target) - {"own"} == NAMES
+
+
+@settings(max_examples=100, deadline=None)
+@given(where=anywhere)
+def test_a_backup_is_there_or_not(template: Bench, many: dict[str, int], where: float) -> None:
+    with copy(template) as bench:
+        (bench.source / "d").write_text("new")
+        code = perform(bench, 1 + int(where * many["backing_up"]), backing_up(bench))
+        assert code in (0, *STOPPED)
+        assert left(bench) == []
+        levels = bench.catalogue()
+        assert all(each.restorable for each in levels)
+        assert len(levels) in ((3,) if code == 0 else (2, 3))
+
+
+@settings(max_examples=50, deadline=None)
+@given(where=anywhere)
+def test_a_removal_leaves_no_half_chain(
+    template: Bench, many: dict[str, int], where: float
+) -> None:
+    with copy(template) as bench:
+        code = perform(bench, 1 + int(where * many["removing"]), removing(bench))
+        assert code in (0, *STOPPED)
+        levels = bench.catalogue()
+        assert all(each.restorable for each in levels)
+        assert not (code == 0 and levels)
+
+
+def test_a_signal_waits_for_what_must_not_be_left_half_done() -> None:
+    done = []
+    with pytest.raises(Aborted, match="aborted by SIGHUP") as caught, stoppable():
+        with undisturbed():
+            done.append("begin")
+            os.kill(os.getpid(), signal.SIGHUP)
+            with undisturbed():
+                done.append("inside")
+            done.append("end")
+        done.append("after")
+    assert done == ["begin", "inside", "end"]
+    assert caught.value.exit_code == 143
+
+
+def test_a_long_part_inside_can_be_ended_and_what_follows_is_done() -> None:
+    done = []
+    with pytest.raises(Aborted) as caught, stoppable(), undisturbed():
+        try:
+            with disturbable():
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(60)
+        finally:
+            done.append("cleaned")
+    assert done == ["cleaned"]
+    assert caught.value.exit_code == 130
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stoppable():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
