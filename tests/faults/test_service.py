@@ -4,9 +4,14 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import shutil
 import signal
 import socket
+import subprocess
+import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from homes import PATIENCE, Home, document
+from homes import COMMAND, ENVIRONMENT, PATIENCE, Home, document
 
 
 class Manager:
@@ -150,3 +155,35 @@ def test_a_stop_aborts_what_takes_longer_than_it_may_wait(home: Home) -> None:
     (run,) = home.runs("j")
     assert (run["result"], run["reason"]) == ("aborted", "the runner was stopped")
     assert flag.exists(), "the action had its grace"
+
+
+def test_a_stop_stays_a_stop_whatever_comes_after_it(home: Home) -> None:
+    configure(home, "stop_timeout = 1\ngrace = 1")
+    home.run("apply", "-", given=document("j", "sleep 3600"))
+    home.start()
+    home.until(lambda: home.job("j")["status"] == "running")
+    assert home.runner is not None
+    for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGHUP):
+        home.runner.send_signal(number)
+    assert home.runner.wait(PATIENCE) == 0
+    (run,) = home.runs("j")
+    assert (run["result"], run["reason"]) == ("aborted", "the runner was stopped")
+
+
+def test_a_reload_after_an_upgrade_of_the_interpreter_takes_the_new_one(
+    home: Home, tmp_path: Path
+) -> None:
+    """A package manager replaces the file under the running program."""
+    interpreter = tmp_path / "python"
+    shutil.copy2(os.path.realpath(sys.executable), interpreter)
+    words = [str(interpreter), *COMMAND[1:], "--home", str(home.path), "serve"]
+    libraries = f"{ENVIRONMENT['PYTHONPATH']}:{sysconfig.get_path('purelib')}"
+    environment = {**ENVIRONMENT, "PYTHONHOME": sys.base_prefix, "PYTHONPATH": libraries}
+    with home.log_file.open("ab") as log:
+        home.runner = subprocess.Popen(words, stderr=log, env=environment, start_new_session=True)
+    home.until(lambda: "runner ready" in home.log())
+    shutil.copy2(interpreter, tmp_path / "new")
+    (tmp_path / "new").replace(interpreter)
+    home.runner.send_signal(signal.SIGHUP)
+    home.until(lambda: home.log().count("runner ready") == 2 or home.runner.poll() is not None)
+    assert home.runner.poll() is None, home.log()

@@ -50,7 +50,8 @@ def serve(paths: Paths, settings: Settings) -> int:
             hold(inbox)
             lock.hand_over(held)
             argv = Path("/proc/self/cmdline").read_bytes().split(b"\0")[:-1]
-            os.execv(os.readlink("/proc/self/exe"), argv)
+            # An upgrade of the interpreter has put another file in its place.
+            os.execv(os.readlink("/proc/self/exe").removesuffix(" (deleted)"), argv)
     os.close(held)
     return code
 

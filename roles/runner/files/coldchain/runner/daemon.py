@@ -175,8 +175,7 @@ class Runner:
 
     def _signal(self, number: int) -> None:
         if number in (signal.SIGTERM, signal.SIGINT):
-            if self.reexec:  # both came at once: the stop is what counts
-                self.reexec, self._exit_code = False, None
+            self.reexec, self._exit_code = False, None  # of what came at once, the stop counts
             if self._stopping_at is None:
                 self._stopping_at = time.monotonic() + self.settings.stop_timeout
                 notify("STOPPING=1")
@@ -185,7 +184,7 @@ class Runner:
                 self._stopping_at = time.monotonic()
         elif number == signal.SIGUSR1:
             self._print_state()
-        elif number == signal.SIGUSR2:
+        elif number == signal.SIGUSR2 and self._stopping_at is None:
             log.info("leaving: %d runs go on and are taken over at the next start", len(self.runs))
             self._exit_code = RESTART_ME
         elif number == signal.SIGHUP and self._stopping_at is None:
