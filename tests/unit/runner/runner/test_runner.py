@@ -178,6 +178,38 @@ def test_remove_waits_for_the_running_job(host: Any) -> None:
     host.until(lambda: host.store.state("j") is None)
 
 
+def test_a_job_declared_again_during_its_last_run_is_a_new_one_after_it(host: Any) -> None:
+    flag = host.paths.lib / "flag"
+    wait = f"until [ -e {flag} ]; do sleep 0.05; done"
+    host.declare("j", wait, schedule={"schedule_interval": "1 days"})
+    host.start()
+    host.until(lambda: host.state("j").next_run)
+    host.event("j", "start")
+    host.until(lambda: host.state("j").status == "running")
+    host.store.remove_declaration("j")
+    host.until(lambda: host.state("j").event == "remove")
+    host.declare("j", wait, schedule={"schedule_interval": "1 days"})
+    flag.touch()
+    host.runs("j")
+    host.until(lambda: host.state("j").status == "scheduled" and host.state("j").next_run)
+
+
+def test_a_job_removed_and_declared_again_between_two_looks_is_a_new_one(host: Any) -> None:
+    host.declare("once", "true")
+    host.declare("daily", "true", schedule={"schedule_interval": "1 days"})
+    host.start()
+    host.runs("once")
+    host.settled("once")
+    host.stop()
+    for job_id in ("once", "daily"):
+        host.store.remove_declaration(job_id)
+    host.declare("once", "true")
+    host.declare("daily", "true", schedule={"schedule_interval": "1 seconds"})
+    host.start()
+    host.runs("once", 2)
+    host.runs("daily")
+
+
 def test_time_limits_of_action_and_job(host: Any) -> None:
     host.declare("action", ("sleep 100", {"timeout": "1 seconds"}), ("true", {"mandatory": True}))
     host.declare("job", "sleep 0.2", "sleep 100", max_duration="1 seconds")

@@ -48,7 +48,7 @@ class Jobs:
     @property
     def pressing(self) -> bool:
         """Is there something to take in that no change of a file will tell?"""
-        return self._jobs_written or self.states.events_written
+        return self._jobs_written or self._taken < 0 or self.states.events_written
 
     def reload(self) -> None:
         """Take in what was declared, changed and removed since the last time."""
@@ -63,8 +63,8 @@ class Jobs:
             if state is None:
                 self.states.add(job_id, dataclasses.replace(State.initial(record), reason=""))
                 self._declared(record, new=True)
-            elif state.revision != record.revision:
-                self._declared(record, new=False)
+            elif (state.revision, state.armed) != (record.revision, record.anchor):
+                self._declared(record, new=False)  # changed, or removed and declared again
             elif not self.timetable.knows(job_id):
                 self.timetable.arm(record)
             if job_id in waiting:
@@ -219,6 +219,7 @@ class Jobs:
         if after.status == lifecycle.REMOVED:
             self.timetable.forget(job_id)
             self.states.remove(job_id)
+            self._taken = -1  # it may have been declared again meanwhile: a new job
         elif after.status == lifecycle.STOP:
             self._drop_queue(job_id, asked or _LAST_RUN)
             self.states.change(job_id, reason=asked or _LAST_RUN)
