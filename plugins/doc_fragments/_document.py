@@ -181,7 +181,7 @@ options:
           - >-
             File of mode 0600 with lines NAME=VALUE for the storage: C(SSH_PASSWORD), C(FTP_PASSWORD), C(ACCESS_KEY),
             C(SECRET_KEY), or the variables of an openrc.
-          - A name without a slash is that of a systemd credential of the runner's unit.
+          - A name without a slash is one of C(runner_credentials) of role C(runner), or a systemd credential of the runner's unit.
           - The runner's environment is asked for what the file does not hold.
           - Not an option of OpenStack Freezer.
         type: str
@@ -492,7 +492,7 @@ options:
               - >-
                 File of mode 0600 with lines NAME=VALUE for the storage: C(SSH_PASSWORD), C(FTP_PASSWORD), C(ACCESS_KEY),
                 C(SECRET_KEY), or the variables of an openrc.
-              - A name without a slash is that of a systemd credential of the runner's unit.
+              - A name without a slash is one of C(runner_credentials) of role C(runner), or a systemd credential of the runner's unit.
               - The runner's environment is asked for what the file does not hold.
               - Not an option of OpenStack Freezer.
             type: str
@@ -1069,7 +1069,7 @@ options:
               - >-
                 File of mode 0600 with lines NAME=VALUE for the storage: C(SSH_PASSWORD), C(FTP_PASSWORD), C(ACCESS_KEY),
                 C(SECRET_KEY), or the variables of an openrc.
-              - A name without a slash is that of a systemd credential of the runner's unit.
+              - A name without a slash is one of C(runner_credentials) of role C(runner), or a systemd credential of the runner's unit.
               - The runner's environment is asked for what the file does not hold.
               - Not an option of OpenStack Freezer.
             type: str
@@ -1380,7 +1380,7 @@ options:
                   - >-
                     File of mode 0600 with lines NAME=VALUE for the storage: C(SSH_PASSWORD), C(FTP_PASSWORD), C(ACCESS_KEY),
                     C(SECRET_KEY), or the variables of an openrc.
-                  - A name without a slash is that of a systemd credential of the runner's unit.
+                  - A name without a slash is one of C(runner_credentials) of role C(runner), or a systemd credential of the runner's unit.
                   - The runner's environment is asked for what the file does not hold.
                   - Not an option of OpenStack Freezer.
                 type: str

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -125,6 +126,68 @@ def test_preflight_names_what_is_missing(play: Play, tmp_path: Path) -> None:
     assert "The runner needs Python >= 3.9" in python.output
     nowhere = play(RUNNER, runner_home=str(tmp_path / "home"), runner_rollback=True)
     assert "this host has no other release" in nowhere.output
+
+
+def test_credentials_come_change_and_go_unseen(play: Play, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    folder = home / "etc" / "credentials"
+    secret = {"name": "s3", "content": "SECRET_KEY=hunter2"}
+    key = {"name": "nas.key", "content": "hunter3\n\n"}
+    seen = ["-vvv", "--diff"]
+
+    predicted = play(RUNNER, *seen, "--check", runner_home=str(home), runner_credentials=[secret])
+    assert predicted.code == 0, predicted.output
+    assert not home.exists()
+    first = play(RUNNER, *seen, runner_home=str(home), runner_credentials=[secret, key])
+    assert first.code == 0, first.output
+    assert (folder / "s3").read_text(encoding="utf-8") == "SECRET_KEY=hunter2\n"
+    assert (folder / "nas.key").read_text(encoding="utf-8") == "hunter3\n\n"
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.iterdir())] == [
+        *[0o700, 0o600, 0o600]
+    ]
+    before = snapshot(home)
+    again = play(RUNNER, runner_home=str(home), runner_credentials=[secret, key])
+    assert (again.code, again.changed) == (0, 0), again.output
+    assert snapshot(home) == before
+
+    (folder / "by hand").write_text("hunter4", encoding="utf-8")
+    other = {**secret, "content": "SECRET_KEY=hunter5"}
+    predicted = play(RUNNER, *seen, "--check", runner_home=str(home), runner_credentials=[other])
+    assert (predicted.code, predicted.changed) == (0, 2), predicted.output
+    assert len(list(folder.iterdir())) == 3
+    changed = play(RUNNER, *seen, runner_home=str(home), runner_credentials=[other])
+    assert (changed.code, changed.changed) == (0, 2), changed.output
+    assert [path.name for path in folder.iterdir()] == ["s3"]
+    gone = play(RUNNER, *seen, runner_home=str(home))
+    assert (gone.code, gone.changed) == (0, 1), gone.output
+    assert not folder.exists()
+    for played in (predicted, first, changed, gone):
+        assert "hunter" not in played.output
+
+
+def test_bad_credentials_are_refused_by_name_only(play: Play, tmp_path: Path) -> None:
+    home = str(tmp_path / "home")
+
+    def refused(*credentials: dict[str, str]) -> str:
+        result = play(RUNNER, "-vvv", "--diff", runner_home=home, runner_credentials=credentials)
+        assert result.code != 0
+        assert "hunter2" not in result.output
+        return result.output.replace("\n", " ")
+
+    one = {"content": "hunter2"}
+    bad = ("a/b", "..", "-a", "", "a\n", "x" * 129)
+    said = refused(*({"name": name, **one} for name in (*bad, "good")))
+    assert "cannot be the name of a credential" in said and "good" not in said
+    assert all(name.strip() in said for name in bad)
+    assert "a name is there twice: a, a" in refused({"name": "a", **one}, {"name": "a", **one})
+    said = refused(
+        *[{"name": "a", **one}, {"name": "b"}, {"name": "c", "content": ""}],
+        {"name": "d", **one, "path": "/a"},
+    )
+    assert "runner_credentials: b, c, d must have either content or path" in said
+    assert "missing required arguments: name" in refused(one, {"name": "a", "contents": "hunter2"})
+    assert "there is no systemd to load it" in refused({"name": "a", "path": "/etc/hostname"})
+    assert not Path(home).exists()
 
 
 def test_upgrade_way_back_and_pruning(play: Play, tmp_path: Path) -> None:

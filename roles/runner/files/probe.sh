@@ -53,6 +53,8 @@ containers=${named:-$containers}
 [ -n "$(ls -A "$containers" 2>/dev/null)" ] || containers=''
 echo "containers=$containers"
 
+if [ -d "${settings%/*}/credentials" ]; then echo credentials=yes; else echo credentials=no; fi
+
 # The runner of a home has no manager to ask: it is the one "PYTHON -I COMMAND ... serve".
 pid=''
 # shellcheck disable=SC2013  # paths of /proc have no blanks

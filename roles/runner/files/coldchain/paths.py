@@ -46,6 +46,11 @@ class Paths:
         )
 
     @property
+    def credentials(self) -> Path:
+        """What role runner has made of runner_credentials, a file each (0700)."""
+        return self.settings.parent / "credentials"
+
+    @property
     def jobs(self) -> Path:
         return self.lib / "jobs.json"
 

@@ -12,6 +12,10 @@ from coldchain.errors import DataError
 
 LOCAL = "local"
 DEFAULT_CONTAINER = "freezer_backups"
+#: The variable of the installation's own directory of credentials (paths.Paths.credentials).
+CREDENTIALS_VARIABLE = "COLDCHAIN_CREDENTIALS_DIRECTORY"
+#: The variables of the directories in which a bare name is looked up, systemd's before ours.
+CREDENTIALS_DIRECTORIES = ("CREDENTIALS_DIRECTORY", CREDENTIALS_VARIABLE)
 
 
 @dataclass(frozen=True)
@@ -100,9 +104,9 @@ def container_of(storage: str, container: str) -> str:
 
 
 def check_credentials_file(value: str) -> None:
-    """DataError unless it is an absolute path, or could name a systemd credential."""
+    """DataError unless it is an absolute path, or could name a credential."""
     if not value.startswith(("/", "~")) and not _CREDENTIAL.fullmatch(value):
         raise DataError(
             f"credentials_file: {value!r} is neither an absolute path nor the name of a credential",
-            "start a path with /; a bare name is looked up in $CREDENTIALS_DIRECTORY",
+            "start a path with /; a bare name is one of runner_credentials, or of systemd's",
         )

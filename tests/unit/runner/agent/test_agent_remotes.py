@@ -159,11 +159,20 @@ def test_credentials_come_from_the_file_before_the_environment(tmp_path: Path) -
         "ENDPOINT": "https://f",
         "ACCESS_KEY": "a",
     }
+
+
+def test_a_bare_name_is_a_credential_of_systemd_or_of_the_installation(tmp_path: Path) -> None:
     named = of("s3", credentials_file="s3")
-    assert credentials(named, {"CREDENTIALS_DIRECTORY": str(tmp_path)})["SECRET_KEY"]
-    with pytest.raises(Unavailable, match="no systemd credential 's3'") as caught:
-        credentials(named, {})
-    assert "LoadCredential=s3:PATH" in caught.value.hint
+    variables = ("CREDENTIALS_DIRECTORY", "COLDCHAIN_CREDENTIALS_DIRECTORY")
+    directories = {variable: str(tmp_path / variable) for variable in variables}
+    with pytest.raises(Unavailable, match="no credential 's3'") as caught:
+        credentials(named, directories)
+    assert "runner_credentials" in caught.value.hint
+    for variable in reversed(variables):
+        (tmp_path / variable).mkdir()
+        (tmp_path / variable / "s3").write_text(f"SECRET_KEY={variable}\n")
+        (tmp_path / variable / "s3").chmod(0o600)
+        assert credentials(named, directories)["SECRET_KEY"] == variable
 
 
 @pytest.mark.parametrize(

@@ -411,3 +411,13 @@ def test_agent_performs_one_action(command: Command, tmp_path: Path) -> None:
     config.write_text("[action]\naction = backup\n")
     assert command("agent", "--config", str(config), "--result", str(result)) == 65
     assert "path_to_backup" in json.loads(result.read_text())["message"]
+
+
+def test_a_credential_is_found_by_its_name(command: Command) -> None:
+    folder = command.home / "etc" / "credentials"
+    folder.mkdir(parents=True)
+    words = "backups --storage s3 --endpoint http://127.0.0.1:1 --container b --credentials-file"
+    (folder / "s3").write_text("SECRETKEY=x\n")
+    (folder / "s3").chmod(0o600)
+    assert f"{folder}/s3: line 1" in command.error(*words.split(), "s3")["message"]
+    assert "no credential 's4'" in command.error(*words.split(), "s4")["message"]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from coldchain.agent.location import Location
 from coldchain.errors import DataError, Unavailable
-from coldchain.storages import STORAGES
+from coldchain.storages import CREDENTIALS_DIRECTORIES, STORAGES
 
 _LIMIT = 1 << 16
 
@@ -56,14 +56,16 @@ def check_private(path: Path) -> None:
 def _path(name: str, environment: Mapping[str, str]) -> Path:
     if name.startswith("/"):
         return Path(name)
-    folder = environment.get("CREDENTIALS_DIRECTORY")
-    if not folder:
-        raise Unavailable(
-            f"credentials_file: there is no systemd credential {name!r}",
-            f"add LoadCredential={name}:PATH to the runner's unit, or write an absolute path; in a"
-            " shell there is none: --credentials-file PATH",
-        )
-    return Path(folder) / name
+    folders = (environment.get(variable) for variable in CREDENTIALS_DIRECTORIES)
+    for folder in filter(None, folders):
+        path = Path(folder, name)
+        if os.path.lexists(path):
+            return path
+    raise Unavailable(
+        f"credentials_file: there is no credential {name!r}",
+        "runner_credentials of role runner makes one; those that systemd loads are there in jobs"
+        " only: in a shell, --credentials-file PATH",
+    )
 
 
 def _read(path: Path, names: tuple[str, ...]) -> dict[str, str]:

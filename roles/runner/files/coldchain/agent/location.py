@@ -39,7 +39,7 @@ class Location:
 
     container: Freezer's word for the place within the storage: a directory (local, ssh, ftp,
     ftps), bucket[/prefix] (s3), container[/prefix] (swift), remote:path (rclone).  options: the
-    storage's own fields; credentials_file: a path, or the name of a systemd credential;
+    storage's own fields; credentials_file: a path, or the name of a credential;
     secrets: what freezer-agent's INI file holds itself.
     """
 

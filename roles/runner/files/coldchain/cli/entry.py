@@ -19,7 +19,7 @@ from coldchain.cli.output import Output
 from coldchain.errors import ColdchainError, InternalError, UsageError
 from coldchain.lifecycle import EVENTS, REMOVED, STATUSES
 from coldchain.paths import Paths
-from coldchain.storages import FIELDS, STORAGES
+from coldchain.storages import CREDENTIALS_VARIABLE, FIELDS, STORAGES
 
 _Add = Callable[[str, str], argparse.ArgumentParser]
 
@@ -93,6 +93,7 @@ def _run(words: list[str], default_home: str | Path | None, output: Output) -> i
     home = arguments.home or default_home or os.environ.get(HOME_VARIABLE)
     paths = Paths.under(Path(home)) if home else Paths.system()
     paths.check()
+    os.environ[CREDENTIALS_VARIABLE] = os.fspath(paths.credentials)
     module, function = _COMMANDS[arguments.command]
     command = getattr(importlib.import_module(f"coldchain.cli.{module}"), function)
     code: int = command(Call(arguments, paths, output))
