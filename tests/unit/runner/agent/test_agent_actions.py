@@ -347,10 +347,11 @@ def test_progress_is_told_at_most_once_a_second(tmp_path: Path) -> None:
     told = []
     meter = Meter(told.append)
     meter.begin("reading", 100)
+    begun = time.monotonic()
     for _ in range(1000):
         meter.bytes += 1
         meter.tick()
-    assert len(told) == 1
+    assert 1 <= len(told) <= 1 + (time.monotonic() - begun) / meter.INTERVAL
     into_file(tmp_path / "p")(told[0])
     assert json.loads((tmp_path / "p").read_text())["total"] == 100
 

@@ -23,13 +23,16 @@ MEMORY = 60_000_000
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def _resident(pid: int) -> int:
-    """Bytes of *pid* and all its descendants."""
+def _resident(pid: int, parent: bytes = b"") -> int:
+    """Bytes of *pid* and all its descendants; parent: the command line of its parent."""
     try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        if words == parent:
+            return 0  # about to become another program; until then its memory is its parent's
         total = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
         for task in os.listdir(f"/proc/{pid}/task"):
             children = Path(f"/proc/{pid}/task/{task}/children").read_text().split()
-            total += sum(_resident(int(child)) for child in children)
+            total += sum(_resident(int(child), words) for child in children)
     except (FileNotFoundError, ProcessLookupError):
         return 0
     return total

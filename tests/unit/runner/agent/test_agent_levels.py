@@ -184,7 +184,7 @@ def test_always_level_repeats_the_level_and_the_newest_entry_counts(bench: Bench
 def test_a_clock_set_back_loses_nothing(bench: Bench, monkeypatch) -> None:
     # tar would take a file changed after the step for an old one, so a new chain is begun.
     first = bench.level().fields
-    set_back = 5
+    set_back = 3600
     real = snapshot.started
     monkeypatch.setattr(snapshot, "started", lambda snar: (real(snar) or 0) + set_back)
     (bench.source / "changed").write_text("x")

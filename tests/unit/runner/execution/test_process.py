@@ -182,10 +182,12 @@ def test_a_wrapper_that_has_only_begun_is_waited_for(tmp_path: Path) -> None:
     written, later = tmp_path / "attempt" / "pid", tmp_path / "later"
     until(lambda: written.exists() and written.read_text().endswith("\n"))
     written.rename(later)
-    threading.Timer(0.3, later.rename, [written]).start()
+    writes = threading.Timer(0.3, later.rename, [written])
+    writes.start()
     adopted = Process.adopt(tmp_path / "attempt")
     assert adopted is not None and adopted.pid == process.pid
     os.close(adopted.pidfd)
+    writes.join()
     process.signal(signal.SIGKILL)
     wait(process)
 

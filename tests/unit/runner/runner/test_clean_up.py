@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,17 @@ class Bench:
         self.host, self.root = host, host.paths.home / "bench"
         self.source, self.container = self.root / "source", self.root / "container"
         self.target, self.hang = self.root / "deep" / "er" / "target", self.root / "hang"
+        self.hangs = self.root / "hangs"  # from then on
         self.source.mkdir(parents=True)
         (self.source / "file").write_bytes(os.urandom(100_000))
         shim = self.root / "bin" / "gzip"
         shim.parent.mkdir()
         real = shutil.which("gzip")
-        shim.write_text(f'#!/bin/sh\ntest ! -e {self.hang} || exec sleep 60\nexec {real} "$@"\n')
+        shim.write_text(
+            "#!/bin/sh\n"
+            f"if test -e {self.hang}; then touch {self.hangs}; exec sleep 3600; fi\n"
+            f'exec {real} "$@"\n'
+        )
         shim.chmod(0o755)
         monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
 
@@ -56,9 +62,10 @@ class Bench:
         return [str(path) for path in [*found, *staged] if path.name not in known]
 
     def agent(self) -> int:
-        """The pid of the agent at work, once it has begun to write."""
-        self.host.until(self.remnants)
+        """The pid of the agent at work, once it has begun to write and hangs."""
+        self.host.until(lambda: self.hangs.exists() and self.remnants())
         (run,) = self.host.runner.runs.values()
+        self.host.until(lambda: run.process)
         children = Path(f"/proc/{run.process.pid}/task/{run.process.pid}/children")
         return int(children.read_text().split()[0])
 
@@ -80,13 +87,15 @@ def only_action(run: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("action", ["backup", "restore"])
 @pytest.mark.parametrize("how", ["agent killed", "stopped and aborted", "timed out"])
-def test_nothing_is_left_after_the_run(bench: Bench, action: str, how: str) -> None:
+def test_nothing_is_left_after_the_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, action: str, how: str
+) -> None:
     host = bench.host
     host.start()
     bench.declare("backup")
     host.runs("backup")
     bench.hang.touch()
-    bench.declare(action, **({"timeout": "2 seconds"} if how == "timed out" else {}))
+    bench.declare(action, **({"timeout": "1 hours"} if how == "timed out" else {}))
     if action == "backup":
         host.event("backup", "start")
     agent = bench.agent()
@@ -96,19 +105,22 @@ def test_nothing_is_left_after_the_run(bench: Bench, action: str, how: str) -> N
         os.kill(agent, signal.SIGSTOP)  # it does not see TERM: only KILL ends it
     if how == "stopped and aborted":
         host.event(action, "abort")
+    if how == "timed out":
+        real = time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: real() + 3600)
     run = host.runs(action, 2 if action == "backup" else 1)[0]
     assert bench.remnants() == []
     ended = only_action(run)
     assert ended["clean_up"]["result"] == "success", ended
     assert "remnant" in ended["clean_up"]["message"]
     assert run["result"] == ("aborted" if how == "stopped and aborted" else "fail")
-    assert (run["actions"][0]["message"] == "timed out after 2 s") == (how == "timed out")
+    assert (run["actions"][0]["message"] == "timed out after 3600 s") == (how == "timed out")
     assert "clean-up: success" in host.paths.run_log(action, run["run_id"]).read_text()
     host.settled(action)
 
 
 def test_an_agent_that_had_time_to_clean_up_needs_no_other(bench: Bench) -> None:
-    bench.host.start(grace=20)
+    bench.host.start(grace=3600)
     bench.hang.touch()
     bench.declare("backup")
     bench.agent()
@@ -161,7 +173,7 @@ def test_a_clean_up_has_a_limit_and_its_failure_is_told(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "CLEAN_UP_TIMEOUT", 0.5)
-    _replace_clean_up(monkeypatch, "trap '' TERM; sleep 60; sleep 60")
+    _replace_clean_up(monkeypatch, "trap '' TERM; sleep 3600; sleep 3600")
     bench.host.start()
     bench.hang.touch()
     bench.declare("backup")
@@ -174,8 +186,8 @@ def test_a_clean_up_has_a_limit_and_its_failure_is_told(
 def test_a_clean_up_survives_the_runner_and_a_second_abort(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    host, flag = bench.host, bench.root / "cleaning"
-    _replace_clean_up(monkeypatch, f"echo x >> {flag}; sleep 1.5")
+    host, flag, gate = bench.host, bench.root / "cleaning", bench.host.gate()
+    _replace_clean_up(monkeypatch, f"echo x >> {flag}; {gate.line}")
     host.start()
     bench.hang.touch()
     bench.declare("backup")
@@ -188,6 +200,7 @@ def test_a_clean_up_survives_the_runner_and_a_second_abort(
     host.until(lambda: not host.store.pending_events())
     host.stop(signal.SIGUSR2)
     host.start()
+    gate.open()
     (run,) = host.runs("backup")
     assert only_action(run)["clean_up"]["result"] == "success"
     assert flag.read_text() == "x\n", "it was adopted, not begun again"
@@ -217,14 +230,14 @@ def test_a_clean_up_that_the_host_took_down_is_begun_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host, flag = bench.host, bench.root / "cleaning"
-    _replace_clean_up(monkeypatch, f"echo x >> {flag}; test $(wc -l < {flag}) = 2 || sleep 60")
+    _replace_clean_up(monkeypatch, f"echo x >> {flag}; test $(wc -l < {flag}) = 2 || sleep 3600")
     host.start()
     bench.hang.touch()
     bench.declare("backup")
     os.kill(bench.agent(), signal.SIGKILL)
     host.until(flag.exists)
     (run,) = host.runner.runs.values()
-    group = run.process.pid
+    group = host.until(lambda: run.process).pid
     host.stop(signal.SIGUSR2)
     os.killpg(group, signal.SIGKILL)
     os.waitpid(group, 0)
