@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -422,6 +423,37 @@ def test_an_unreadable_folder_keeps_what_earlier_levels_have(bench: Bench) -> No
         "d e x y",
         "2 files",
     ]
+
+
+def test_a_single_file_that_cannot_be_stored_is_no_backup(bench: Bench) -> None:
+    alone = bench.source / "alone"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(alone))
+        with pytest.raises(JobFailed, match=r"path_to_backup .*/alone: ignored: a socket"):
+            bench.level(path_to_backup=str(alone))
+    assert bench.catalogue() == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root becomes an ordinary user here")
+def test_a_single_file_that_cannot_be_read_is_no_backup(bench: Bench) -> None:
+    alone = bench.source / "alone"
+    alone.write_text("x")
+    alone.chmod(0)
+    give_away(bench.root)
+
+    def told() -> str:
+        with pytest.raises(JobFailed) as caught:
+            bench.level(path_to_backup=str(alone))
+        bench.source.chmod(0o300)
+        with pytest.raises(JobFailed) as unlisted:
+            bench.level(path_to_backup=str(alone))
+        return f"{caught.value.message}\n{unlisted.value.message}"
+
+    message = as_nobody(told).splitlines()
+    assert message[0] == f"path_to_backup {alone}: not readable"
+    # The reason, and not tar's last words.
+    assert message[1].endswith(f'"{bench.source}": Cannot open: Permission denied')
+    assert bench.catalogue() == []
 
 
 def test_a_missing_compressor_names_the_package(

@@ -100,15 +100,35 @@ def test_attributes_and_holes_survive(bench: Bench) -> None:
         assert value == b"its own"
 
 
-def test_a_single_file_is_restored_under_its_name(bench: Bench) -> None:
-    (bench.source / "-a file").write_text("one")
-    path = str(bench.source / "-a file")
+@pytest.mark.parametrize("name", ["-a file", "back\\nslash", "\\101", "*[x", "new\nline", "%s \"'"])
+def test_a_single_file_is_restored_under_its_name(bench: Bench, name: str) -> None:
+    (bench.source / name).write_text("one")
+    path = str(bench.source / name)
     bench.level(path_to_backup=path)
-    (bench.source / "-a file").write_text("two!")
+    (bench.source / name).write_text("two!")
     bench.level(path_to_backup=path)
     bench.restore()
-    assert [entry.name for entry in bench.target.iterdir()] == ["-a file"]
-    assert (bench.target / "-a file").read_text() == "two!"
+    assert [entry.name for entry in bench.target.iterdir()] == [name]
+    assert (bench.target / name).read_text() == "two!"
+
+
+@pytest.mark.parametrize("name", ["back\\nslash", "\\101", "*[x", "-C", "new\nline"])
+def test_a_directory_of_any_name_is_a_source_and_a_selection(bench: Bench, name: str) -> None:
+    inner = bench.source / name / name
+    inner.parent.mkdir()
+    inner.write_text("one")
+    (bench.source / "other").write_text("other")
+    bench.backup(path_to_backup=str(inner.parent))
+    bench.restore()
+    assert [entry.name for entry in bench.target.iterdir()] == [name]
+    bench.backup(backup_name="all")
+    bench.restore(
+        backup_name="all",
+        restore_paths=[f"{name}/{name}"],
+        restore_abs_path=str(bench.root / "selected"),
+    )
+    assert [entry.name for entry in (bench.root / "selected").iterdir()] == [name]
+    assert (bench.root / "selected" / name / name).read_text() == "one"
 
 
 def test_a_hard_link_that_became_a_file_of_its_own_does_not_overwrite_the_other(

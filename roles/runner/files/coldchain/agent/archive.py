@@ -24,7 +24,7 @@ from coldchain.agent.tools import COMPRESSIONS
 from coldchain.errors import JobFailed
 
 #: What on_read_error: fail does not accept.
-READ_ERRORS = (tar.UNREADABLE, "vanished while being read", "changed while being read")
+READ_ERRORS = (tar.UNREADABLE, "vanished while being read", tar.CHANGED)
 
 
 @dataclass
@@ -183,6 +183,10 @@ def _check(exits: list[Exit], tally: Tally, options: BackupOptions) -> None:
     bad = failure(exits, {"tar": (1,)})
     if bad is not None:
         raise JobFailed(f"the backup failed: {bad.describe()}", "nothing was stored")
+    left_out = [kind for kind, *dummy in tally.complaints.items() if kind != tar.CHANGED]
+    if left_out and not options.source.is_dir():
+        # What was asked for is one file, and it is not there.
+        raise JobFailed(f"path_to_backup {options.source}: {left_out[0]}", "nothing was stored")
     if options.fail_on_read_error:
         for kind, number, names in tally.complaints.items():
             if kind in READ_ERRORS:

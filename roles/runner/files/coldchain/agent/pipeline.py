@@ -26,6 +26,8 @@ PATIENCE = 5.0
 _SET_PIPE_SIZE = 1031
 _LINE_LIMIT = 1 << 20
 _TAIL = 20
+#: tar's last words, which say nothing about the cause.
+_FAREWELLS = ("Exiting with failure status due to previous errors", "exiting now")
 
 #: Between two looks at a listing: tar flushes after each member, and a wake-up for each would
 #: cost more than the archive.
@@ -60,7 +62,8 @@ class Exit:
 
     def describe(self) -> str:
         how = f"exit code {self.code}" if self.code >= 0 else f"signal {-self.code}"
-        return f"{self.name} ended with {how}" + (f": {self.errors[-1]}" if self.errors else "")
+        said = [line for line in self.errors if not line.endswith(_FAREWELLS)]
+        return f"{self.name} ended with {how}" + (f": {said[-1]}" if said else "")
 
 
 class Pipeline:

@@ -76,6 +76,8 @@ def create(
         executable("tar"),
         "--create",
         "--file=-",
+        # Else tar reads the backslashes in the names of directory and operand as escapes.
+        "--no-unquote",
         f"--blocking-factor={BLOCKING}",
         "--format=posix",
         # Without atime and ctime; and no process id in the names of the extended headers.
@@ -118,6 +120,7 @@ def extract(
         executable("tar"),
         "--extract",
         "--file=-",
+        "--no-unquote",
         *_READING_ARGS,
         "--preserve-permissions",
         "--delay-directory-restore",
@@ -260,10 +263,11 @@ class Complaints:
 
 
 UNREADABLE = "not readable"
+CHANGED = "changed while being read"
 #: While creating.  Order matters: the first kind whose text fits is taken.
 READING = (
     ("ignored: a socket", (b"socket ignored", b"Unknown file type", b"door ignored")),
-    ("changed while being read", (b"file changed as we read it", b"File shrank by")),
+    (CHANGED, (b"file changed as we read it", b"File shrank by")),
     (
         "vanished while being read",
         (b"File removed before we read it", b"Cannot stat: No such file", b"Cannot open: No such"),
