@@ -279,6 +279,21 @@ def test_a_full_disk_fails_cleanly(bench: Bench) -> None:
         subprocess.run(["umount", str(bench.container)], check=True)
 
 
+@pytest.mark.skipif(not MOUNTS, reason="needs root that may mount")
+def test_a_target_without_room_is_no_damage(bench: Bench) -> None:
+    (bench.source / "large").write_bytes(os.urandom(3 << 20))
+    bench.backup()
+    bench.target.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(bench.target)]
+    subprocess.run(mount, check=True)
+    try:
+        with pytest.raises(CannotWrite, match=r"restored there: .*\./large.*: \w+"):
+            bench.restore()
+        assert list(bench.target.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(bench.target)], check=True)
+
+
 def test_a_container_that_is_a_file_is_named(bench: Bench) -> None:
     bench.container.write_text("")
     with pytest.raises(CannotWrite, match="container"):

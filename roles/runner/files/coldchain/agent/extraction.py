@@ -18,7 +18,7 @@ from coldchain.agent.parts import Packed, checked_blocks, unpackers
 from coldchain.agent.pipeline import Pipeline, Stage, failure
 from coldchain.agent.progress import Meter
 from coldchain.agent.storage import Storage
-from coldchain.errors import JobFailed
+from coldchain.errors import CannotWrite, JobFailed
 
 _ROOT = re.compile(rb'^d[^"\n]* "\./"$', re.MULTILINE)
 
@@ -118,6 +118,11 @@ def _feed(
         exits = pipeline.finish()
     known = complaints is not None and complaints.known_only()
     bad = failure(exits, allowed if known else {})
+    if bad is not None and complaints is not None and complaints.refused is not None:
+        raise CannotWrite(
+            f"{one.place} cannot be restored there: {complaints.refused}",
+            "nothing was restored; make room or restore to another place",
+        )
     if bad is not None or not complete:
         how = bad.describe() if bad is not None else "it goes on after its end"
         raise JobFailed(

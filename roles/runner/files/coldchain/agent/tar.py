@@ -44,6 +44,8 @@ _MEMBER = re.compile(
 )
 _FILE = re.compile(rb"^(?:[lhbcp]\S{9}\S? |-\S{9}\S? .*? (\d+) -?\d+-\d\d-\d\d )", re.MULTILINE)
 _COMPLAINT = re.compile(rb"(?:\S*/)?tar: " + _NAME + rb": (?:Warning: )?(.*)")
+#: While extracting: what has to do with the target and not with the archive.
+_REFUSAL = re.compile(rb"(?:\S*/)?tar: (.*: (?:Cannot |Wrote only ).*)")
 _CHECKPOINT = re.compile(rb"(?:\S*/)?tar: " + _MARK.encode() + rb":(\d+)")
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
 _SIMPLE = {
@@ -218,13 +220,17 @@ def checkpoint(line: bytes) -> int | None:
 
 @dataclass
 class Complaints:
-    """What tar could not do, by kind: counts, the first names, and the folders concerned."""
+    """What tar could not do, by kind: counts, the first names, and the folders concerned.
+
+    refused: the first thing of no known kind that the system did not let it do.
+    """
 
     kinds: Sequence[tuple[str, tuple[bytes, ...]]]
     counts: Counter[str] = field(default_factory=Counter)
     names: dict[str, list[bytes]] = field(default_factory=dict)
     folders: dict[str, set[bytes]] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
+    refused: str | None = None
 
     def take(self, line: bytes) -> None:
         match = _COMPLAINT.fullmatch(line)
@@ -233,6 +239,8 @@ class Complaints:
                 if match[2].startswith(starts):
                     self._add(kind, unquote(match[1]))
                     return
+        if self.refused is None and (refusal := _REFUSAL.fullmatch(line)):
+            self.refused = refusal[1].decode("utf-8", "backslashreplace")
         if not line.endswith((b"Exiting with failure status due to previous errors",)):
             self.others.append(line.decode("utf-8", "backslashreplace"))
             del self.others[:-NAMES_KEPT]
