@@ -172,6 +172,18 @@ def test_the_consistency_checksum_of_a_backup_proves_its_restore(bench: Bench) -
     assert not bench.target.exists()
 
 
+def test_the_consistency_checksum_is_of_what_a_restore_brings(bench: Bench) -> None:
+    # Neither sockets nor device nodes come back, nor the container that lies inside the source.
+    _tree(bench)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(bench.source / "socket"))
+        inside = str(bench.source / "backups")
+        for dummy in range(2):
+            report = bench.backup(container=inside, consistency_check=True)
+    bench.restore(container=inside, consistency_checksum=report.fields["consistency_checksum"])
+    assert not (bench.target / "backups").exists()
+
+
 def test_a_source_that_cannot_be_summed_up_is_named(bench: Bench) -> None:
     _tree(bench)
     report = bench.backup(consistency_check=True, exclude="top")

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coldchain.agent.report import shown
+from coldchain.errors import JobFailed
 
 SCHEMES = st.sampled_from([None, "freezer", "strong"])
 
@@ -187,6 +188,37 @@ def test_soft_links_are_followed_only_on_request(bench: Bench) -> None:
     bench.restore()
     assert not (bench.target / "link").is_symlink()
     assert (bench.target / "link").read_text() == "x"
+
+
+def test_links_that_lead_back_do_not_make_an_endless_archive(bench: Bench) -> None:
+    # tar -h never ends here: it opens each directory from the one above.
+    (bench.source / "d").mkdir()
+    (bench.source / "d" / "x").write_text("x")
+    (bench.source / "d" / "loop").symlink_to("..")
+    (bench.source / "self").symlink_to(".")
+    (bench.source / "twice").symlink_to("d")
+    (bench.source / "nowhere").symlink_to("gone")
+    bench.container.mkdir()
+    (bench.source / "backups").symlink_to(bench.container)
+    report = bench.level(dereference_symlink="soft", consistency_check=True)
+    (told,) = [line for line in report.warnings if line.startswith("left out")]
+    assert told.endswith(" and 1 more")  # ./backups, ./d/loop, ./self, ./twice/loop
+    bench.level(dereference_symlink="soft")
+    bench.restore(consistency_checksum=report.fields["consistency_checksum"])
+    found = sorted(str(path.relative_to(bench.target)) for path in bench.target.rglob("*"))
+    assert found == ["d", "d/x", "twice", "twice/x"]
+    assert not (bench.target / "twice").is_symlink()
+
+
+def test_too_many_links_that_lead_back_are_refused(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coldchain.agent.archive.MOST_LOOPS", 1)
+    for name in "ab":
+        (bench.source / name).symlink_to(".")
+    with pytest.raises(JobFailed, match=r"dereference_symlink: 2 links below .* lead back"):
+        bench.backup(dereference_symlink="all")
+    bench.backup(dereference_symlink="hard")
 
 
 def test_the_container_inside_the_source_is_not_backed_up_into_itself(bench: Bench) -> None:

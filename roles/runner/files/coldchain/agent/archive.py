@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from coldchain.agent import cipher, snapshot, tar
 from coldchain.agent.cipher import Part
 from coldchain.agent.entries import Recorder
 from coldchain.agent.layout import DATA
+from coldchain.agent.loops import endless
 from coldchain.agent.options import BackupOptions
 from coldchain.agent.pipeline import Exit, Pipeline, Stage, failure
 from coldchain.agent.progress import Meter
@@ -25,6 +27,10 @@ from coldchain.errors import JobFailed
 
 #: What on_read_error: fail does not accept.
 READ_ERRORS = (tar.UNREADABLE, "vanished while being read", tar.CHANGED)
+
+
+#: They go into tar's argument vector, which has its limit.
+MOST_LOOPS = 1000
 
 
 @dataclass
@@ -50,6 +56,30 @@ def container_inside(options: BackupOptions) -> str | None:
     return None
 
 
+def follows_links(options: BackupOptions) -> bool:
+    return options.dereference in ("soft", "all")
+
+
+def link_loops(options: BackupOptions) -> list[str]:
+    """Members that tar would never come to the end of; JobFailed when they are too many to name."""
+    if not follows_links(options) or not options.source.is_dir():
+        return []
+    folder = options.common.location.folder
+    never = []
+    with contextlib.suppress(OSError):
+        if folder is not None:
+            status = os.stat(folder)
+            never.append((status.st_dev, status.st_ino))
+    found = endless(options.source, never)
+    if len(found) > MOST_LOOPS:
+        raise JobFailed(
+            f"dereference_symlink: {count(len(found), 'link')} below {options.source} lead back"
+            f" to a directory that they lie in, the first: {shown(os.fsencode(found[0]))}",
+            "leave dereference_symlink out, or back up the directories that need it by themselves",
+        )
+    return found
+
+
 def most_bytes(source: Path) -> int:
     """What lies on the file system of *source*, which a backup does not leave; 0 when unknown."""
     try:
@@ -64,10 +94,12 @@ def write_archive(
     draft: Draft,
     scheme: str | None,
     snar: int,
+    skip: Sequence[str],
     recorder: Recorder,
     tally: Tally,
     meter: Meter,
 ) -> Part:
+    """skip: exact member names that stay out."""
     folder, operand = _operand(options.source)
     reader, writer = os.pipe()
     try:
@@ -77,7 +109,7 @@ def write_archive(
             snapshot=snar,
             index=writer,
             exclude=options.exclude,
-            skip=container_inside(options),
+            skip=skip,
             dereference=options.dereference,
         )
         stages = [

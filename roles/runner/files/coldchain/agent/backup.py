@@ -12,7 +12,14 @@ from dataclasses import dataclass
 
 from coldchain.agent import cipher, container, snapshot, tar
 from coldchain.agent.admin import remove
-from coldchain.agent.archive import Tally, container_inside, write_archive, write_file
+from coldchain.agent.archive import (
+    Tally,
+    container_inside,
+    follows_links,
+    link_loops,
+    write_archive,
+    write_file,
+)
 from coldchain.agent.consistency import checksum
 from coldchain.agent.continuity import resume
 from coldchain.agent.entries import Recorder
@@ -38,13 +45,15 @@ from coldchain.errors import DataError, JobFailed
 class Plan:
     """The level to write, what it is based on, and how it is encrypted.
 
-    expected: bytes of archive, judged by the last full backup; 0 when nobody can tell.
+    skip: exact names of members that stay out; expected: bytes of archive, judged by the last
+    full backup; 0 when nobody can tell.
     """
 
     level: Level
     previous: Level | None
     scheme: str | None
     warnings: tuple[str, ...]
+    skip: tuple[str, ...]
     expected: int = 0
 
 
@@ -124,8 +133,16 @@ def _plan(options: BackupOptions, storage: Storage, now: int, snar: int) -> Plan
         warnings.append(
             "consistency_check covers what exclude leaves out, too: a restore will not have its sum"
         )
+    inside = container_inside(options)
+    loops = [name for name in link_loops(options) if name != inside]
+    if loops:
+        first = ", ".join(shown(os.fsencode(name)) for name in loops[:3])
+        more = f" and {len(loops) - 3} more" if loops[3:] else ""
+        warnings.append(f"left out, as following it would never end: {first}{more}")
+    skip = (*loops, *([] if inside is None else [inside]))
     expected = _expected(options, storage, chains) if previous is None else 0
-    return Plan(next_level(chains, previous, now), previous, scheme, tuple(warnings), expected)
+    level = next_level(chains, previous, now)
+    return Plan(level, previous, scheme, tuple(warnings), skip, expected)
 
 
 def _expected(options: BackupOptions, storage: Storage, chains: Sequence[Chain]) -> int:
@@ -152,14 +169,17 @@ def _write(
 ) -> Report:
     series = options.common.series
     created = now()
+    sum_before = None
     if options.consistency_check:
         meter.begin("summing up the files")
-    sum_before = checksum(options.source) if options.consistency_check else None
+        sum_before = checksum(options.source, skip=plan.skip, follow=follows_links(options))
     meter.begin(f"writing level {plan.level.number}", plan.expected, estimated=True)
     tally = Tally()
     with storage.draft(series, plan.level) as draft, snapshot.memory() as listed:
         recorder = Recorder(listed)
-        archive = write_archive(options, draft, plan.scheme, snar, recorder, tally, meter)
+        archive = write_archive(
+            options, draft, plan.scheme, snar, plan.skip, recorder, tally, meter
+        )
         recorder.close()
         unread = tally.complaints.folders.get(tar.UNREADABLE)
         if unread:

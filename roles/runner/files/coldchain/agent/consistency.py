@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from coldchain.agent.pipeline import CHUNK
@@ -15,14 +15,22 @@ from coldchain.agent.report import shown
 from coldchain.errors import JobFailed
 
 
-def checksum(path: Path) -> str:
+def checksum(path: Path, *, skip: Collection[str] = (), follow: bool = False) -> str:
     """SHA-256 (hex) over names, kinds, link targets and contents below *path*, in sorted order.
 
     A directory is covered without its own name, a single file with it: a restore of either
-    into another directory gives the same value.  JobFailed when something cannot be read, or goes.
+    into another directory gives the same value.  Left out is what an archive or a restore leaves
+    out: the members *skip* ("./a/b"), sockets, device nodes, and what other file systems hold.
+    follow: links are taken for what they lead to.  JobFailed when something cannot be read, or
+    goes.
     """
     try:
-        return _checksum(os.fsencode(path))
+        total = hashlib.sha256()
+        for name, full in _entries(os.fsencode(path), {os.fsencode(one) for one in skip}, follow):
+            mode = os.stat(full, follow_symlinks=follow).st_mode
+            if not (stat.S_ISSOCK(mode) or stat.S_ISBLK(mode) or stat.S_ISCHR(mode)):
+                total.update(name + b"\0" + _fingerprint(full, mode) + b"\n")
+        return total.hexdigest()
     except OSError as error:
         name = os.fsencode(error.filename or path)
         raise JobFailed(
@@ -35,27 +43,33 @@ def checksum(path: Path) -> str:
         ) from None
 
 
-def _checksum(root: bytes) -> str:
-    total = hashlib.sha256()
-    if stat.S_ISDIR(os.stat(root).st_mode):
-        entries: Iterator[tuple[bytes, bytes]] = _walk(root, b"")
-    else:
-        entries = iter([(os.path.basename(root), root)])
-    for name, full in entries:
-        total.update(name + b"\0" + _fingerprint(full) + b"\n")
-    return total.hexdigest()
+def _entries(root: bytes, skip: Collection[bytes], follow: bool) -> Iterator[tuple[bytes, bytes]]:
+    """The relative name and the path of each entry."""
+    top = os.stat(root)
+    if stat.S_ISDIR(top.st_mode):
+        return _walk(root, b"", skip, follow, top.st_dev)
+    return iter([(os.path.basename(root), root)])
 
 
-def _walk(folder: bytes, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _walk(
+    folder: bytes, prefix: bytes, skip: Collection[bytes], follow: bool, device: int
+) -> Iterator[tuple[bytes, bytes]]:
     for name in sorted(os.listdir(folder)):
+        if b"./" + prefix + name in skip:
+            continue
         full = os.path.join(folder, name)
+        try:
+            status = os.stat(full, follow_symlinks=follow)
+        except OSError:
+            if follow and os.path.islink(full):  # one that leads nowhere is not stored
+                continue
+            raise
         yield prefix + name, full
-        if stat.S_ISDIR(os.lstat(full).st_mode):
-            yield from _walk(full, prefix + name + b"/")
+        if stat.S_ISDIR(status.st_mode) and status.st_dev == device:
+            yield from _walk(full, prefix + name + b"/", skip, follow, device)
 
 
-def _fingerprint(path: bytes) -> bytes:
-    mode = os.lstat(path).st_mode
+def _fingerprint(path: bytes, mode: int) -> bytes:
     if stat.S_ISLNK(mode):
         return b"link " + os.readlink(path)
     if not stat.S_ISREG(mode):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 
 from coldchain.agent import snapshot
+from coldchain.agent.archive import follows_links
 from coldchain.agent.layout import DATA, ENGINE_METADATA, Chain, Level
 from coldchain.agent.options import BackupOptions
 from coldchain.agent.parts import Packed, authenticate, load, packed
@@ -52,7 +53,7 @@ def resume(
         return None, "the clock was set back since the last backup"
     # tar records that a directory was renamed, but of several renames that meet it loses files
     # (1.34: a and b swapped, c moved into one of them).  What it does not know, it saves anew.
-    follow = options.dereference in ("soft", "all")
+    follow = follows_links(options)
     snapshot.forget(target, snapshot.moved(target, options.source, follow=follow))
     return one.metadata.scheme, None
 

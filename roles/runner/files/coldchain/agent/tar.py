@@ -66,13 +66,13 @@ def create(
     snapshot: int,
     index: int,
     exclude: Sequence[str] = (),
-    skip: str | None = None,
+    skip: Sequence[str] = (),
     dereference: str | None = None,
 ) -> list[str]:
     """tar that writes an archive of *operand* in *folder* to stdout.
 
     snapshot, index: descriptors of the listed-incremental file and of the member listing;
-    skip: one exact member name ("./a/b") to leave out, whatever characters it holds.
+    skip: exact member names ("./a/b") to leave out, whatever characters they hold.
     """
     argv = [
         executable("tar"),
@@ -103,8 +103,8 @@ def create(
         *(_DEREFERENCE[dereference] if dereference else []),
         f"--directory={folder}",
     ]
-    if skip is not None:
-        argv += ["--anchored", "--no-wildcards", f"--exclude={skip}"]
+    if skip:
+        argv += ["--anchored", "--no-wildcards", *(f"--exclude={name}" for name in skip)]
         argv += ["--no-anchored", "--wildcards"]
     argv += [f"--exclude={pattern}" for pattern in exclude]
     return [*argv, f"--add-file={operand}"]
