@@ -77,7 +77,7 @@ network_up() {
 
 wait_for_ssh() { # NAME ADDRESS
   local _
-  for _ in $(seq 150); do
+  for _ in $(seq 1500); do
     timeout 1 bash -c "exec 3<>/dev/tcp/$2/22 && head -c4 <&3" 2> /dev/null | grep -q SSH- && return
     sleep 0.2
   done

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from conftest import ROOT, Play
 
-WAIT = {"event": "start", "wait": True, "timeout": 60}
+WAIT = {"event": "start", "wait": True, "timeout": 300}
 
 
 def blocks(page: str) -> list[Any]:
@@ -39,7 +39,7 @@ def home(play: Play, tmp_path: Path) -> Iterator[Path]:
         time.sleep(0.05)
     yield home
     runner.terminate()
-    runner.wait(60)
+    runner.wait(300)
 
 
 def in_home(home: Path, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:

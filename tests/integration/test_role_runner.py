@@ -220,9 +220,8 @@ def test_a_change_of_settings_reaches_a_running_runner(play: Play, tmp_path: Pat
     with log.open("wb") as stream:
         runner = subprocess.Popen([command, "serve"], stdout=stream, stderr=stream)
     try:
-        for _attempt in range(100):
-            if (home / "lib" / "wake").exists():
-                break
+        while "runner ready" not in log.read_text():
+            assert runner.poll() is None
             time.sleep(0.1)
         before = log.stat().st_size
         unchanged = play(RUNNER, runner_home=str(home))
@@ -234,7 +233,7 @@ def test_a_change_of_settings_reaches_a_running_runner(play: Play, tmp_path: Pat
         assert log.stat().st_size > before
         removed = play(RUNNER, runner_home=str(home), runner_state="absent")
         assert removed.code == 0, removed.output
-        assert runner.wait(timeout=60) == 0, "removal stops the runner"
+        assert runner.wait(timeout=300) == 0, "removal stops the runner"
     finally:
         if runner.poll() is None:
             os.kill(runner.pid, signal.SIGKILL)

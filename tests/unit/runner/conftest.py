@@ -9,12 +9,24 @@ one has searched with all examples, and each takes minutes of both cores.
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis.internal.detection import is_hypothesis_test
 
 _SETTINGS = (
     "_hypothesis_internal_use_settings"  # where hypothesis.settings, as a decorator, puts it
 )
+
+# Not from the clock, and not by chance: a busy machine takes long for one example.
+settings.register_profile(
+    "coldchain",
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+    ],
+)
+settings.load_profile("coldchain")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -137,7 +137,7 @@ def many(template: Bench) -> dict[str, int]:
     return {each.__name__: lines(template, each) for each in (restoring, backing_up, removing)}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(where=anywhere, there=st.booleans())
 def test_a_restore_leaves_all_or_nothing(
     template: Bench, many: dict[str, int], where: float, there: bool
@@ -159,7 +159,7 @@ def test_a_restore_leaves_all_or_nothing(
         assert names(bench.target) - {"own"} == NAMES
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(where=anywhere)
 def test_a_backup_is_there_or_not(template: Bench, many: dict[str, int], where: float) -> None:
     with copy(template) as bench:
@@ -172,7 +172,7 @@ def test_a_backup_is_there_or_not(template: Bench, many: dict[str, int], where: 
         assert len(levels) in ((3,) if code == 0 else (2, 3))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(where=anywhere)
 def test_a_removal_leaves_no_half_chain(
     template: Bench, many: dict[str, int], where: float

@@ -133,7 +133,7 @@ def test_wrong_or_missing_password_leaves_the_target_alone(bench: Bench, scheme:
     assert not bench.target.exists()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), data=st.data())
 def test_no_bit_of_a_strong_level_can_change_unnoticed(bench: Bench, where, bit, data):
     if not bench.container.exists():

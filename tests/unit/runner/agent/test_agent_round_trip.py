@@ -24,7 +24,7 @@ from coldchain.errors import JobFailed
 SCHEMES = st.sampled_from([None, "freezer", "strong"])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(
     history=HISTORIES,
     scheme=SCHEMES,

@@ -89,20 +89,20 @@ def test_remove_takes_the_job_out_of_the_declarations(command: Command) -> None:
 
 def test_start_and_wait_brings_the_run(command: Command, runner: subprocess.Popen[str]) -> None:
     assert command("apply", "-", data=[exec_job("good"), exec_job("bad", "false")]) == 0
-    answer = command.json("event", "good", "start", "--wait", "--timeout", "60")
+    answer = command.json("event", "good", "start", "--wait", "--timeout", "300")
     assert command.code == 0
     assert answer["run"]["result"] == "success"
     assert answer["job"]["last_run"]["run_id"] == answer["run"]["run_id"]
     first = answer["run"]["run_id"]
-    again = command.json("event", "good", "start", "--wait", "--timeout", "60")
+    again = command.json("event", "good", "start", "--wait", "--timeout", "300")
     assert again["run"]["run_id"] != first
 
-    answer = command.json("event", "bad", "start", "--wait", "--timeout", "60")
+    answer = command.json("event", "bad", "start", "--wait", "--timeout", "300")
     assert command.code == 1
     assert answer["run"]["result"] == "fail"
     assert answer["error"]["code"] == 1
     assert "exit code 1" in answer["error"]["message"]
-    assert command("event", "bad", "start", "--wait", "--timeout", "60") == 1
+    assert command("event", "bad", "start", "--wait", "--timeout", "300") == 1
     assert "coldchain log bad" in command.err
 
 
@@ -113,11 +113,11 @@ def test_stop_abort_and_remove_wait_for_the_run(
     assert command("event", "long", "start", "--wait", "--timeout", "1") == 75
     assert "coldchain explain long" in command.err
     assert command("event", "long", "stop", "--wait", "--timeout", "0") == 75
-    answer = command.json("event", "long", "abort", "--wait", "--timeout", "60")
+    answer = command.json("event", "long", "abort", "--wait", "--timeout", "300")
     assert command.code == 0
     assert answer["run"]["result"] == "aborted"
     assert answer["job"]["status"] == "stop"
-    answer = command.json("event", "long", "remove", "--wait", "--timeout", "60")
+    answer = command.json("event", "long", "remove", "--wait", "--timeout", "300")
     assert command.code == 0
     assert answer["job"] is None
 
@@ -128,7 +128,7 @@ def test_starting_a_job_with_a_later_slot_arms_it_without_a_run(
     far = timed_job("far", schedule_date="2199-01-01", status="stop")
     far["job_schedule"]["schedule_date"] = "2198-01-01"
     assert command("apply", "-", data=far) == 0
-    answer = command.json("event", "far", "start", "--wait", "--timeout", "60")
+    answer = command.json("event", "far", "start", "--wait", "--timeout", "300")
     assert command.code == 0
     assert answer["run"] is None
     assert answer["job"]["status"] == "scheduled"
@@ -151,7 +151,7 @@ def test_a_runner_that_dies_ends_the_wait(
 
     monkeypatch.setattr(control.time, "sleep", kill_once)
     monkeypatch.setattr(control, "ALIVE_EVERY", 0.0)
-    error = command.error("event", "x", "start", "--wait", "--timeout", "60")
+    error = command.error("event", "x", "start", "--wait", "--timeout", "300")
     assert error["code"] == 69
     assert "runner ended" in error["message"]
 

@@ -220,7 +220,7 @@ def test_an_idle_runner_carries_nothing_of_the_agent_and_no_openssl(command: Com
         assert process.stderr is not None
         assert any("runner ready: 1 jobs" in line for line in process.stderr)
         process.send_signal(signal.SIGTERM)
-        dummy, error = process.communicate(timeout=60)
+        dummy, error = process.communicate()
     finally:
         process.kill()
     modules = set(error.splitlines()[-1].split())

@@ -80,11 +80,7 @@ def test_a_byte_order_mark_is_no_mistake(command: Command) -> None:
     assert command("validate", "-", data=raw) == 0
 
 
-@settings(
-    max_examples=200,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(st.one_of(st.binary(max_size=60), st.text(max_size=60).map(str.encode)))
 def test_any_bytes_get_an_answer(command: Command, raw: bytes) -> None:
     code = command("--json", "validate", "-", data=raw)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from document_strategies import crooked, documents, json_values, respelled
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldchain.document import Context, canonical, check, difference
@@ -22,7 +22,7 @@ from coldchain.schedule import build
 NOW = datetime(2026, 11, 25, 1, 2, 3, tzinfo=timezone.utc)
 CONTEXT = Context("host1", timezone.utc, NOW)
 
-few = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=300)
 
 
 def answers(raw: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from apscheduler.triggers.cron import CronTrigger
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_oracles import SECOND, UTC, prefixed, specs, trigger
 
@@ -23,7 +23,7 @@ HORIZON = timedelta(days=365 * 25)  # it takes seconds to find out that a schedu
         lambda naive: naive.replace(microsecond=0, tzinfo=UTC)
     ),
 )
-@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=2000)
 def test_next_runs_equal_apschedulers_in_utc(spec: dict[str, str], after: datetime) -> None:
     until = after + HORIZON
     theirs = CronTrigger(timezone=UTC, end_date=until, **spec)

@@ -39,7 +39,7 @@ def after_downtime(found: Trigger, hours: float, **policy: object) -> CatchUp:
     max_age=st.integers(0, 50_000),
     tolerance=st.integers(0, 59),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_every_missed_slot_is_decided_upon(
     period: int, down: int, run: str, max_age: int, tolerance: int
 ) -> None:

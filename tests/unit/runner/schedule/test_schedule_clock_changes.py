@@ -9,7 +9,7 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, assume, given, note, settings
+from hypothesis import assume, given, note, settings
 from hypothesis import strategies as st
 from schedule_oracles import (
     SEEDS,
@@ -75,7 +75,7 @@ def test_each_policy_for_the_times_around_a_change(
 
 
 @given(chance=SEEDS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_every_second_around_a_change(chance: Random) -> None:
     name, year = chance.choice(CHANGING), chance.randint(2020, 2037)
     around = chance.choice(changes(name, year) or (datetime(year, 3, 29, 1, tzinfo=UTC),))
@@ -86,7 +86,7 @@ def test_every_second_around_a_change(chance: Random) -> None:
 
 
 @given(chance=SEEDS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_every_second_in_a_zone_with_or_without_changes(chance: Random) -> None:
     name, year = chance.choice(ZONES), chance.randint(2020, 2037)
     schedule = times_of_day(chance)
@@ -101,7 +101,7 @@ def test_every_second_in_a_zone_with_or_without_changes(chance: Random) -> None:
         lambda naive: naive.replace(tzinfo=UTC)
     ),
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_the_clock_shows_what_zoneinfo_says(name: str, instant: datetime) -> None:
     zone = ZoneInfo(name)
     epoch = int(instant.timestamp())
@@ -120,7 +120,7 @@ def test_the_clock_shows_what_zoneinfo_says(name: str, instant: datetime) -> Non
     pick=st.integers(0, 9),
     minutes=st.integers(-300, 300),
 )
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=300)
 def test_a_reading_is_the_same_instant_as_in_a_date(
     name: str, year: int, pick: int, minutes: int
 ) -> None:
@@ -194,7 +194,7 @@ class OneChange(tzinfo):
 
 
 @given(chance=SEEDS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_instant_is_a_bad_one_for_a_change(chance: Random) -> None:
     """Also where one part of the table of changes ends and the next begins."""
     edge = 55 << 25

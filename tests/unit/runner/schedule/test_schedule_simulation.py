@@ -111,7 +111,7 @@ def most_at_once(spans: list[tuple[datetime, datetime]]) -> int:
     ),
     limit=st.integers(1, 3),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_it_counts_what_a_walk_counts(jobs: list[SimulatedJob], limit: int) -> None:
     result = simulate(jobs, START, 1, limit)
     spans: list[tuple[str, datetime, datetime]] = []

@@ -131,7 +131,7 @@ class Model:
 
 
 @given(chance=SEEDS)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_runs_and_cancelled_slots(chance: Random) -> None:
     schedule, windows = any_schedule(chance), any_windows(chance)
     splay = chance.choice((0, 0, 600, chance.randint(1, 20_000)))
@@ -198,7 +198,7 @@ def occurrences(found: Trigger, after: datetime, until: datetime) -> list[Occurr
 
 
 @given(key=st.text(), splay=st.integers(1, 10**6), every=st.integers(1, 10**6))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_splay_is_stable_and_never_reaches_the_next_slot(
     key: str, splay: int, every: int
 ) -> None:

@@ -18,7 +18,7 @@ def run(number: int, size: int = 0) -> dict[str, object]:
     return {"run_id": f"r{number}", "time_ended": float(number), "message": "m" * size}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     sizes=st.lists(st.integers(0, 40000), min_size=1, max_size=12),
     limit=st.integers(1, 14),

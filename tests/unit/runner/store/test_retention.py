@@ -48,7 +48,7 @@ def kept(store: Store) -> list[str]:
     return runs
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     logs=st.lists(st.integers(0, 60_000), min_size=1, max_size=25),
     entries=st.integers(1, 12),

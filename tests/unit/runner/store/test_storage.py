@@ -57,7 +57,7 @@ VALUES = st.recursive(
 STEPS = st.lists(st.tuples(KEYS, st.none() | st.dictionaries(st.text(), VALUES, max_size=4)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=STEPS)
 def test_what_is_declared_is_what_any_reader_finds(
     steps: list[tuple[str, dict[str, object] | None]], tmp_path_factory: pytest.TempPathFactory
