@@ -105,18 +105,23 @@ class _Values(ValuesView[_T]):
         return (record for dummy, record in self._records.each())
 
 
+class Rows(dict[str, Row]):
+    """A table with nothing left to encode."""
+
+    @classmethod
+    def of(cls, table: Mapping[str, Mapping[str, Any]]) -> Rows:
+        """*table* with every row that is a plain mapping made into a Row."""
+        if isinstance(table, cls):
+            return table
+        rows = table.items()
+        return cls((key, row if isinstance(row, Row) else Row.of(key, row)) for key, row in rows)
+
+
 Tables = dict[str, dict[str, Row]]
 
 
 def packed(tables: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Tables:
-    """*tables* with every row that is a plain mapping made into a Row."""
-    result: Tables = {}
-    for name, table in tables.items():
-        plain = [(key, row) for key, row in table.items() if not isinstance(row, Row)]
-        whole: dict[str, Any] = dict(table)
-        whole.update((key, Row.of(key, row)) for key, row in plain)
-        result[name] = whole
-    return result
+    return {name: Rows.of(table) for name, table in tables.items()}
 
 
 def lines(tables: Tables) -> Iterator[bytes]:
@@ -135,7 +140,7 @@ def parse(members: bytes) -> Tables:
     table: dict[str, Row] | None = None
     for line in members.split(b"\n"):
         if line.endswith(b":{"):
-            table = tables[Row(line).key] = {}
+            table = tables[Row(line).key] = Rows()
         elif line in (b"}", b"},"):
             table = None
         elif line and table is not None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from tinydb.storages import Storage
 from tinydb.table import Table
 
-from coldchain.store.rows import Records
+from coldchain.store.rows import Records, Rows
 
 _T = TypeVar("_T")
 
@@ -34,14 +34,20 @@ class KeyTable(Table):
 
     def put(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         """Insert or replace."""
-        self._update_table(lambda table: table.update(rows))  # type: ignore[arg-type]
+        self._change(lambda table: table.update(Rows.of(rows)))
 
     def discard(self, ids: Iterable[str]) -> None:
         """Remove those that are there."""
-        gone = set(ids)
 
-        def updater(table: dict[Any, Any]) -> None:
-            for key in gone & table.keys():
-                del table[key]
+        def remove(table: Rows) -> None:
+            for key in ids:
+                table.pop(key, None)
 
-        self._update_table(updater)
+        self._change(remove)
+
+    def _change(self, change: Callable[[Rows], None]) -> None:
+        """TinyDB's own ``_update_table`` looks at each of ten thousand rows to change one."""
+        tables = dict(self._storage.read() or {})
+        table = tables[self.name] = Rows(tables.get(self.name, {}))
+        change(table)
+        self._storage.write(tables)
