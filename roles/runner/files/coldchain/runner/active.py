@@ -118,18 +118,24 @@ class ActiveRuns:
             for job_id, run in self.runs.items()
             if "lock" in run.document
         }
-        for job_id, record in self._jobs.timetable.due(time.time()):
+        places = self._places()
+        for job_id, name in self._jobs.timetable.due(time.time()):
             if self._only is not None and job_id != self._only:
                 continue
-            name = record.document.get("lock", "")
             if name in held:
                 self._jobs.wait_reason(job_id, 0, held[name], name)
-            elif self._places() <= 0:
+                continue
+            if places <= 0:
                 self._jobs.wait_reason(job_id, self._settings.concurrent_jobs, None, "")
-            else:
-                self._fresh.append(self._make(job_id, record))
-                if name:
-                    held[name] = job_id
+                continue
+            record = self._store.job(job_id)
+            name = "" if record is None else record.document.get("lock", "")
+            if record is None or name in held:
+                continue  # removed or declared anew a moment ago: the next turn takes that in
+            self._fresh.append(self._make(job_id, record))
+            places -= 1
+            if name:
+                held[name] = job_id
 
     def _make(self, job_id: str, record: JobRecord) -> JobRun:
         entry = self._jobs.states[job_id].queue[0]

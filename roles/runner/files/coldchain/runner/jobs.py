@@ -15,7 +15,7 @@ from typing import Any
 from coldchain import lifecycle
 from coldchain.instants import from_epoch, iso
 from coldchain.runner.states import States
-from coldchain.runner.timetable import Timetable
+from coldchain.runner.timetable import Timetable, Waiting
 from coldchain.settings import Settings
 from coldchain.store import Event, JobRecord, Run, State, Store
 
@@ -68,7 +68,7 @@ class Jobs:
             elif not self.timetable.knows(job_id):
                 self.timetable.arm(record)
             if job_id in waiting:
-                waiting[job_id] = record.document.get("priority", 0)
+                waiting[job_id] = Waiting.of(record)
 
     def _declared(self, record: JobRecord, *, new: bool) -> None:
         job_id, state = record.job_id, self.states[record.job_id]

@@ -55,9 +55,8 @@ class States:
 
     def change(self, job_id: str, **fields: Any) -> None:
         state = self._states[job_id]
-        changed = dataclasses.replace(state, **fields)
-        if changed != state:
-            self.add(job_id, changed)
+        if any(getattr(state, name) != value for name, value in fields.items()):
+            self.add(job_id, dataclasses.replace(state, **fields))
 
     def remove(self, job_id: str) -> None:
         del self._states[job_id]

@@ -7,8 +7,8 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Iterator
 from datetime import datetime
+from typing import NamedTuple
 
 from coldchain import lifecycle
 from coldchain import schedule as calendar
@@ -29,11 +29,22 @@ _ACTIVE = (lifecycle.RUNNING, lifecycle.ABORTING)
 log = logging.getLogger(__name__)
 
 
+class Waiting(NamedTuple):
+    """What decides when a queued job begins, besides its time.  lock: "" for none."""
+
+    priority: int = 0
+    lock: str = ""
+
+    @classmethod
+    def of(cls, record: JobRecord) -> Waiting:
+        return cls(record.document.get("priority", 0), record.document.get("lock", ""))
+
+
 class Timetable:
     """live: False keeps every schedule off the clock (``coldchain run`` runs one job only)."""
 
     def __init__(self, store: Store, settings: Settings, states: States, *, live: bool) -> None:
-        self.waiting: dict[str, int] = {}  # jobs with a queue -> their priority
+        self.waiting: dict[str, Waiting] = {}  # jobs with a queue
         self.taken_up: dict[str, str] = {}  # jobs whose run was found on disk -> its slot
         self._store, self._states = store, states
         self._live = live
@@ -42,7 +53,7 @@ class Timetable:
         self._unusable: dict[str, int] = {}  # jobs whose schedule cannot be used -> revision
         for job_id, state in states.items():
             if state.queue:
-                self.waiting[job_id] = 0
+                self.waiting[job_id] = Waiting()
 
     # -- on and off the clock --------------------------------------------------------------------
 
@@ -196,7 +207,7 @@ class Timetable:
         entry = {"slot": slot, "at": at, "cause": cause}
         self._states.change(job_id, queue=[*self._states[job_id].queue, entry])
         record = self._store.job(job_id)
-        self.waiting[job_id] = 0 if record is None else record.document.get("priority", 0)
+        self.waiting[job_id] = Waiting() if record is None else Waiting.of(record)
 
     def unqueue(self, job_id: str, queue: list[dict[str, object]]) -> None:
         """The first entries became runs; *queue* is what is left."""
@@ -204,17 +215,17 @@ class Timetable:
         if not queue:
             self.waiting.pop(job_id, None)
 
-    def due(self, now: float) -> Iterator[tuple[str, JobRecord]]:
-        """Jobs that may begin a run now, in order of priority and then of time."""
+    def due(self, now: float) -> list[tuple[str, str]]:
+        """Jobs that may begin a run now, and their locks, in order of priority and then of time.
+
+        Their documents are not looked at: a hundred of them may wait for four places.
+        """
         ready = []
-        for job_id, priority in self.waiting.items():
+        for job_id, waiting in self.waiting.items():
             state = self._states[job_id]
             if state.status == lifecycle.SCHEDULED and state.queue and state.queue[0]["at"] <= now:
-                ready.append((-priority, state.queue[0]["at"], job_id))
-        for job_id in (entry[2] for entry in sorted(ready)):
-            record = self._store.job(job_id)
-            if record is not None:
-                yield job_id, record
+                ready.append((-waiting.priority, state.queue[0]["at"], job_id, waiting.lock))
+        return [(job_id, lock) for dummy, dummy, job_id, lock in sorted(ready)]
 
     # -- time ------------------------------------------------------------------------------------
 
