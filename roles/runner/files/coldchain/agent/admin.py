@@ -50,9 +50,9 @@ def remove(storage: Storage, shared: Common, now: float, in_use: int | None = No
     due = _due(storage, shared, chains, now, in_use)
     for chain in due:
         # First what makes the chain exist, so that a crash leaves orphans and not half a chain.
-        storage.remove(f"{series.metadata_folder}/{chain.zero}")
+        storage.remove(series, f"{series.metadata_folder}/{chain.zero}")
         if storage.names(f"{series.data_folder}/{chain.zero}"):
-            storage.remove(f"{series.data_folder}/{chain.zero}")
+            storage.remove(series, f"{series.data_folder}/{chain.zero}")
     return [_name(chain) for chain in due]
 
 

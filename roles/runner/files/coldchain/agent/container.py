@@ -92,6 +92,6 @@ def sweep(storage: Storage, series: Series) -> int:
     removed = storage.discard_drafts(series)
     for orphan in orphans(storage, series):
         if orphan.ours or orphan.age > ABANDONED_AFTER:
-            storage.remove(orphan.folder)
+            storage.remove(series, orphan.folder)
             removed += 1
     return removed

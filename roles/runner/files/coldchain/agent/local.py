@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -81,11 +82,13 @@ class LocalStorage:
     def discard_drafts(self, series: Series) -> int:
         return self._discard(series)
 
-    def remove(self, folder: str) -> None:
+    def remove(self, series: Series, folder: str) -> None:
         path = self._root / folder
+        tree = self._root / Path(folder).parts[0]
+        top = tree / ENGINE
         with undisturbed(), _writing(path):
-            shutil.rmtree(path)
-            top = self._root / Path(folder).parts[0] / ENGINE
+            shutil.rmtree(_aside(path, tree / PRIVATE / series_key(series)))
+            self._discard(series)
             for parent in path.parents:
                 if parent == top or top not in parent.parents:
                     break
@@ -162,6 +165,19 @@ class LocalDraft:
 def series_key(series: Series) -> str:
     """A name of constant length for files of ours about *series*."""
     return hashlib.sha256(os.fsencode(series.host_name)).hexdigest()[:32]
+
+
+def _aside(path: Path, private: Path) -> Path:
+    """Where *path* went: nobody sees it there half removed, and the next writer sweeps it."""
+    try:
+        private.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        aside = path.rename(Path(tempfile.mkdtemp(dir=private), path.name))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return path  # no room even for a folder: removing is what helps
+    _sync_folder(path.parent)
+    return aside
 
 
 def _private_file(path: str, flags: int) -> int:

@@ -187,7 +187,10 @@ class RemoteStorage:
         self._remember("")
         return 0 if committed else 1
 
-    def remove(self, folder: str) -> None:
+    def remove(self, series: Series, folder: str) -> None:
+        self._purge(folder)
+
+    def _purge(self, folder: str) -> None:
         self.rclone.do("purge", self.remote.path(folder))
         self._forget(folder)
         parent = folder.rpartition("/")[0]
@@ -217,7 +220,7 @@ class RemoteStorage:
             parent, dummy, name = folder.rpartition("/")
             self.refresh(parent)
             if name in self._listing.names(parent):
-                self.remove(folder)
+                self._purge(folder)
         if self.location.storage == "s3":
             # Parts of an upload that was never completed; not every service can list them.
             with contextlib.suppress(ColdchainError):

@@ -50,8 +50,10 @@ class Storage(Protocol):
     def discard_drafts(self, series: Series) -> int:
         """Remove what crashed writers left behind (the caller holds the lock): how many."""
 
-    def remove(self, folder: str) -> None:
-        """Remove *folder* with all it holds, and parents that become empty below the engine."""
+    def remove(self, series: Series, folder: str) -> None:
+        """Remove *folder* of *series* with all it holds, and parents that become empty below the
+        engine; where the storage can move folders it is gone at once (the caller holds the lock).
+        """
 
 
 @contextmanager

@@ -76,8 +76,8 @@ class Limited:
     def discard_drafts(self, series: Series) -> int:
         return self._storage.discard_drafts(series)
 
-    def remove(self, folder: str) -> None:
-        self._storage.remove(folder)
+    def remove(self, series: Series, folder: str) -> None:
+        self._storage.remove(series, folder)
 
 
 class _SlowReader(io.RawIOBase):
