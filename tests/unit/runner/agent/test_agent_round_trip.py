@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 import stat
 import struct
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -188,6 +191,98 @@ def test_soft_links_are_followed_only_on_request(bench: Bench) -> None:
     bench.restore()
     assert not (bench.target / "link").is_symlink()
     assert (bench.target / "link").read_text() == "x"
+
+
+def _link(source: Path) -> None:
+    (source / "link").symlink_to("d")
+
+
+def _switch(source: Path) -> None:
+    (source / "current").unlink()
+    (source / "current").symlink_to("d")
+
+
+def _two_ways(source: Path) -> None:
+    (source / "new").mkdir()
+    (source / "new" / "f").write_text("f")
+    (source / "way").symlink_to("new")
+
+
+@pytest.mark.parametrize("change", [_link, _switch, _two_ways])
+def test_a_new_way_to_a_directory_loses_nothing(
+    bench: Bench, change: Callable[[Path], None]
+) -> None:
+    # tar takes the second name of an inode for a rename, and a restore would move the directory.
+    for name in ("d/e", "other"):
+        (bench.source / name).mkdir(parents=True)
+        (bench.source / name / "f").write_text(name)
+    (bench.source / "current").symlink_to("other")
+
+    def step() -> list[int]:
+        report = bench.level(dereference_symlink="soft")
+        shutil.rmtree(bench.target, ignore_errors=True)
+        bench.restore()
+        followed = bench.root / "followed"
+        shutil.copytree(bench.source, followed)
+        assert _contents(bench.target) == _contents(followed)
+        shutil.rmtree(followed)
+        return [int(str(report.fields["level"])), len(report.warnings)]
+
+    assert step() == [0, 0]
+    assert step() == [1, 0]
+    change(bench.source)
+    assert step() == [0, 1]
+    (bench.source / "d" / "e" / "f").write_text("later")
+    assert step() == [1, 0]
+
+
+def _contents(tree: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(tree)): path.read_text() if path.is_file() else "directory"
+        for path in tree.rglob("*")
+    }
+
+
+@pytest.mark.skipif(not capable(CAP_SYS_ADMIN), reason="needs root that may mount")
+def test_mounts_inside_the_source_lose_nothing(bench: Bench) -> None:
+    with contextlib.ExitStack() as mounts:
+
+        def mount(place: str, *how: str) -> None:
+            (bench.source / place).mkdir(exist_ok=True)
+            subprocess.run(["mount", *how, str(bench.source / place)], check=True)
+            mounts.callback(subprocess.run, ["umount", str(bench.source / place)], check=False)
+
+        def step() -> list[object]:
+            report = bench.level()
+            shutil.rmtree(bench.target, ignore_errors=True)
+            bench.restore()
+            assert _contents(bench.target) == _contents(bench.source)
+            return [report.fields["level"], *(re.sub("[pq]", "_", one) for one in report.warnings)]
+
+        (bench.source / "d" / "e").mkdir(parents=True)
+        (bench.source / "d" / "e" / "f").write_text("f")
+        assert step() == [0]
+        # The roots of two file systems have one number here.
+        mount("p", "-t", "tmpfs", "none")
+        mount("q", "-t", "tmpfs", "none")
+        assert step() == [1, "on another file system: ./_, ./_"]
+        mount("way", "--bind", str(bench.source / "d"))
+        level, *warnings = step()
+        assert level == 0 and "is the directory that" in str(warnings[0])
+        (bench.source / "d" / "e" / "f").write_text("later")
+        assert step() == [1, "on another file system: ./_, ./_"]
+        # And back over itself, where the mounts are: what they hold is not ours.
+        (bench.source / "p" / "foreign").write_text("foreign")
+        (bench.source / "d" / "e" / "f").unlink()
+        before = (bench.source / "q").stat()
+        with pytest.raises(JobFailed, match=r"something is mounted at .*/source/way: nothing was"):
+            bench.restore(restore_abs_path=str(bench.source), overwrite=True)
+        assert not (bench.source / "d" / "e" / "f").exists()
+        subprocess.run(["umount", str(bench.source / "way")], check=True)
+        bench.restore(restore_abs_path=str(bench.source), overwrite=True)
+        assert (bench.source / "d" / "e" / "f").read_text() == "later"
+        assert (bench.source / "p" / "foreign").read_text() == "foreign"
+        assert (bench.source / "q").stat().st_mtime_ns == before.st_mtime_ns
 
 
 def test_links_that_lead_back_do_not_make_an_endless_archive(bench: Bench) -> None:

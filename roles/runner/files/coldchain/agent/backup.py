@@ -57,6 +57,10 @@ class Plan:
     expected: int = 0
 
 
+class _Renames(Exception):
+    """The level just written renames a directory, and so cannot be trusted: which."""
+
+
 #: Headers and padding of one file in an archive, about.
 _PER_FILE = 1792
 
@@ -83,7 +87,12 @@ def backup(
             if options.sync:
                 meter.begin("writing the buffers out")
                 os.sync()
-            report = _write(options, storage, meter, plan, snar, started, now)
+            try:
+                report = _write(options, storage, meter, plan, snar, started, now)
+            except _Renames as found:
+                os.ftruncate(snar, 0)
+                plan = _plan(options, storage, int(now()), snar, str(found))
+                report = _write(options, storage, meter, plan, snar, started, now)
         removed: list[str] = []
         if options.common.removal is not None:
             removed = remove(storage, options.common, now())
@@ -108,7 +117,8 @@ def _check_source(options: BackupOptions) -> None:
         raise DataError(f"path_to_backup {source} lies inside the container")
 
 
-def _plan(options: BackupOptions, storage: Storage, now: int, snar: int) -> Plan:
+def _plan(options: BackupOptions, storage: Storage, now: int, snar: int, broken: str = "") -> Plan:
+    """broken: why the chain cannot be continued, when that is known already."""
     series = options.common.series
     chains = container.chains(storage, series)
     previous = previous_backup(chains, options.rules, now)
@@ -122,7 +132,9 @@ def _plan(options: BackupOptions, storage: Storage, now: int, snar: int) -> Plan
     if previous is not None:
         chain = newest_chain(chains)
         assert chain is not None
-        theirs, reason = resume(storage, options, chain, previous, now, snar)
+        theirs, reason = (
+            (None, broken) if broken else resume(storage, options, chain, previous, now, snar)
+        )
         if reason is None:
             scheme = theirs
         else:
@@ -175,12 +187,17 @@ def _write(
         sum_before = checksum(options.source, skip=plan.skip, follow=follows_links(options))
     meter.begin(f"writing level {plan.level.number}", plan.expected, estimated=True)
     tally = Tally()
+    known = snapshot.inodes(snar)
     with storage.draft(series, plan.level) as draft, snapshot.memory() as listed:
         recorder = Recorder(listed)
         archive = write_archive(
             options, draft, plan.scheme, snar, plan.skip, recorder, tally, meter
         )
         recorder.close()
+        moved = snapshot.renamed(known, snar) if plan.previous else None
+        if moved is not None:
+            then, new = map(shown, moved)
+            raise _Renames(f"{new} is the directory that {then} is or was")
         unread = tally.complaints.folders.get(tar.UNREADABLE)
         if unread:
             # tar notes a file that it could not read as saved: the whole chain would lack it.

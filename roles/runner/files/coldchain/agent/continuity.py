@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from coldchain.agent import snapshot
 from coldchain.agent.archive import follows_links
 from coldchain.agent.layout import DATA, ENGINE_METADATA, Chain, Level
+from coldchain.agent.mounts import mounted_below
 from coldchain.agent.options import BackupOptions
 from coldchain.agent.parts import Packed, authenticate, load, packed
 from coldchain.agent.storage import Storage
@@ -55,6 +57,10 @@ def resume(
     # (1.34: a and b swapped, c moved into one of them).  What it does not know, it saves anew.
     follow = follows_links(options)
     snapshot.forget(target, snapshot.moved(target, options.source, follow=follow))
+    # Many file systems have the same inode at their roots: new ones would be renames of each other.
+    folders = mounted_below(options.source).items()
+    mounts = {name: status for name, status in folders if stat.S_ISDIR(status.st_mode)}
+    snapshot.know(target, mounts)
     return one.metadata.scheme, None
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -93,6 +93,45 @@ def moved(descriptor: int, source: Path, *, follow: bool) -> set[bytes]:
         if inode != int(match[1].split(b"\0")[4]):
             found.add(match[2])
     return found
+
+
+def know(descriptor: int, folders: Mapping[bytes, os.stat_result]) -> None:
+    """Record *folders* as they are, and empty, instead of what was known about them."""
+    if not folders:
+        return
+    forget(descriptor, set(folders))
+    os.lseek(descriptor, 0, os.SEEK_END)
+    for name, status in folders.items():
+        fields = b"0\0000\0000\0%d\0%d\0" % (status.st_dev, status.st_ino)
+        append(descriptor, fields + name + b"\0\0\0")
+
+
+def inodes(descriptor: int) -> dict[bytes, int]:
+    """The directories that the snapshot knows, as it names them; empty when it is none."""
+    data = content(descriptor)
+    header = _HEADER.match(data)
+    found: dict[bytes, int] = {}
+    position = header.end() if header else len(data)
+    while match := _RECORD.match(data, position):
+        position = match.end()
+        found[match[2]] = int(match[1].split(b"\0")[4])
+    return found
+
+
+def renamed(before: Mapping[bytes, int], descriptor: int) -> tuple[bytes, bytes] | None:
+    """(from, to) of a rename that tar has put into the level between *before* and *descriptor*.
+
+    tar takes a new name for a rename as soon as it has seen the inode under another one, also
+    when both are there: a bind mount, or a link that is followed.
+    """
+    after = inodes(descriptor)
+    known: dict[int, bytes] = {}
+    for names in (after, before):
+        known.update((inode, name) for name, inode in names.items() if name in before)
+    for name, inode in after.items():
+        if name not in before and known.setdefault(inode, name) != name:
+            return known[inode], name
+    return None
 
 
 def forget(descriptor: int, folders: set[bytes]) -> None:

@@ -12,11 +12,12 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from coldchain.agent.abort import disturbable, undisturbed
+from coldchain.agent.mounts import mount_points
 from coldchain.errors import CannotWrite, DataError, JobFailed
 
 _PREFIX = ".coldchain-restore-"
@@ -184,8 +185,9 @@ def place(staged: Stage, *, whole: bool, wanted: Callable[[bytes], bool] = every
         if whole and _take_place(staged):
             return
         os.makedirs(target, exist_ok=True)
-        _check_conflicts(staged.tree, target, target)
-        _merge(staged.tree, target, b"", wanted)
+        mounts = set(mount_points(target))
+        _check_conflicts(staged.tree, target, mounts)
+        _merge(staged.tree, target, b"", wanted, mounts)
     except OSError as error:
         name = os.fsdecode(error.filename2 or error.filename or target)
         raise CannotWrite(
@@ -206,7 +208,7 @@ def _take_place(staged: Stage) -> bool:
     return True
 
 
-def _check_conflicts(source: bytes, target: bytes, top: bytes) -> None:
+def _check_conflicts(source: bytes, target: bytes, mounts: Collection[bytes]) -> None:
     """Before the first change: nothing that is not in the backup may have to go."""
     for entry in list(os.scandir(source)):
         path = os.path.join(target, entry.name)
@@ -214,15 +216,17 @@ def _check_conflicts(source: bytes, target: bytes, top: bytes) -> None:
             there = os.lstat(path)
         except FileNotFoundError:
             continue
-        if there.st_dev != os.stat(top).st_dev:
+        if path in mounts:
+            if _left_alone(entry, there):
+                continue
             raise JobFailed(
-                f"{os.fsdecode(path)} is another file system: nothing was restored",
-                "restore into an empty directory and move the files",
+                f"something is mounted at {os.fsdecode(path)}: nothing was restored",
+                "unmount it, or restore into an empty directory and move the files",
             )
         if not stat.S_ISDIR(there.st_mode):
             continue
         if entry.is_dir(follow_symlinks=False):
-            _check_conflicts(entry.path, path, top)
+            _check_conflicts(entry.path, path, mounts)
         elif os.listdir(path):
             raise JobFailed(
                 f"{os.fsdecode(path)} is a directory with content, in the backup it is none:"
@@ -231,7 +235,19 @@ def _check_conflicts(source: bytes, target: bytes, top: bytes) -> None:
             )
 
 
-def _merge(source: bytes, target: bytes, name: bytes, wanted: Callable[[bytes], bool]) -> None:
+def _left_alone(entry: os.DirEntry[bytes], there: os.stat_result) -> bool:
+    """Whether this is where a file system was mounted already when it was backed up."""
+    mounted = stat.S_ISDIR(there.st_mode) and entry.is_dir(follow_symlinks=False)
+    return mounted and not os.listdir(entry.path)
+
+
+def _merge(
+    source: bytes,
+    target: bytes,
+    name: bytes,
+    wanted: Callable[[bytes], bool],
+    mounts: Collection[bytes],
+) -> None:
     for entry in list(os.scandir(source)):
         path = os.path.join(target, entry.name)
         inner = os.path.join(name, entry.name)
@@ -242,7 +258,8 @@ def _merge(source: bytes, target: bytes, name: bytes, wanted: Callable[[bytes], 
             continue
         if entry.is_dir(follow_symlinks=False):
             if stat.S_ISDIR(there.st_mode):
-                _merge(entry.path, path, inner, wanted)
+                if path not in mounts:
+                    _merge(entry.path, path, inner, wanted, mounts)
                 continue
             os.unlink(path)
         elif stat.S_ISDIR(there.st_mode):

@@ -281,7 +281,10 @@ READING = (
         (b"File removed before we read it", b"Cannot stat: No such file", b"Cannot open: No such"),
     ),
     (UNREADABLE, (b"Cannot ", b"Read error")),
-    ("on another file system", (b"file is on a different filesystem", b"contents ")),
+    (
+        "on another file system",
+        (b"file is on a different", b"directory is on a different", b"contents "),
+    ),
 )
 NOT_SELECTED = "not in this level"
 #: While extracting: what the system does not let us do, although the content is right.
