@@ -53,6 +53,18 @@ class Pair:
     def target(self) -> Path:
         return self.root / "target"
 
+    @property
+    def openrc(self) -> dict[str, str]:
+        """What lets both programs into OpenStack."""
+        return {
+            "OS_AUTH_URL": self.auth_url,
+            "OS_USERNAME": "u",
+            "OS_PASSWORD": "p",
+            "OS_PROJECT_NAME": "p",
+            "OS_USER_DOMAIN_NAME": "Default",
+            "OS_PROJECT_DOMAIN_NAME": "Default",
+        }
+
     def _action(self, action: str, fields: dict[str, object]) -> dict[str, object]:
         shared: dict[str, object] = {
             "action": action,
@@ -87,12 +99,7 @@ class Pair:
             env={
                 "PATH": f"{self.program.parent}:{os.environ['PATH']}",
                 "HOME": str(self.root),
-                "OS_AUTH_URL": self.auth_url,
-                "OS_USERNAME": "u",
-                "OS_PASSWORD": "p",
-                "OS_PROJECT_NAME": "p",
-                "OS_USER_DOMAIN_NAME": "Default",
-                "OS_PROJECT_DOMAIN_NAME": "Default",
+                **self.openrc,
                 "OS_IDENTITY_API_VERSION": "3",
                 "PYTHONWARNINGS": "ignore",
             },

@@ -1,12 +1,15 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The least of Keystone that lets freezer-agent start: it wants a token even for a local backup."""
+"""The least of Keystone that lets freezer-agent start: it wants a token even for a local backup.
+
+With a Swift behind it, it lets in who that lets in: the token is one of Swift's own.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,11 +22,18 @@ SERVICES = {
     "volumev3": "/volume/v3/p",
     "network": "/network",
 }
+#: Asks Swift for a token: that and the URL of the account.
+Login = Callable[[], tuple[str, str]]
+
+
+class Keystone(ThreadingHTTPServer):
+    daemon_threads = True
+    login: Login | None = None
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: ThreadingHTTPServer
+    server: Keystone
 
     def log_message(self, *_: object) -> None:
         pass
@@ -33,17 +43,22 @@ class Handler(BaseHTTPRequestHandler):
         now = datetime.now(timezone.utc)
         stamp = "%Y-%m-%dT%H:%M:%S.000000Z"
         domain = {"id": "default", "name": "Default"}
+        catalog = [self._service(kind, self._base() + path) for kind, path in SERVICES.items()]
+        name = "token"
+        if self.server.login is not None:
+            name, account = self.server.login()
+            catalog.append(self._service("object-store", account))
         token = {
             "methods": ["password"],
             "user": {"id": "u", "name": "u", "domain": domain},
             "project": {"id": "p", "name": "p", "domain": domain},
             "roles": [{"id": "r", "name": "member"}],
-            "catalog": [self._service(kind, path) for kind, path in SERVICES.items()],
+            "catalog": catalog,
             "issued_at": now.strftime(stamp),
             "expires_at": (now + timedelta(hours=1)).strftime(stamp),
             "audit_ids": ["a"],
         }
-        self._answer(201, {"token": token}, {"X-Subject-Token": "token"})
+        self._answer(201, {"token": token}, {"X-Subject-Token": name})
 
     def do_GET(self) -> None:
         if self.path.rstrip("/") == "/v3":
@@ -61,14 +76,14 @@ class Handler(BaseHTTPRequestHandler):
     def _base(self) -> str:
         return f"http://127.0.0.1:{self.server.server_address[1]}"
 
-    def _service(self, kind: str, path: str) -> dict[str, object]:
+    def _service(self, kind: str, url: str) -> dict[str, object]:
         endpoints = [
             {
                 "id": f"{kind}-{interface}",
                 "interface": interface,
                 "region": "one",
                 "region_id": "one",
-                "url": self._base() + path,
+                "url": url,
             }
             for interface in ("public", "internal", "admin")
         ]
@@ -94,10 +109,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def keystone() -> Iterator[str]:
+def keystone(login: Login | None = None) -> Iterator[str]:
     """Serve on a free port of the loopback interface: the OS_AUTH_URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = Keystone(("127.0.0.1", 0), Handler)
+    server.login = login
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

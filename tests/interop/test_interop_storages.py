@@ -7,11 +7,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, Pair
+from interop_keystone import keystone
 from test_interop import _grow, _tree
 
 from coldchain.agent.info import catalogue
@@ -70,7 +73,8 @@ def test_a_chain_written_in_turns_on_a_server(pair: Pair, makers: Makers, first:
 
 
 def _known_to_freezer(fields: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in fields.items() if name != "ssh_known_hosts"}
+    ours = ("ssh_known_hosts", "credentials_file")
+    return {name: value for name, value in fields.items() if name not in ours}
 
 
 def _both_restore_from(pair: Pair, fields: dict[str, object]) -> None:
@@ -100,3 +104,68 @@ def test_freezer_agent_restores_ours_from_s3(pair: Pair, makers: Makers) -> None
 
 def _secret_half(server: Server) -> dict[str, object]:
     return {"secret_key": server.secrets["SECRET_KEY"]}
+
+
+@pytest.fixture(scope="module")
+def swift(makers: Makers) -> Iterator[Server]:
+    server = _start(makers.swift())
+    yield server
+    server.kill()
+
+
+@pytest.mark.parametrize("first", ["ours", "freezer"])
+def test_a_chain_written_in_turns_on_swift(pair: Pair, swift: Server, first: str) -> None:
+    """Both ask a Keystone for a token, with one openrc; freezer-agent writes segments."""
+    with keystone(lambda: _login(swift)) as auth_url:
+        both = replace(pair, auth_url=auth_url)
+        openrc = both.root / "openrc"
+        openrc.write_text("".join(f"export {name}={one}\n" for name, one in both.openrc.items()))
+        openrc.chmod(0o600)
+        fields = {**swift.fields, "container": first, "credentials_file": str(openrc)}
+        turns = ["ours", "freezer"] if first == "ours" else ["freezer", "ours"]
+        for step in range(4):
+            _grow(both, step)
+            (both.source / "large").write_bytes(os.urandom(300_000))
+            if turns[step % 2] == "ours":
+                report = both.ours("backup", incremental=True, **fields)
+                assert report.fields["level"] == step, report.warnings
+            else:
+                known = _known_to_freezer(fields)
+                both.freezer("backup", incremental=True, max_segment_size=100_000, **known)
+            time.sleep(SECOND)
+        segments = [name for name in _objects(swift, first) if "/segments/" in name]
+        assert len(segments) >= 6
+        place = location(Fields(fields), both.root)
+        found = catalogue(place)
+        assert [one.level for one in found] == [0, 1, 2, 3]
+        assert all(one.restorable and one.size > 300_000 for one in found)
+        assert verify(place, mode="full").sound
+        _both_restore_from(both, fields)
+        if first == "ours":
+            both.freezer("admin", remove_older_than=0, **_known_to_freezer(fields))
+        else:
+            both.ours("admin", remove_older_than=0, force=True, **fields)
+        assert catalogue(place) == []
+        assert _objects(swift, first) == []
+        # Our segments lie in another container, of which freezer-agent does not know.
+        ours = [
+            f"data/tar/host_docs/{one.chain}/{one.level}_{one.time_stamp}" for one in found[::2]
+        ]
+        names = _objects(swift, f"{first}_segments")
+        left = sorted({name.rpartition("/data/")[0] for name in names})
+        assert left == (ours if first == "ours" else [])
+
+
+def _login(server: Server) -> tuple[str, str]:
+    secrets = server.secrets
+    login = {"X-Auth-User": secrets["OS_USERNAME"], "X-Auth-Key": secrets["OS_PASSWORD"]}
+    request = urllib.request.Request(secrets["OS_AUTH_URL"], headers=login)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.headers["X-Auth-Token"], answer.headers["X-Storage-Url"]
+
+
+def _objects(server: Server, container: str) -> list[str]:
+    token, account = _login(server)
+    request = urllib.request.Request(f"{account}/{container}", headers={"X-Auth-Token": token})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.read().decode().splitlines()
