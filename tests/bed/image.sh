@@ -2,7 +2,8 @@
 # SPDX-FileCopyrightText: 2026 coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # image.sh SUITE TAR: a Debian root file system that boots systemd and answers SSH.
-# Nothing that the runner could use by accident is in it: no pip, no venv, no compiler.
+# Nothing that the runner could use by accident is in it: no pip, no venv, no compiler; rclone is for
+# the jobs that name a storage elsewhere.
 set -euo pipefail
 suite=$1 tar=$2
 
@@ -32,7 +33,7 @@ SSHD
 
 # shellcheck disable=SC2016  # the hooks are expanded by mmdebstrap's shell, $1 is the new root
 mmdebstrap --quiet --variant=minbase \
-  --include=systemd,systemd-sysv,dbus,python3,tzdata,openssh-server,procps \
+  --include=systemd,systemd-sysv,dbus,python3,tzdata,openssh-server,procps,rclone \
   --aptopt='Acquire::Check-Valid-Until "false"' \
   --aptopt='Acquire::Languages "none"' \
   --aptopt='APT::Install-Recommends "false"' \
