@@ -44,6 +44,31 @@ def test_a_target_with_content_needs_overwrite_and_keeps_foreign_files(bench: Be
         assert (bench.target / name).read_text() == "mine"
 
 
+@pytest.mark.parametrize("content", [True, False])
+def test_a_single_file_changes_nothing_of_the_directory_that_it_comes_to(
+    bench: Bench, content: bool
+) -> None:
+    (bench.source / "alone").write_text("x")
+    bench.backup(path_to_backup=str(bench.source / "alone"))
+    bench.target.mkdir()
+    if content:
+        (bench.target / "other").write_text("other")
+    bench.target.chmod(0o2711)
+    if os.geteuid() == 0:
+        os.chown(bench.target, 1234, 1234)
+        bench.target.chmod(0o2711)
+    before = bench.target.stat()
+    bench.restore(overwrite=content)
+    after = bench.target.stat()
+    assert (bench.target / "alone").read_text() == "x"
+    assert (after.st_ino, after.st_mode, after.st_uid, after.st_gid) == (
+        before.st_ino,
+        before.st_mode,
+        before.st_uid,
+        before.st_gid,
+    )
+
+
 def test_a_folder_with_content_is_never_replaced_by_a_file(bench: Bench) -> None:
     _tree(bench)
     bench.backup()

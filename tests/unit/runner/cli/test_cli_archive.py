@@ -296,18 +296,34 @@ def test_a_job_of_several_backups_or_none_asks_which(
     assert "writes no backup" in command.error("restore", "--job", "n", *target)["message"]
 
 
-def test_a_file_that_was_backed_up_alone_needs_a_directory(
+def test_a_file_that_was_backed_up_alone_comes_back_to_its_directory(
     command: Command, source: Path, tmp_path: Path
 ) -> None:
     assert command("apply", "-", data=backup_job(source / "two", backup_name="single")) == 0
     assert command("run", "single") == 0
-    (source / "two").unlink()
+    source.chmod(0o750)
     error = command.error("restore", "--job", "single")
-    assert "--restore-abs-path" in error["hint"]
-    assert not (source / "two").exists()
-    words = ["--restore-abs-path", str(source), "--overwrite"]
-    assert command("restore", "--job", "single", *words) == 0
-    assert (source / "two").read_text() == "22"
+    assert error["message"] == f"{source / 'two'} is there already"
+    assert "--overwrite" in error["hint"]
+    for changed in (lambda path: path.write_text("changed"), Path.unlink):
+        changed(source / "two")
+        before, mine = _modes(source), source.stat().st_mtime_ns
+        assert command("restore", "--job", "single", "--dry-run") == 0
+        assert (_modes(source), source.stat().st_mtime_ns) == (before, mine)
+        overwrite = ["--overwrite"] if (source / "two").exists() else []
+        assert command("restore", "--job", "single", *overwrite) == 0
+        assert (source / "two").read_text() == "22"
+        assert _modes(source)["."] == 0o750
+    moved = backup_job(source / "three", backup_name="single")
+    assert command("apply", "-", data=moved) == 0
+    error = command.error("restore", "--job", "single")
+    assert "holds the single file two" in error["message"]
+    assert not (source / "three").exists()
+
+
+def _modes(folder: Path) -> dict[str, int]:
+    found = {str(path.relative_to(folder)): path for path in folder.rglob("*")}
+    return {name: path.lstat().st_mode & 0o7777 for name, path in {**found, ".": folder}.items()}
 
 
 def test_each_bad_input_is_one_error_that_names_the_way_out(

@@ -75,10 +75,10 @@ def restore(options: RestoreOptions, storage: Storage, meter: Meter) -> Report:
                 "the restored files do not have the given consistency_checksum: nothing was kept",
                 "the source had changed while it was backed up, or the checksum is another one's",
             )
-        if not seen.root and not paths:
-            os.chmod(stage.tree, 0o777 & ~_umask())
-        wanted = _below(paths) if paths else staging.everything
-        staging.place(stage, whole=whole and not paths, wanted=wanted)
+        # Where the backup has no directory of its own, the target's owner and mode stay.
+        every = staging.everything if seen.root else bool
+        wanted = _below(paths) if paths else every
+        staging.place(stage, whole=whole and seen.root and not paths, wanted=wanted)
     warnings += _owner_warning(seen)
     removed, kept = _remove_old(options, storage, levels[0].level.zero)
     warnings += kept
@@ -363,9 +363,3 @@ def _owner_warning(seen: Seen) -> list[str]:
     first = ", ".join(sorted(others)[:3])
     number = count(sum(others.values()), "entry")
     return [f"{number} of {first} now belong to {own}: only root can give files away"]
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

@@ -17,7 +17,7 @@ from coldchain.agent.action import main as agent_main
 from coldchain.agent.action import perform
 from coldchain.agent.options import DEFAULT_BACKUP_NAME
 from coldchain.agent.progress import into_log
-from coldchain.agent.report import Report
+from coldchain.agent.report import Report, shown
 from coldchain.cli.call import Call
 from coldchain.cli.progress_bar import Bar, telling
 from coldchain.cli.where import storage_options
@@ -55,7 +55,7 @@ def restore(call: Call) -> int:
         )
     try:
         if "restore_abs_path" not in own and not os.path.isdir(str(action["restore_abs_path"])):
-            _expect_directory(call, action)
+            action = _beside(call, action)
         report = _perform(call, action)
     except ColdchainError as error:
         error.message, error.hint = _in_options(error.message), _in_options(error.hint)
@@ -141,14 +141,25 @@ def _of_job(call: Call, own: Mapping[str, object]) -> dict[str, object]:
     return found
 
 
-def _expect_directory(call: Call, action: Mapping[str, object]) -> None:
-    """A file that was backed up alone does not belong into a directory of its own name."""
-    inside = _perform(call, {**action, "restore_paths": [], "dry_run": True}).fields
-    if not inside["directory"]:
+def _beside(call: Call, action: dict[str, object]) -> dict[str, object]:
+    """The action for the path of a job that is no directory here: one file goes where it was."""
+    path = str(action["restore_abs_path"])
+    looked = _perform(call, {**action, "restore_paths": [], "dry_run": True})
+    inside: dict[str, Any] = dict(looked.fields)
+    if inside["directory"]:
+        return action
+    if inside["names"] != [shown(os.fsencode(os.path.basename(path)))]:
         raise UsageError(
-            f"{action['restore_abs_path']} was backed up as a single file",
+            f"the backup holds the single file {', '.join(inside['names'])}, the job names {path}",
             "say where to restore it: --restore-abs-path DIR",
         )
+    if os.path.lexists(path) and not (action.get("overwrite") or action.get("dry_run")):
+        raise DataError(
+            f"{path} is there already",
+            "--overwrite replaces it; --restore-abs-path DIR restores it to another place",
+        )
+    # Its directory may hold other files: only this one is touched.
+    return {**action, "restore_abs_path": os.path.dirname(path), "overwrite": True}
 
 
 def _option(name: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from coldchain.agent.report import count
 from coldchain.cli.call import Call
 from coldchain.cli.inputs import documents
 from coldchain.cli.look import NO_RUNNER, length, listed, progress_line, run_message
@@ -254,14 +255,15 @@ def _tell_simulation(call: Call, result: Simulation) -> None:
         ],
     )
     line()
-    line(f"{result.total('runs')} runs of {len(result.jobs)} jobs in {result.days} days")
+    runs, jobs = count(result.total("runs"), "run"), count(len(result.jobs), "job")
+    line(f"{runs} of {jobs} in {count(result.days, 'day')}")
     for name, peak in result.containers.items():
         if peak.runs > 1:
             at = instant(peak.at, zone)
             line(f"container {name or '(none)'}: at most {peak.runs} runs at once, first {at}")
     for change in result.clock_changes:
         at = instant(change.at, zone)
-        line(f"clock change in {change.zone}, {at}: {change.runs} runs on that day")
+        line(f"clock change in {change.zone}, {at}: {count(change.runs, 'run')} on that day")
     for finding in result.findings:
         at = instant(finding.at, zone)
         line(f"{finding.kind.replace('_', ' ')}: {finding.job_id} on {finding.host}, first {at}")

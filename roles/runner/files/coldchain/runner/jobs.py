@@ -19,7 +19,7 @@ from coldchain.runner.timetable import Timetable, Waiting
 from coldchain.settings import Settings
 from coldchain.store import Event, JobRecord, Run, State, Store
 
-_WAITING_PLACE = "waiting for a free place: {0} jobs are running (concurrent_jobs)"
+_WAITING_PLACE = "waiting for a free place: {0} running (concurrent_jobs)"
 _LAST_RUN = "its last run is over"
 _ACTIVE = (lifecycle.RUNNING, lifecycle.ABORTING)
 
@@ -233,5 +233,5 @@ class Jobs:
         if holder is not None:
             reason = f"waiting for the lock {lock!r}, held by job {holder}"
         else:
-            reason = _WAITING_PLACE.format(running)
+            reason = _WAITING_PLACE.format("1 job" if running == 1 else f"{running} jobs")
         self.states.change(job_id, reason=reason)
