@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -259,6 +260,106 @@ def test_one_bad_document_stops_no_other_job(host: Any) -> None:
     host.runs("good")
     assert host.state("bad").status == "stop"
     assert "schedule_minute" in host.state("bad").reason
+
+
+def test_a_job_whose_log_has_no_place_stops_no_other_job(host: Any) -> None:
+    place = host.paths.job_log("bad")
+    place.write_text("")
+    host.declare("bad", "true", priority=9)
+    host.start()
+    host.until(lambda: host.state("bad").reason.startswith("cannot begin"))
+    host.declare("good", "true")
+    host.runs("good")
+    host.until(lambda: not list(host.paths.runs.iterdir()))
+    place.unlink()
+    host.runs("bad")
+
+
+def test_a_removed_log_directory_is_made_again(host: Any) -> None:
+    flag = host.paths.lib / "flag"
+    host.declare("j", f"until [ -e {flag} ]; do sleep 0.05; done")
+    host.start()
+    host.until(lambda: host.state("j").status == "running")
+    shutil.rmtree(host.paths.log)
+    flag.touch()
+    host.runs("j")
+    host.declare("k", "true")
+    host.runs("k")
+    assert host.paths.log.stat().st_mode & 0o777 == 0o700
+
+
+def test_declarations_that_cannot_be_read_stop_no_time_limit_and_no_abort(
+    host: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    host.declare("limited", "sleep 3600", max_duration="3 seconds")
+    host.declare("j", "sleep 3600")
+    host.declare("often", "true", schedule={"schedule_interval": "1 seconds"})
+    host.start()
+    for job_id in ("limited", "j"):
+        host.until(lambda job_id=job_id: host.state(job_id).status == "running")
+    copy = host.paths.jobs.with_name("copy")
+    shutil.copy(host.paths.jobs, copy)
+    copy.chmod(0o666)
+    copy.replace(host.paths.jobs)
+    host.event("j", "abort")
+    (run,) = host.runs("limited")
+    assert "max_duration" in run["reason"]
+    (run,) = host.runs("j")
+    assert run["result"] == "aborted"
+    tries = [line for line in caplog.messages if "somebody else could have written it" in line]
+    assert 0 < len(tries) < 100, "it looks again now and then, and not as fast as it can"
+    host.paths.jobs.chmod(0o600)
+    count = len(host.store.history("often", 99))
+    host.runs("often", count + 1)
+
+
+def test_whoever_keeps_the_requests_locked_makes_no_run_wait(host: Any) -> None:
+    host.declare("j", "true", schedule={"schedule_interval": "1 days"})
+    host.start()
+    host.until(lambda: host.state("j").next_run)
+    storage = host.store._events.storage
+    with storage.transaction():  # a command that was suspended just now
+        host.runner.store._events.storage.changed = lambda: True
+        storage.write({"events": {"1": {"job_id": "j", "event": "start", "time": 1, "by": "me"}}})
+        storage._commit()
+        host.runs("j")
+        host.declare("k", "true")
+        host.runs("k")
+    host.until(lambda: not host.store.pending_events())
+    assert len(host.store.history("j", 9)) == 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_history_that_cannot_be_read_keeps_only_its_own_job_waiting(host: Any) -> None:
+    flag = host.paths.lib / "flag"
+    host.declare("bad", f"until [ -e {flag} ]; do sleep 0.05; done")
+    host.declare("good", "true")
+    host.start()
+    host.until(lambda: host.state("bad").status == "running")
+    host.runs("good")
+    host.stop(signal.SIGUSR2)
+    history_file = host.paths.history("bad")
+    history_file.mkdir()
+    flag.touch()
+    host.start()
+    host.event("good", "start")
+    host.runs("good", 2)
+    assert host.state("bad").status == "running"
+    history_file.rmdir()
+    (run,) = host.runs("bad")
+    assert run["result"] == "success"
+
+
+def test_a_line_of_the_history_that_is_no_entry_is_passed_over(host: Any) -> None:
+    history_file = host.paths.history("j")
+    history_file.parent.mkdir(mode=0o700)
+    history_file.write_bytes(b'{"run_id": "x"}\n[]\n\xff\n{"time_ended": "soon"}\n')
+    host.declare("j", "true")
+    host.start()
+    host.runs("j")
+    host.settled("j")
+    host.event("j", "start")
+    host.runs("j", 2)
 
 
 def test_what_cannot_be_started_fails_with_the_reason(host: Any) -> None:

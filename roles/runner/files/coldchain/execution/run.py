@@ -24,6 +24,7 @@ from coldchain.execution.supervision import Supervised
 from coldchain.instants import iso, parse_duration
 from coldchain.paths import Paths
 from coldchain.settings import Settings
+from coldchain.store.files import cannot_write, private_directory
 
 __all__ = ["Cause", "JobRun"]
 
@@ -68,13 +69,15 @@ class JobRun:
         """A new run on disk, nothing started yet.  CannotWrite when the disk does not take it."""
         run = cls(paths, settings, document, runfile.new_record(job_id, cause))
         try:
+            private_directory(run.log.parent)
             run.directory.mkdir(mode=0o700)
-            run.log.parent.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise CannotWrite(
-                f"{error.filename}: cannot be written: {error.strerror}", "make room for the run"
-            ) from None
-        run._save(durable=False)
+            raise cannot_write(Path(error.filename), error) from None
+        try:
+            run._save(durable=False)
+        except CannotWrite:
+            run.forget()
+            raise
         return run
 
     @classmethod

@@ -13,7 +13,7 @@ import selectors
 import time
 from collections.abc import Callable
 
-from coldchain.errors import CannotWrite
+from coldchain.errors import CannotWrite, ColdchainError
 from coldchain.execution.run import Cause, JobRun
 from coldchain.instants import from_epoch, iso
 from coldchain.paths import Paths
@@ -48,7 +48,8 @@ class ActiveRuns:
         self._registered: dict[int, str] = {}
         self._fresh: list[JobRun] = []  # made, but their state is not committed yet
         self._closed: list[JobRun] = []  # recorded, but their state is not committed yet
-        self._retried: set[str] = set()  # runs whose record the disk did not take at first
+        self._retried: set[str] = set()  # runs whose record may be in the history already
+        self._refused: dict[str, tuple[float, str]] = {}  # jobs without a place for a run
 
     # -- places ----------------------------------------------------------------------------------
 
@@ -74,6 +75,7 @@ class ActiveRuns:
     def take_over(self, run: JobRun) -> None:
         """A run that an earlier runner began."""
         self.runs[run.job_id] = run
+        self._retried.add(run.run_id)
         run.wake_at = time.monotonic()
         self._register(run)
 
@@ -113,6 +115,7 @@ class ActiveRuns:
 
     def start_due(self) -> None:
         """Make the runs that are due; they begin with the next commit."""
+        now = time.monotonic()
         held = {
             run.document["lock"]: job_id
             for job_id, run in self.runs.items()
@@ -128,22 +131,36 @@ class ActiveRuns:
             if places <= 0:
                 self._jobs.wait_reason(job_id, self._settings.concurrent_jobs, None, "")
                 continue
+            if self._refused.get(job_id, (0.0, ""))[0] > now:
+                continue
             record = self._store.job(job_id)
             name = "" if record is None else record.document.get("lock", "")
             if record is None or name in held:
                 continue  # removed or declared anew a moment ago: the next turn takes that in
-            self._fresh.append(self._make(job_id, record))
+            if not self._make(job_id, record):
+                continue
             places -= 1
             if name:
                 held[name] = job_id
 
-    def _make(self, job_id: str, record: JobRecord) -> JobRun:
+    def _make(self, job_id: str, record: JobRecord) -> bool:
+        """False, and a reason in the job's state, when the disk does not take the new run: this one
+        waits, the others do not."""
         entry = self._jobs.states[job_id].queue[0]
         cause = Cause(entry["cause"], iso(from_epoch(entry["slot"])))
-        run = JobRun.create(self._paths, self._settings, job_id, record.document, cause)
+        try:
+            run = JobRun.create(self._paths, self._settings, job_id, record.document, cause)
+        except CannotWrite as error:
+            if self._refused.get(job_id, (0.0, ""))[1] != error.message:  # else said before
+                log.error("job %s cannot begin: %s (%s)", job_id, error.message, error.hint)
+            self._refused[job_id] = time.monotonic() + RETRY_WRITE, error.message
+            self._jobs.states.change(job_id, reason=f"cannot begin: {error.message}")
+            return False
+        self._refused.pop(job_id, None)
         self._jobs.fired(job_id, run.record)
         self.runs[job_id] = run
-        return run
+        self._fresh.append(run)
+        return True
 
     # -- ending ----------------------------------------------------------------------------------
 
@@ -153,8 +170,9 @@ class ActiveRuns:
         try:
             if not (run.run_id in self._retried and self._store.in_history(job_id, run.run_id)):
                 self._store.add_history(job_id, run.record)
-        except CannotWrite as error:
-            log.error("%s", error.message)
+            self._jobs.ended(job_id, run.record)
+        except ColdchainError as error:
+            log.error("%s (%s)", error.message, error.hint)
             self._retried.add(run.run_id)
             run.keep()
             run.wake_at = time.monotonic() + RETRY_WRITE
@@ -169,7 +187,6 @@ class ActiveRuns:
             run.result,
             run.record["time_ended"] - run.record["time_started"],
         )
-        self._jobs.ended(job_id, run.record)
         self._closed.append(run)
 
     def committed(self) -> None:
@@ -187,8 +204,8 @@ class ActiveRuns:
     def _bound_history(self, run: JobRun) -> None:
         try:
             self._store.bound_history(run.job_id, run.run_id, self._bounds)
-        except CannotWrite as error:  # a full disk; the next run of the job tries again
-            log.error("%s", error.message)
+        except (ColdchainError, OSError) as error:  # the next run of the job tries again
+            log.error("job %s: its history keeps too much: %s", run.job_id, error)
 
     def forget_closed(self) -> None:
         """The runner ends after its last commit: leave no working directory of what is over."""

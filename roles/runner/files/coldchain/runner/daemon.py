@@ -11,6 +11,7 @@ import logging
 import selectors
 import signal
 import time
+from collections.abc import Callable
 
 from coldchain import lifecycle
 from coldchain.errors import ColdchainError, Unavailable
@@ -61,8 +62,9 @@ class Runner:
         self._lock = self._lock_file()
         self._exit_code: int | None = None
         self._stopping_at: float | None = None
-        self._write_again_at = 0.0
+        self._put_off: dict[str, float] = {}  # steps that failed -> when to try again (monotonic)
         self._clocks = Clocks()
+        self._look_again = False
 
     @property
     def runs(self) -> dict[str, JobRun]:
@@ -111,7 +113,15 @@ class Runner:
         return self._inbox.take()
 
     def _timeout(self) -> float:
-        now, clock = time.monotonic(), time.time()
+        timeout = TICK if self._put_off else self._until_due()
+        wake_at = self.active.wake_at()
+        if wake_at is not None:
+            timeout = min(timeout, wake_at - time.monotonic())
+        return max(0.0, timeout)
+
+    def _until_due(self) -> float:
+        """Seconds until there is something to take in, to look at or to begin, at most TICK."""
+        clock = time.time()
         timeout = 0.0 if self._only is None and self.jobs.pressing else TICK
         idle = self.jobs.timetable.idle_seconds
         if idle is not None:
@@ -119,13 +129,14 @@ class Runner:
         queued = self.jobs.timetable.next_queued()
         if queued is not None and queued > clock:
             timeout = min(timeout, queued - clock)
-        wake_at = self.active.wake_at()
-        if wake_at is not None:
-            timeout = min(timeout, wake_at - now)
-        return max(0.0, timeout)
+        return timeout
 
     def tick(self) -> None:
-        """Everything that is due now."""
+        """Everything that is due now.
+
+        A disk that cannot be read or written stops one of the steps, and never the supervision of
+        what runs.
+        """
         if self._lock_file() != self._lock:
             log.critical(
                 "%s: was removed or replaced under the runner, which leaves; what it runs goes on",
@@ -136,26 +147,49 @@ class Runner:
         move = self._clocks.moved()
         if move is not None:
             log.warning("%s; looking at every job again", move)
-            self.jobs.timetable.look_again()
+            self._look_again = True
         self.active.bound_logs()
+        if self._only is None:
+            self._try("declarations", self._take_in)
+            self._try("requests", self._act_on_requests)
+            self._try("slots", self._look)
+        self.active.advance_due()
+        if self._stopping_at is None:
+            self._try("beginning", self.active.start_due)
+        self._try("commit", self._commit)
+        if self._only is None:
+            self._housekeeping.step()
+        self._check_stop()
+
+    def _try(self, step: str, act: Callable[[], None]) -> None:
+        """Take the step; when it fails, say so and try again a little later."""
+        if time.monotonic() < self._put_off.get(step, 0.0):
+            return
+        self._put_off.pop(step, None)
         try:
-            if self._only is None:
-                if self.jobs.outdated:
-                    self.jobs.reload()
-                for job_id, effect, by in self.jobs.take_events():
-                    self._affect(job_id, effect, by)
-                self.jobs.timetable.run_pending()
-                self._housekeeping.step()
-            self.active.advance_due()
-            if time.monotonic() >= self._write_again_at:
-                if self._stopping_at is None:
-                    self.active.start_due()
-                self.jobs.states.commit()
-                self.active.committed()
+            act()
         except ColdchainError as error:
             log.error("%s (%s); trying again", error.message, error.hint)
-            self._write_again_at = time.monotonic() + RETRY_WRITE
-        self._check_stop()
+            self._put_off[step] = time.monotonic() + RETRY_WRITE
+
+    def _take_in(self) -> None:
+        if self.jobs.outdated:
+            self.jobs.reload()
+
+    def _act_on_requests(self) -> None:
+        for job_id, effect, by in self.jobs.take_events():
+            self._affect(job_id, effect, by)
+
+    def _look(self) -> None:
+        again, self._look_again = self._look_again, True  # if this fails
+        if again:
+            self.jobs.timetable.look_again()
+        self.jobs.timetable.run_pending()
+        self._look_again = False
+
+    def _commit(self) -> None:
+        self.jobs.states.commit()
+        self.active.committed()
 
     def _lock_file(self) -> tuple[int, int] | None:
         """Which file it is that keeps other runners away."""

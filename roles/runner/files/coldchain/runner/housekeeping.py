@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from coldchain.errors import CannotWrite
+from coldchain.errors import ColdchainError
 from coldchain.runner.states import States
 from coldchain.store import Bounds, Store
 
@@ -33,12 +33,19 @@ class Housekeeping:
             if time.monotonic() < self._next:
                 return
             self._next = time.monotonic() + _DAY
-            self._left = iter(os.listdir(self._store.paths.log))
+            self._left = iter(self._job_ids())
         job_id = next(self._left, None)
         if job_id is None:
             self._left = None
             return
         try:
             self._store.expire_history(job_id, self._bounds, declared=job_id in self._states)
-        except CannotWrite as error:
-            log.error("%s", error.message)
+        except (ColdchainError, OSError) as error:
+            log.error("job %s: its history keeps too much: %s", job_id, error)
+
+    def _job_ids(self) -> list[str]:
+        try:
+            return os.listdir(self._store.paths.log)
+        except OSError as error:
+            log.error("%s", error)
+            return []

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from coldchain import lifecycle
@@ -100,20 +101,18 @@ class Jobs:
 
     # -- requests ----------------------------------------------------------------------------
 
-    def take_events(self) -> list[tuple[str, str, str]]:
-        """Act on the pending requests; returns (job_id, effect, by) for what concerns processes."""
+    def take_events(self) -> Iterator[tuple[str, str, str]]:
+        """Act on the pending requests; yields (job_id, effect, by) for what concerns processes."""
         if not (self.states.events_written or self.store.events_changed()):
-            return []
-        effects = []
-        self.states.events_written = False
+            return
         for request in self.store.pending_events():
             if request.id in self.states.done_events:
                 continue
             effect = self._request(request)
-            if effect:
-                effects.append((request.job_id, effect, request.by))
             self.states.done_events.append(request.id)
-        return effects
+            if effect:
+                yield request.job_id, effect, request.by
+        self.states.events_written = False
 
     def _request(self, request: Event) -> str:
         if request.job_id not in self.states:
@@ -134,6 +133,8 @@ class Jobs:
         except lifecycle.LifecycleError as error:
             log.error("job %s: %s", job_id, error)
             return lifecycle.NOTHING
+        if after.effect in (lifecycle.ARM, lifecycle.RUN_NOW):
+            self.store.jobs()  # needed for it: unreadable now, nothing has changed yet
         now = time.time()
         self.states.change(job_id, status=after.status, event=after.pending)
         if after.effect == lifecycle.ARM:
@@ -193,9 +194,11 @@ class Jobs:
         self.timetable.tell_next(job_id)
 
     def ended(self, job_id: str, run: Run) -> None:
-        """The run is over and its record is in the history."""
+        """The run is over and its record is in the history.  Any error leaves all as it was."""
         if job_id not in self.states:  # found on disk, and its job is no longer known
             return
+        if self.states[job_id].event == "start":
+            self.store.jobs()  # needed to arm it: unreadable now, nothing has changed yet
         self.states.flush_skipped(job_id)
         now = time.time()
         more = self.timetable.more(job_id, now)

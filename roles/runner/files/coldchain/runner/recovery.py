@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from coldchain import lifecycle
+from coldchain.errors import ColdchainError
 from coldchain.execution.run import JobRun
 from coldchain.instants import from_epoch, iso
 from coldchain.paths import Paths
@@ -31,14 +32,26 @@ def recover(paths: Paths, settings: Settings, store: Store, jobs: Jobs, active: 
         except ValueError as error:
             _discard(directory, str(error))
             continue
-        if store.in_history(run.job_id, run.run_id):
+        if _in_history(run, store):
             _finish(run, store, jobs)
         else:
             _take_up(run, jobs)
             active.take_over(run)
     for job_id, state in list(jobs.states.items()):
         if state.status in _ACTIVE and job_id not in active.runs:
-            _put_on_record(job_id, state, store, jobs)
+            try:
+                _put_on_record(job_id, state, store, jobs)
+            except ColdchainError as error:  # this job stays as it is; the others go on
+                log.error("job %s: %s (%s)", job_id, error.message, error.hint)
+                jobs.states.change(job_id, reason=error.message)
+
+
+def _in_history(run: JobRun, store: Store) -> bool:
+    try:
+        return store.in_history(run.job_id, run.run_id)
+    except ColdchainError as error:  # asked again when the run is to be recorded
+        log.error("job %s: %s (%s)", run.job_id, error.message, error.hint)
+        return False
 
 
 def _discard(directory: Path, why: str) -> None:

@@ -10,9 +10,12 @@ import time
 from collections.abc import ItemsView, Iterator
 from typing import Any
 
-from coldchain.errors import CannotWrite
+from coldchain.errors import CannotWrite, ColdchainError, TryAgain
 from coldchain.instants import from_epoch, iso
 from coldchain.store import State, Store
+
+DROP_AGAIN = 2.0
+"""Seconds between two tries to drop the requests that are done."""
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +27,14 @@ class States:
         # Each commit replaces what is known to be done, so what an earlier runner did is in it
         # until it is dropped; else it would be done again.
         self.done_events: list[str] = store.acted_on()
+        self._noted = len(self.done_events)  # so many of them are in the committed state
         # Our own look at the requests brings in what was written there meanwhile, so that no change
         # is seen afterwards: there was one at the start, and there is one after each commit.
         self.events_written = True
         self._store = store
         self._states: dict[str, State] = dict(store.states())
         self._dirty: set[str] = set()
+        self._drop_at = 0.0
 
     def __getitem__(self, job_id: str) -> State:
         return self._states[job_id]
@@ -63,18 +68,29 @@ class States:
         self._dirty.add(job_id)
 
     def commit(self) -> None:
-        """Write what changed, in one commit; then drop the requests that are done."""
-        if not self._dirty and not self.done_events:
-            return
+        """Write what changed, in one commit; then drop the requests that are done.
+
+        Whoever keeps those locked, or a disk that does not take them, only delays the dropping:
+        the state tells that they are done.
+        """
         done = self.done_events
-        self._store.commit_states(
-            {job_id: self._states.get(job_id) for job_id in self._dirty}, done or None
-        )
-        self._dirty.clear()
-        if done:
-            self._store.forget_events(done)
-            self.done_events = []
-            self.events_written = True
+        if self._dirty or len(done) > self._noted:
+            self._store.commit_states(
+                {job_id: self._states.get(job_id) for job_id in self._dirty}, done or None
+            )
+            self._dirty.clear()
+            self._noted = len(done)
+        if done and time.monotonic() >= self._drop_at:
+            try:
+                self._store.forget_events(done)
+            except TryAgain:
+                self._drop_at = time.monotonic() + DROP_AGAIN
+            except ColdchainError as error:
+                log.error("%s (%s)", error.message, error.hint)
+                self._drop_at = time.monotonic() + DROP_AGAIN
+            else:
+                self.done_events, self._noted = [], 0
+                self.events_written = True
 
     # -- skipped slots ---------------------------------------------------------------------------
 

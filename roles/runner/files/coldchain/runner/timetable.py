@@ -123,6 +123,8 @@ class Timetable:
                 now=from_epoch(now),
                 policy=trigger.missed,
             )
+            if found.run or found.later:
+                self._store.jobs()  # needed for them: unreadable now, nothing has changed yet
             for reason, group in itertools.groupby(found.skipped, key=lambda item: item[1]):
                 slots = [item.slot.timestamp() for item, dummy in group]
                 self._states.skip(job_id, slots, reason)
@@ -204,9 +206,9 @@ class Timetable:
 
     def queue(self, job_id: str, *, slot: float, at: float, cause: str) -> None:
         """Let the job run once as soon as a place and its lock are free."""
+        record = self._store.job(job_id)
         entry = {"slot": slot, "at": at, "cause": cause}
         self._states.change(job_id, queue=[*self._states[job_id].queue, entry])
-        record = self._store.job(job_id)
         self.waiting[job_id] = Waiting() if record is None else Waiting.of(record)
 
     def unqueue(self, job_id: str, queue: list[dict[str, object]]) -> None:

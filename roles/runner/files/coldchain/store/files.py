@@ -23,7 +23,10 @@ def open_new(path: Path) -> int:
 
 
 def open_ours(path: Path) -> int:
-    """Open for reading; refuse a symbolic link and a file that others own or can write."""
+    """Open for reading; refuse a symbolic link and a file that others own or can write.
+
+    FileNotFoundError, or Unavailable with the reason.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
@@ -34,7 +37,9 @@ def open_ours(path: Path) -> int:
                 f"{path}: cannot be read by this user",
                 "run as the user that owns the installation, or give --home DIR",
             ) from None
-        raise
+        if error.errno == errno.ENOENT:
+            raise
+        raise cannot_read(path, error) from None
     status = os.fstat(descriptor)
     if status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022:
         os.close(descriptor)
@@ -51,6 +56,15 @@ def write_all(descriptor: int, raw: bytes) -> None:
     view = memoryview(raw)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def private_directory(path: Path) -> None:
+    """Make the directory *path* (0700), and the one it lies in, if they are not there."""
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
 
 
 def sync_directory(path: Path) -> None:
@@ -85,6 +99,20 @@ def write_atomically(path: Path, raw: bytes, *, durable: bool = True) -> None:
         raise cannot_write(path, error) from None
 
 
+def cannot_read(path: Path, error: OSError) -> Unavailable:
+    """The same with the way out."""
+    hints: dict[int | None, str] = {
+        errno.EMFILE: "raise the limit of open files (LimitNOFILE=)",
+        errno.EACCES: "run as the user that owns the installation, or give --home DIR",
+        errno.EISDIR: "move away what is there",
+        errno.ENOTDIR: "move away what is there",
+    }
+    return Unavailable(
+        f"{path}: cannot be read: {error.strerror}",
+        hints.get(error.errno, "see the system log for the reason"),
+    )
+
+
 def cannot_write(path: Path, error: OSError) -> CannotWrite:
     """The same with the way out."""
     hints: dict[int | None, str] = {
@@ -92,6 +120,9 @@ def cannot_write(path: Path, error: OSError) -> CannotWrite:
         errno.EDQUOT: "raise the quota or make room",
         errno.EROFS: "mount it read-write",
         errno.EACCES: "run as the user that owns the installation, or give --home DIR",
+        errno.EEXIST: "move away what is there",
+        errno.ENOTDIR: "move away what is there",
+        errno.EMFILE: "raise the limit of open files (LimitNOFILE=)",
     }
     return CannotWrite(
         f"{path}: cannot be written: {error.strerror}; nothing was changed",

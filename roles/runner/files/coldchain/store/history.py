@@ -10,10 +10,15 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from coldchain.errors import CannotWrite
-from coldchain.store.files import sync_directory, write_atomically
+from coldchain.store.files import (
+    cannot_read,
+    private_directory,
+    sync_directory,
+    write_atomically,
+)
 from coldchain.store.records import Run
 
 _BLOCK = 65536
@@ -24,7 +29,7 @@ def append(path: Path, entries: list[dict[str, Any]]) -> None:
     raw = b"".join(_line(entry) for entry in entries)
     try:
         new = not path.exists()
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        private_directory(path.parent)
         descriptor = os.open(
             path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
         )
@@ -51,15 +56,11 @@ def append(path: Path, entries: list[dict[str, Any]]) -> None:
 
 
 def newest_first(path: Path) -> Iterator[dict[str, Any]]:
-    """Entries from the end of the file; unreadable lines are passed over."""
-    try:
-        stream = path.open("rb")
-    except FileNotFoundError:
-        return
-    with stream:
-        position = stream.seek(0, os.SEEK_END)
+    """Entries from the end of the file; damaged lines are passed over.  Unavailable."""
+    with _reading(path) as stream:
+        position = 0 if stream is None else stream.seek(0, os.SEEK_END)
         tail = b""
-        while position > 0:
+        while stream is not None and position > 0:
             step = min(_BLOCK, position)
             position -= step
             stream.seek(position)
@@ -70,11 +71,23 @@ def newest_first(path: Path) -> Iterator[dict[str, Any]]:
         yield from _entry(tail)
 
 
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO | None]:
+    """The open file, None when there is none; Unavailable when it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            yield stream
+    except (FileNotFoundError, NotADirectoryError):
+        yield None
+    except OSError as error:
+        raise cannot_read(path, error) from None
+
+
 def _entry(line: bytes) -> Iterator[dict[str, Any]]:
     if line.strip():
         with contextlib.suppress(ValueError):
             entry = json.loads(line)
-            if isinstance(entry, dict):
+            if isinstance(entry, dict) and isinstance(entry.get("time_ended"), (int, float)):
                 yield entry
 
 
@@ -102,12 +115,8 @@ def skipped(path: Path, limit: int) -> list[dict[str, Any]]:
 
 def oldest(path: Path) -> dict[str, Any] | None:
     """The first readable entry, without looking at the others."""
-    try:
-        stream = path.open("rb")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    with stream:
-        for line in stream:
+    with _reading(path) as stream:
+        for line in stream or ():
             for entry in _entry(line):
                 return entry
     return None

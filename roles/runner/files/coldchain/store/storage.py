@@ -19,6 +19,7 @@ The file is JSON that a person can read, with a line for each row (rows.py):
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -37,6 +38,7 @@ from coldchain.errors import CannotWrite, DataError, TryAgain
 from coldchain.store import rows
 from coldchain.store.files import (
     TEMPORARY,
+    cannot_read,
     cannot_write,
     open_new,
     open_ours,
@@ -50,6 +52,7 @@ FORMAT_TABLE = "_format"
 _HEAD = re.compile(rb'\{"_format":\{"1":(\{[^{}]*\})\}')
 _LINK = ".link"
 LOCK_TIMEOUT = 30.0
+TIDY_TIMEOUT = 1.0
 _POLL = 0.005
 
 log = logging.getLogger(__name__)
@@ -87,6 +90,8 @@ class AtomicJSONStorage(Storage):
             status = self.path.stat()
         except FileNotFoundError:
             return self._identity is not None
+        except OSError as error:
+            raise cannot_read(self.path, error) from None
         return _identity(status) != self._identity
 
     def read(self) -> Tables | None:
@@ -120,8 +125,13 @@ class AtomicJSONStorage(Storage):
         self._remember(descriptor, tables)
 
     def _parse(self, descriptor: int, path: Path) -> Tables:
-        with open(descriptor, "rb", closefd=False) as stream:
-            raw = stream.read()
+        try:
+            with open(descriptor, "rb", closefd=False) as stream:
+                raw = stream.read()
+        except OSError as error:
+            if error.errno == errno.EIO:  # a bad sector
+                raise Damaged(f"is damaged ({error.strerror})") from None
+            raise cannot_read(path, error) from None
         head = _HEAD.match(raw)
         try:
             mark = json.loads(head[1] if head else raw)
@@ -259,9 +269,12 @@ class AtomicJSONStorage(Storage):
         """Bring an older file to today's format, and remove what a crash left of a commit."""
         if not self.path.exists():
             return
-        with self.transaction():
-            for ending in (TEMPORARY, _LINK):
-                self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+        try:
+            with self.transaction(timeout=TIDY_TIMEOUT):
+                for ending in (TEMPORARY, _LINK):
+                    self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+        except TryAgain as error:  # somebody writes there: what looks like a remnant is not one
+            log.warning("%s; its remnants stay until the next start", error.message)
 
     def _acquire(self, timeout: float) -> int:
         path = self.path.with_name(self.path.name + ".lock")
@@ -278,7 +291,8 @@ class AtomicJSONStorage(Storage):
                 if time.monotonic() > deadline:
                     os.close(lock)
                     raise TryAgain(
-                        f"{path}: held by another process for {timeout:.0f} s", "try again"
+                        f"{path}: held by another process for {timeout:.0f} s",
+                        f"try again; fuser {path} tells which one it is",
                     ) from None
                 time.sleep(_POLL)
 

@@ -154,8 +154,9 @@ class Store:
         return [key for key in self._requests() if key in self._done()]
 
     def forget_events(self, ids: Iterable[str]) -> None:
-        """Drop requests whose effect is committed."""
-        with _storage(self._events).transaction():
+        """Drop requests whose effect is committed.  TryAgain when somebody else writes there: the
+        runner does not wait for a command that may have been suspended."""
+        with _storage(self._events).transaction(timeout=0.0):
             _table(self._events, "events").discard(ids)
 
     # -- state (the runner's) ----------------------------------------------------------------
