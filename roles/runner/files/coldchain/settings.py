@@ -8,10 +8,8 @@ import configparser
 import contextlib
 import dataclasses
 import os
-import socket
 from dataclasses import dataclass
 from datetime import tzinfo
-from difflib import get_close_matches
 from pathlib import Path
 
 from coldchain.errors import DataError
@@ -45,7 +43,7 @@ class Settings:
     def load(cls, paths: Paths) -> Settings:
         """Read ``paths.settings``; a missing file means all defaults.  DataError names the key."""
         defaults = cls(
-            client_id=socket.gethostname(),
+            client_id=os.uname().nodename,
             timezone=host_timezone(),
             containers_dir=paths.containers,
         )
@@ -65,6 +63,8 @@ class Settings:
                 )
             for key, text in parser.items(section):
                 if key not in known:
+                    from difflib import get_close_matches
+
                     near = get_close_matches(key, known, 1)
                     raise DataError(
                         f"{paths.settings}: unknown setting {key!r}",

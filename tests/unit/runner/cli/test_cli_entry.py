@@ -201,6 +201,33 @@ def test_reading_commands_import_only_what_they_need(command: Command, words: li
         assert "coldchain.schedule" not in modules
 
 
+def test_a_backup_imports_nothing_of_a_restore(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    config = tmp_path / "action.json"
+    config.write_text(
+        json.dumps(
+            {
+                "action": "backup",
+                "path_to_backup": str(tmp_path / "source"),
+                "container": str(tmp_path / "container"),
+            }
+        )
+    )
+    code = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); from coldchain.cli import run;"
+        "run(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    )
+    # Without site, which has imports of its own.
+    words = [sys.executable, "-I", "-S", "-c", code, str(PACKAGE), "--home", str(command.home)]
+    done = subprocess.run(
+        [*words, "agent", "--config", str(config)], capture_output=True, text=True, check=True
+    )
+    modules = set(done.stderr.splitlines()[-1].split())
+    assert "coldchain.agent.backup" in modules
+    assert not modules & {"coldchain.agent.restore", "coldchain.agent.command", "coldchain.store"}
+    assert not modules & {"difflib", "socket", "tempfile", "traceback", "jsonschema"}
+
+
 def test_an_idle_runner_carries_nothing_of_the_agent_and_no_openssl(command: Command) -> None:
     schedule = {"schedule_hour": "3", "schedule_splay": "1 hours"}
     assert command("apply", "-", data=exec_job("x", job_schedule=schedule)) == 0

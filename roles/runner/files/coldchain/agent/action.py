@@ -4,21 +4,17 @@
 
 from __future__ import annotations
 
-import configparser
 import json
 import os
-import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timezone, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from coldchain.agent import admin, backup, command, info, options, restore
+from coldchain.agent import options
 from coldchain.agent.abort import Aborted, Stop, stoppable
-from coldchain.agent.archive import most_bytes
-from coldchain.agent.cleanup import clean_up
+from coldchain.agent.layout import Series
 from coldchain.agent.opening import open_storage
 from coldchain.agent.options import Common, Fields, HostZone
 from coldchain.agent.priority import raise_priority
@@ -28,9 +24,6 @@ from coldchain.agent.storage import Storage
 from coldchain.agent.throttle import Limited
 from coldchain.errors import CannotWrite, ColdchainError, DataError
 from coldchain.storages import SECRETS
-
-if TYPE_CHECKING:
-    from coldchain.store.receipts import Receipts
 
 _WORDS = {"True": True, "true": True, "False": False, "false": False, "None": None}
 ACTIONS = ("backup", "restore", "info", "admin", "exec")
@@ -56,11 +49,15 @@ def perform(
     fields = Fields(action)
     kind = fields.choice("action", ACTIONS, "backup")
     if kind == "exec":
+        from coldchain.agent import command
+
         return Report(kind, "nothing to remove") if remnants else command.run(action)
     here = zone or HostZone()
     shared = options.common(fields, containers_dir, client_id, here, removes=kind == "admin")
     locks = Path(state_dir or Path(containers_dir, ".coldchain"), "locks")
     if remnants:
+        from coldchain.agent.cleanup import clean_up
+
         target = fields.required_path("restore_abs_path", kind) if kind == "restore" else None
         return clean_up(kind, shared, open_storage(shared.location, locks, shared.series), target)
     warnings = raise_priority() if shared.max_priority else []
@@ -105,7 +102,7 @@ def main(
             report = perform(
                 action,
                 containers_dir=containers_dir,
-                client_id=client_id or socket.gethostname(),
+                client_id=client_id or os.uname().nodename,
                 progress=tell,
                 zone=zone,
                 state_dir=state_dir,
@@ -141,6 +138,8 @@ def read_action(config: Path | str) -> dict[str, object]:
         if not isinstance(action, dict):
             raise DataError(f"{config}: freezer_action is not an object")
         return action
+    import configparser
+
     parser = configparser.RawConfigParser(strict=False)
     try:
         parser.read_string(text, str(config))
@@ -164,25 +163,36 @@ def _check_secrets(action: Mapping[str, object], config: Path | str) -> None:
 def _do(
     kind: str, fields: Fields, shared: Common, zone: tzinfo, meter: Meter, locks: Path
 ) -> Report:
+    """One action imports what it needs, and all of it before its long part: an upgrade may remove
+    the release that a process runs from."""
     named = None if kind == "info" and not fields.text("backup_name") else shared.series
-    source = fields.path("path_to_backup") if kind == "backup" else None
-    expected = most_bytes(source) if source is not None else 0
-    storage: Storage = open_storage(shared.location, locks, named, expected)
-    if shared.upload_limit or shared.download_limit:
-        storage = Limited(storage, shared.upload_limit, shared.download_limit)
     if kind == "backup":
+        from coldchain.agent import archive, backup
+
+        source = fields.path("path_to_backup")
+        expected = archive.most_bytes(source) if source is not None else 0
+        storage = _storage(shared, locks, named, expected)
         return backup.backup(options.backup_options(fields, shared), storage, meter)
+    storage = _storage(shared, locks, named)
     if kind == "info":
-        return info.info(shared, storage, named, _receipts(locks.parent))
+        from coldchain.agent import info
+        from coldchain.store.receipts import Receipts
+
+        return info.info(shared, storage, named, Receipts(locks.parent))
     if kind == "admin":
+        from coldchain.agent import admin
+
         return admin.admin(shared, storage)
+    from coldchain.agent import restore
+
     return restore.restore(options.restore_options(fields, shared, zone), storage, meter)
 
 
-def _receipts(state_dir: Path) -> Receipts:
-    from coldchain.store.receipts import Receipts  # with the store: only here
-
-    return Receipts(state_dir)
+def _storage(shared: Common, locks: Path, named: Series | None, expected: int = 0) -> Storage:
+    storage: Storage = open_storage(shared.location, locks, named, expected)
+    if shared.upload_limit or shared.download_limit:
+        return Limited(storage, shared.upload_limit, shared.download_limit)
+    return storage
 
 
 @contextmanager

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import socket
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -237,7 +237,7 @@ def series_of(
 
 
 def _split(host_name: str) -> Series:
-    own = f"{socket.gethostname()}_"
+    own = f"{os.uname().nodename}_"
     if host_name.startswith(own):
         return Series(own[:-1], host_name[len(own) :])
     host, dummy, name = host_name.partition("_")

@@ -12,7 +12,6 @@ import stat
 import time
 import zlib
 from collections.abc import Callable, Collection, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from coldchain.agent import container, entries, snapshot, staging, tar
@@ -149,6 +148,8 @@ def _levels(options: RestoreOptions, storage: Storage) -> list[Packed]:
 def _no_match(options: RestoreOptions, storage: Storage) -> JobFailed:
     wanted, location = options.common.series.host_name, options.common.location
     there = container.host_names(storage)
+    from difflib import get_close_matches
+
     near = get_close_matches(wanted, there, 3, 0.6)
     if near:
         hint = f"did you mean {' or '.join(near)} (HOSTNAME_BACKUP-NAME)?"

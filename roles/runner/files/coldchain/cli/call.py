@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -55,6 +54,8 @@ class Call:
 
 
 def unknown_job(job_id: str, known: list[str]) -> DataError:
+    from difflib import get_close_matches
+
     near = get_close_matches(job_id[:128], known, 3, 0.5)
     if near:
         hint = f"did you mean {' or '.join(near)}?"

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -56,7 +56,11 @@ def main(argv: Sequence[str] | None = None, *, default_home: str | Path | None =
 
     default_home: the home directory to use when the command line names none.
     """
-    sys.exit(run(argv, default_home=default_home))
+    code = run(argv, default_home=default_home)
+    # On its way out the interpreter would look through everything for garbage, which takes longer
+    # than many a command.
+    gc.freeze()
+    sys.exit(code)
 
 
 def run(argv: Sequence[str] | None = None, *, default_home: str | Path | None = None) -> int:
@@ -77,7 +81,7 @@ def run(argv: Sequence[str] | None = None, *, default_home: str | Path | None = 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO_READER
     except Exception as error:  # noqa: BLE001  the last door: a bug must not look like a result
-        traceback.print_exc()
+        sys.excepthook(type(error), error, error.__traceback__)
         output.error(
             InternalError(
                 f"unexpected {type(error).__name__}: {error}",
