@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,9 @@ from typing import BinaryIO
 from coldchain.agent.abort import undisturbed
 
 CHUNK = 1 << 20
+#: One read of what the last stage writes.  A buffer beyond 128 KiB comes from mmap, and each of its
+#: pages from a page fault.
+_PIECE = 1 << 16
 #: A stage that ignores SIGTERM is killed after so many seconds.
 PATIENCE = 5.0
 #: fcntl.F_SETPIPE_SZ, which Python has since 3.10.
@@ -88,6 +90,7 @@ class Pipeline:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._threads: list[threading.Thread] = []
         self._tails: list[deque[str]] = [deque(maxlen=_TAIL) for dummy in stages]
+        self._ended = threading.Event()
 
     def __enter__(self) -> Pipeline:
         environment = {k: v for k, v in os.environ.items() if k != "TAR_OPTIONS"}
@@ -139,7 +142,7 @@ class Pipeline:
     def read_blocks(self, descriptor: int, sink: BlockSink) -> None:
         """Hand the lines from *descriptor* to *sink* until it is at its end, in a thread."""
         widen(descriptor)
-        self._follow(_drain_blocks, descriptor, sink)
+        self._follow(self._drain_blocks, descriptor, sink)
 
     def _follow(
         self, drain: Callable[[int, LineSink], None], descriptor: int, sink: LineSink
@@ -148,10 +151,21 @@ class Pipeline:
         thread.start()
         self._threads.append(thread)
 
+    def _drain_blocks(self, descriptor: int, sink: BlockSink) -> None:
+        rest = b""
+        while chunk := os.read(descriptor, CHUNK):
+            lines, newline, rest = (rest + chunk).rpartition(b"\n")
+            if newline or len(rest) > _LINE_LIMIT:
+                sink(lines + newline if newline else rest + b"\n")
+                rest = rest if newline else b""
+            self._ended.wait(_PAUSE)
+        if rest:
+            sink(rest + b"\n")
+
     def chunks(self) -> Iterator[bytes]:
         """What the last stage writes."""
         descriptor = self._last_output().fileno()
-        while chunk := os.read(descriptor, CHUNK):
+        while chunk := os.read(descriptor, _PIECE):
             yield chunk
 
     def write(self, chunk: bytes) -> bool:
@@ -176,6 +190,7 @@ class Pipeline:
         """Close the feed, wait for all stages and say how each ended, in order."""
         self.close_feed()
         codes = [process.wait() for process in self._processes]
+        self._ended.set()
         for thread in self._threads:
             thread.join()
         return [
@@ -199,6 +214,7 @@ class Pipeline:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+            self._ended.set()
             for thread in self._threads:
                 thread.join()
             for process in self._processes:
@@ -239,15 +255,3 @@ def _drain(descriptor: int, sink: LineSink) -> None:
     with os.fdopen(os.dup(descriptor), "rb") as stream:
         while line := stream.readline(_LINE_LIMIT):
             sink(line.rstrip(b"\n"))
-
-
-def _drain_blocks(descriptor: int, sink: BlockSink) -> None:
-    rest = b""
-    while chunk := os.read(descriptor, CHUNK):
-        lines, newline, rest = (rest + chunk).rpartition(b"\n")
-        if newline or len(rest) > _LINE_LIMIT:
-            sink(lines + newline if newline else rest + b"\n")
-            rest = rest if newline else b""
-        time.sleep(_PAUSE)
-    if rest:
-        sink(rest + b"\n")

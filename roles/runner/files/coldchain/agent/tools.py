@@ -56,6 +56,7 @@ COMPRESSIONS = {
     "gzip": Compression("gzip", ("-c",), ("-dc",), b"\x1f\x8b"),
     "bzip2": Compression("bzip2", ("-c",), ("-dc",), b"BZh"),
     "xz": Compression("xz", ("-c",), ("-dc",), b"\xfd7zXZ\x00"),
-    # With a thread of its own for input it takes 46 MB instead of 7 and is not faster in a pipe.
-    "zstd": Compression("zstd", ("-cq", "--single-thread"), ("-dcq",), b"\x28\xb5\x2f\xfd"),
+    # One thread beside those that read and write, as most releases do by themselves; the default of
+    # 8 MB at a time would take 46 MB of memory instead of 28, and gain 0.5 % of size.
+    "zstd": Compression("zstd", ("-cq", "-T1", "-B4M"), ("-dcq",), b"\x28\xb5\x2f\xfd"),
 }
