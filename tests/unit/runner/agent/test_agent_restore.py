@@ -8,6 +8,7 @@ import gzip
 import os
 import shutil
 import socket
+import struct
 import subprocess
 from pathlib import Path
 
@@ -282,6 +283,56 @@ def test_an_ordinary_user_restores_what_the_system_allows(bench: Bench) -> None:
     assert "only root can give files away" in outcome
     assert sorted(os.listdir(bench.target / "locked")) == ["a", "b"]
     assert (bench.target / "locked").stat().st_mode & 0o777 == 0o555
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root becomes an ordinary user here")
+def test_an_ordinary_user_restores_directories_that_are_closed_to_it(bench: Bench) -> None:
+    modes = {"drop": 0o300, "none": 0, "ro": 0o555, "ro/sub": 0o500}
+    for name in modes:
+        (bench.source / name).mkdir()
+        (bench.source / name / "file").write_text(name)
+    for level in range(2):
+        (bench.source / "top").write_text(str(level))
+        for name in reversed(modes):
+            (bench.source / name).chmod(modes[name])
+        bench.level()
+    give_away(bench.root)
+
+    def told() -> str:
+        bench.restore()
+        bench.restore(restore_abs_path=str(bench.root / "part"), restore_paths=["ro/sub/file"])
+        # Again, over what is there: directories that only their owner may open.
+        (bench.target / "top").write_text("changed")
+        bench.restore(overwrite=True)
+        bench.restore(overwrite=True, restore_paths=["ro/sub", "none"])
+        return "done"
+
+    assert as_nobody(told) == "done"
+    assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
+    for name in ("ro", "ro/sub"):
+        assert (bench.root / "part" / name).stat().st_mode & 0o777 == modes[name]
+    assert list(bench.root.glob(".coldchain*")) == []
+
+
+def test_a_merge_gives_directories_their_times_and_attributes(bench: Bench) -> None:
+    inner = bench.source / "d" / "e"
+    inner.mkdir(parents=True)
+    (inner / "f").write_text("f")
+    for folder in (inner, inner.parent, bench.source):
+        os.utime(folder, ns=(1, 1_000_000_007))
+    bench.backup()
+    bench.restore()
+    (bench.target / "d" / "e" / "f").write_text("changed")
+    # user::rwx group::rwx other::--- user:daemon:rwx and a mask, as Linux keeps it.
+    entries = [(1, 7, -1), (2, 7, 1), (4, 7, -1), (16, 7, -1), (32, 0, -1)]
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *one) for one in entries)
+    os.setxattr(bench.target / "d", "system.posix_acl_default", acl)
+    os.setxattr(bench.target / "d", "system.posix_acl_access", acl)
+    bench.restore(overwrite=True)
+    assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
+    assert os.listxattr(bench.target / "d") == []
+    for name in ("d/e", "d", "."):
+        assert (bench.target / name).stat().st_mtime_ns == 1_000_000_007
 
 
 def test_verify_says_what_it_did(bench: Bench) -> None:

@@ -64,6 +64,7 @@ def restore(options: RestoreOptions, storage: Storage, meter: Meter) -> Report:
     when = iso(from_epoch(point.time))
     with staging.stage(options.target) as stage:
         warnings = extract_all(storage, levels, options.encryption, paths, stage.tree, meter, seen)
+        modes = staging.open_up(stage.tree)
         if paths:
             _prune(stage.tree, paths, f"as of {when}")
         files, restored, devices = _measure(stage.tree)
@@ -77,7 +78,7 @@ def restore(options: RestoreOptions, storage: Storage, meter: Meter) -> Report:
         # Where the backup has no directory of its own, the target's owner and mode stay.
         every = staging.everything if seen.root else bool
         wanted = _below(paths) if paths else every
-        staging.place(stage, whole=whole and seen.root and not paths, wanted=wanted)
+        staging.place(stage, whole=whole and seen.root and not paths, wanted=wanted, modes=modes)
     warnings += _owner_warning(seen)
     removed, kept = _remove_old(options, storage, levels[0].level.zero)
     warnings += kept
@@ -308,7 +309,6 @@ def _prune(tree: bytes, paths: Sequence[bytes], point: str) -> None:
                 "a dry run lists what is; an earlier restore_from_date may hold it",
             )
     wanted = _below(paths)
-    staging.open_up(tree)
 
     def visit(folder: bytes, name: bytes) -> None:
         for entry in list(os.scandir(folder)):

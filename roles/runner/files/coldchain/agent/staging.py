@@ -12,15 +12,17 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from coldchain.agent.abort import disturbable, undisturbed
 from coldchain.agent.mounts import mount_points
 from coldchain.errors import CannotWrite, DataError, JobFailed
 
 _PREFIX = ".coldchain-restore-"
+_ACLS = frozenset({"system.posix_acl_access", "system.posix_acl_default"})
 
 
 @dataclass(frozen=True)
@@ -157,37 +159,64 @@ def _remove_tree(path: Path) -> None:
         subprocess.run(["rm", "-rf", "--one-file-system", "--", path], check=False)
 
 
-def open_up(tree: bytes) -> None:
-    """Let an ordinary user enter and change every directory of *tree*."""
-    if os.geteuid() == 0:
-        return
-    for folder, folders, dummy in os.walk(tree):
-        for name in (b"", *folders):
-            path = os.path.join(folder, name) if name else folder
-            mode = os.lstat(path).st_mode
-            if stat.S_ISDIR(mode) and mode & 0o700 != 0o700:
-                os.chmod(path, stat.S_IMODE(mode) | 0o700)
+def open_up(tree: bytes) -> dict[bytes, int]:
+    """Let an ordinary user enter and change every directory of *tree*.
+
+    Returns the relative names of those that had to be changed, each after those that it lies in,
+    with their modes.
+    """
+    changed: dict[bytes, int] = {}
+    waiting = [] if os.geteuid() == 0 else [b""]
+    while waiting:
+        name = waiting.pop()
+        path = os.path.join(tree, name)
+        with contextlib.suppress(OSError):
+            mode = stat.S_IMODE(os.lstat(path).st_mode)
+            if mode & 0o700 != 0o700:
+                os.chmod(path, mode | 0o700)
+                changed[name] = mode
+            with os.scandir(path) as entries:
+                waiting += [
+                    os.path.join(name, entry.name)
+                    for entry in entries
+                    if entry.is_dir(follow_symlinks=False)
+                ]
+    return changed
 
 
 def everything(dummy: bytes) -> bool:
     return True
 
 
-def place(staged: Stage, *, whole: bool, wanted: Callable[[bytes], bool] = everything) -> None:
+def place(
+    staged: Stage,
+    *,
+    whole: bool,
+    wanted: Callable[[bytes], bool] = everything,
+    modes: Mapping[bytes, int] = MappingProxyType({}),
+) -> None:
     """Move the tree to its target.
 
     whole: the target is new or empty and may become the tree itself.  Otherwise the entries are
     merged: what the tree holds replaces, what it does not hold stays.  *wanted* tells by relative
-    name which directories also pass on their owner, mode and times.
+    name which directories also pass on their owner, mode and times; modes: of directories that
+    have another one for the time being, what ``open_up`` returned.
     """
     target = staged.target
     try:
-        if whole and _take_place(staged):
-            return
-        os.makedirs(target, exist_ok=True)
-        mounts = set(mount_points(target))
-        _check_conflicts(staged.tree, target, mounts)
-        _merge(staged.tree, target, b"", wanted, mounts)
+        due = {
+            os.path.join(target, name) if name else target: mode
+            for name, mode in modes.items()
+            if os.path.lexists(os.path.join(staged.tree, name))
+            and (wanted(name) or not os.path.lexists(os.path.join(target, name)))
+        }
+        if not whole or not _take_place(staged):
+            os.makedirs(target, exist_ok=True)
+            mounts = set(mount_points(target))
+            _check_conflicts(staged.tree, target, mounts)
+            _merge(staged.tree, target, b"", wanted, mounts)
+        for path, mode in reversed(due.items()):
+            os.chmod(path, mode)
     except OSError as error:
         name = os.fsdecode(error.filename2 or error.filename or target)
         raise CannotWrite(
@@ -210,29 +239,30 @@ def _take_place(staged: Stage) -> bool:
 
 def _check_conflicts(source: bytes, target: bytes, mounts: Collection[bytes]) -> None:
     """Before the first change: nothing that is not in the backup may have to go."""
-    for entry in list(os.scandir(source)):
-        path = os.path.join(target, entry.name)
-        try:
-            there = os.lstat(path)
-        except FileNotFoundError:
-            continue
-        if path in mounts:
-            if _left_alone(entry, there):
+    with _writable(target):
+        for entry in list(os.scandir(source)):
+            path = os.path.join(target, entry.name)
+            try:
+                there = os.lstat(path)
+            except FileNotFoundError:
                 continue
-            raise JobFailed(
-                f"something is mounted at {os.fsdecode(path)}: nothing was restored",
-                "unmount it, or restore into an empty directory and move the files",
-            )
-        if not stat.S_ISDIR(there.st_mode):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            _check_conflicts(entry.path, path, mounts)
-        elif os.listdir(path):
-            raise JobFailed(
-                f"{os.fsdecode(path)} is a directory with content, in the backup it is none:"
-                " nothing was restored",
-                "move it away, or restore into an empty directory",
-            )
+            if path in mounts:
+                if _left_alone(entry, there):
+                    continue
+                raise JobFailed(
+                    f"something is mounted at {os.fsdecode(path)}: nothing was restored",
+                    "unmount it, or restore into an empty directory and move the files",
+                )
+            if not stat.S_ISDIR(there.st_mode):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                _check_conflicts(entry.path, path, mounts)
+            elif os.listdir(path):
+                raise JobFailed(
+                    f"{os.fsdecode(path)} is a directory with content, in the backup it is none:"
+                    " nothing was restored",
+                    "move it away, or restore into an empty directory",
+                )
 
 
 def _left_alone(entry: os.DirEntry[bytes], there: os.stat_result) -> bool:
@@ -248,29 +278,46 @@ def _merge(
     wanted: Callable[[bytes], bool],
     mounts: Collection[bytes],
 ) -> None:
-    for entry in list(os.scandir(source)):
-        path = os.path.join(target, entry.name)
-        inner = os.path.join(name, entry.name)
-        try:
-            there = os.lstat(path)
-        except FileNotFoundError:
-            _move(entry.path, path)
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            if stat.S_ISDIR(there.st_mode):
-                if path not in mounts:
-                    _merge(entry.path, path, inner, wanted, mounts)
+    status = os.lstat(source)  # its times change as soon as an entry leaves it
+    with _writable(target):
+        for entry in list(os.scandir(source)):
+            path = os.path.join(target, entry.name)
+            inner = os.path.join(name, entry.name)
+            try:
+                there = os.lstat(path)
+            except FileNotFoundError:
+                _move(entry.path, path)
                 continue
-            os.unlink(path)
-        elif stat.S_ISDIR(there.st_mode):
-            os.rmdir(path)
-        _move(entry.path, path)
+            if entry.is_dir(follow_symlinks=False):
+                if stat.S_ISDIR(there.st_mode):
+                    if path not in mounts:
+                        _merge(entry.path, path, inner, wanted, mounts)
+                    continue
+                os.unlink(path)
+            elif stat.S_ISDIR(there.st_mode):
+                os.rmdir(path)
+            _move(entry.path, path)
     if wanted(name):
-        status = os.lstat(source)
-        with undisturbed():
-            if os.geteuid() == 0:
-                os.chown(target, status.st_uid, status.st_gid)
-            shutil.copystat(source, target)
+        if os.geteuid() == 0:
+            os.chown(target, status.st_uid, status.st_gid)
+        for attribute in _ACLS.intersection(os.listxattr(target)).difference(os.listxattr(source)):
+            os.removexattr(target, attribute)
+        shutil.copystat(source, target)
+        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@contextlib.contextmanager
+def _writable(folder: bytes) -> Iterator[None]:
+    """Let the ordinary user who owns *folder* change it within the block."""
+    status = os.stat(folder)
+    closed = os.geteuid() == status.st_uid != 0 and status.st_mode & 0o700 != 0o700
+    if closed:
+        os.chmod(folder, stat.S_IMODE(status.st_mode) | 0o700)
+    try:
+        yield
+    finally:
+        if closed:
+            os.chmod(folder, stat.S_IMODE(status.st_mode))
 
 
 def _move(source: bytes, target: bytes) -> None:
