@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from agent_trees import state
-from agent_users import as_nobody, give_away
+from agent_users import as_nobody, give_away, in_a_child
 from conftest import Bench
 
 from coldchain.agent.verify import verify
@@ -273,6 +273,7 @@ def test_an_ordinary_user_restores_what_the_system_allows(bench: Bench) -> None:
     (bench.source / "locked" / "a").write_text("a")
     (bench.source / "locked" / "gone").write_text("x")
     os.chown(bench.source / "locked" / "a", 12345, 12345)
+    (bench.source / "locked" / "a").chmod(0o6755)
     (bench.source / "locked").chmod(0o555)
     bench.level()
     (bench.source / "locked" / "b").write_text("b")
@@ -280,9 +281,31 @@ def test_an_ordinary_user_restores_what_the_system_allows(bench: Bench) -> None:
     bench.level()
     give_away(bench.root, keep=bench.source)
     outcome = as_nobody(lambda: "\n".join(bench.restore().warnings))
-    assert "only root can give files away" in outcome
+    assert "what belonged to 12345/12345, root/root is yours now" in outcome
+    # Whoever ran it would be the user who restored it.
+    assert "setuid and setgid not restored, the owner is another one: locked/a" in outcome
+    assert (bench.target / "locked" / "a").stat().st_mode & 0o7777 == 0o755
     assert sorted(os.listdir(bench.target / "locked")) == ["a", "b"]
     assert (bench.target / "locked").stat().st_mode & 0o777 == 0o555
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root becomes an ordinary user here")
+def test_a_user_without_a_name_restores(bench: Bench) -> None:
+    (bench.source / "a").write_text("a")
+    bench.backup()
+    for path in (bench.root, *bench.root.rglob("*")):
+        os.chown(path, 54321, 54321)
+
+    def told() -> str:
+        os.setgroups([])
+        os.setgid(54321)
+        os.setuid(54321)
+        bench.backup(backup_name="mine")
+        mine = bench.restore(backup_name="mine", restore_abs_path=str(bench.root / "mine"))
+        return "\n".join([*mine.warnings, *bench.restore().warnings])
+
+    assert in_a_child(told).startswith("what belonged to root/root is yours now")
+    assert (bench.target / "a").read_text() == "a"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root becomes an ordinary user here")

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -30,14 +29,14 @@ class Seen:
     files: int = 0
     root: bool = False
     track_owners: bool = False
-    owners: Counter[str] = field(default_factory=Counter)
+    owners: set[str] = field(default_factory=set)
 
     def take(self, listing: bytes) -> None:
         self.files += tar.count_files(listing)[0]
         self.root = self.root or _ROOT.search(listing) is not None
         if self.track_owners:
             for one in tar.members(listing):
-                self.owners[one.owner] += 1
+                self.owners.add(one.owner)
 
 
 def list_members(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import grp
 import os
 import pwd
 import shutil
@@ -29,6 +30,7 @@ from coldchain.agent.storage import Storage
 from coldchain.errors import ColdchainError, DataError, JobFailed
 from coldchain.instants import from_epoch, iso
 
+_ARMED = stat.S_ISUID | stat.S_ISGID
 #: A dry run lists so many names; all are counted.
 LISTED = 1000
 
@@ -67,8 +69,9 @@ def restore(options: RestoreOptions, storage: Storage, meter: Meter) -> Report:
         modes = staging.open_up(stage.tree)
         if paths:
             _prune(stage.tree, paths, f"as of {when}")
-        files, restored, devices = _measure(stage.tree)
-        warnings += devices
+        foreign = _foreign_owners(seen)
+        files, restored, changed = _measure(stage.tree, disarm=bool(foreign))
+        warnings += changed
         found = checksum(Path(os.fsdecode(stage.tree))) if options.checksum else None
         if found != options.checksum:
             raise JobFailed(
@@ -79,7 +82,9 @@ def restore(options: RestoreOptions, storage: Storage, meter: Meter) -> Report:
         every = staging.everything if seen.root else bool
         wanted = _below(paths) if paths else every
         staging.place(stage, whole=whole and seen.root and not paths, wanted=wanted, modes=modes)
-    warnings += _owner_warning(seen)
+    if foreign:
+        first = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if foreign[3:] else "")
+        warnings.append(f"what belonged to {first} is yours now: only root can give files away")
     removed, kept = _remove_old(options, storage, levels[0].level.zero)
     warnings += kept
     message = (
@@ -326,14 +331,16 @@ def _prune(tree: bytes, paths: Sequence[bytes], point: str) -> None:
     visit(tree, b"")
 
 
-def _measure(tree: bytes) -> tuple[int, int, list[str]]:
+def _measure(tree: bytes, *, disarm: bool) -> tuple[int, int, list[str]]:
     """Files and bytes in *tree*; device nodes are taken out and described.
 
     A device node from an archive gives whoever may open it the device behind, so it is only
-    made by hand.
+    made by hand.  disarm: files belong to another user than they did; one that ran as its owner
+    would let everybody act as that user.
     """
     files = total = 0
-    devices = []
+    told = []
+    armed = []
     waiting = [tree]
     while waiting:
         with os.scandir(waiting.pop()) as entries:
@@ -347,20 +354,27 @@ def _measure(tree: bytes) -> tuple[int, int, list[str]]:
                     node = shown(os.path.relpath(entry.path, tree))
                     letter = "b" if kind == stat.S_IFBLK else "c"
                     number = f"{os.major(status.st_rdev)} {os.minor(status.st_rdev)}"
-                    devices.append(f"device node not restored: mknod {node} {letter} {number}")
+                    told.append(f"device node not restored: mknod {node} {letter} {number}")
                 else:
                     files += 1
                     total += status.st_size if kind == stat.S_IFREG else 0
-    return files, total, devices
+                    if disarm and kind == stat.S_IFREG and status.st_mode & _ARMED:
+                        os.chmod(entry.path, stat.S_IMODE(status.st_mode) & ~_ARMED)
+                        armed.append(shown(os.path.relpath(entry.path, tree)))
+    if armed:
+        first = ", ".join(armed[:3]) + (f" and {len(armed) - 3} more" if armed[3:] else "")
+        told.append(f"setuid and setgid not restored, the owner is another one: {first}")
+    return files, total, told
 
 
-def _owner_warning(seen: Seen) -> list[str]:
+def _foreign_owners(seen: Seen) -> list[str]:
+    """Whose files an ordinary user cannot restore as theirs: user/group as tar shows them."""
     if os.geteuid() == 0:
         return []
-    own = pwd.getpwuid(os.geteuid()).pw_name
-    others = {name: n for name, n in seen.owners.items() if name.partition("/")[0] != own}
-    if not others:
-        return []
-    first = ", ".join(sorted(others)[:3])
-    number = count(sum(others.values()), "entry")
-    return [f"{number} of {first} now belong to {own}: only root can give files away"]
+    # In a container the user may have no name; tar then shows the number, too.
+    user, group = str(os.geteuid()), str(os.getegid())
+    with contextlib.suppress(KeyError):
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    with contextlib.suppress(KeyError):
+        group = grp.getgrgid(os.getegid()).gr_name
+    return sorted(seen.owners - {f"{user}/{group}"})
