@@ -225,7 +225,7 @@ def test_a_backup_imports_nothing_of_a_restore(command: Command, tmp_path: Path)
     modules = set(done.stderr.splitlines()[-1].split())
     assert "coldchain.agent.backup" in modules
     assert not modules & {"coldchain.agent.restore", "coldchain.agent.command", "coldchain.store"}
-    assert not modules & {"difflib", "socket", "tempfile", "traceback", "jsonschema"}
+    assert not modules & {"difflib", "socket", "traceback", "jsonschema"}
 
 
 def test_an_idle_runner_carries_nothing_of_the_agent_and_no_openssl(command: Command) -> None:
