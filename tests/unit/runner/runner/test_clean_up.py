@@ -56,10 +56,12 @@ class Bench:
 
     def remnants(self) -> list[str]:
         """Everything of a level in the making, of a restore's folder, and of attempts."""
-        found = [*self.container.glob("*/.coldchain/*"), *self.container.glob("data/tar/*/*/*")]
-        known = {path.name for path in self.container.glob("metadata/tar/*/*/*")}
-        staged = self.root.rglob(".coldchain-restore-*")
-        return [str(path) for path in [*found, *staged] if path.name not in known]
+        walk = os.walk(self.root)  # unlike glob it goes on where something is removed meanwhile
+        paths = [Path(top, name) for top, names, files in walk for name in (*names, *files)]
+        wanted = "container/*/.coldchain/*", "data/tar/*/*/*", ".coldchain-restore-*"
+        found = [path for path in paths if any(path.match(pattern) for pattern in wanted)]
+        known = {path.name for path in paths if path.match("metadata/tar/*/*/*")}
+        return [str(path) for path in found if path.name not in known]
 
     def agent(self) -> int:
         """The pid of the agent at work, once it has begun to write and hangs."""
