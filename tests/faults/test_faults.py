@@ -78,6 +78,34 @@ def test_a_read_only_file_system_is_named_and_waited_for(small_disk: Home) -> No
     assert home.run("event", "j", "start", "--wait", "--timeout", "300")[0] == 0
 
 
+@needs_root
+def test_a_runner_on_a_read_only_file_system_says_so(small_disk: Home) -> None:
+    home = small_disk
+    home.run("apply", "-", given=document("j", schedule={"status": "stop"}))
+    home.start()
+    home.stop()
+    place = str(home.path.parent)
+    subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+    code, answer = home.run("serve")
+    assert code == 73 and "mount it read-write" in str(answer), answer
+    subprocess.run(["mount", "-o", "remount,rw", place], check=True)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace to inject errors")
+def test_a_database_that_the_disk_does_not_read_back_is_a_damaged_one(home: Home) -> None:
+    for job_id in ("a", "b"):
+        home.run("apply", "-", given=document(job_id, schedule={"status": "stop"}))
+    jobs = home.path / "lib" / "jobs.json"
+    done = subprocess.run(
+        ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(jobs), "--trace=read",
+         "-e", "inject=read:error=EIO",
+         *COMMAND, "--home", str(home.path), "list"],
+        capture_output=True, text=True, env=ENVIRONMENT,
+    )  # fmt: skip
+    assert done.returncode == 0 and "using the generation before it" in done.stderr, done.stderr
+    assert "\na " in done.stdout and "\nb " not in done.stdout
+
+
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace to inject errors")
 @pytest.mark.parametrize("call", ["fsync", "rename", "write"])
 def test_errors_of_the_disk_delay_the_runner_and_lose_nothing(home: Home, call: str) -> None:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -77,6 +79,21 @@ class CannotWrite(ColdchainError):
     """A file or directory cannot be created or written."""
 
     exit_code = 73
+
+
+_OF_THE_MACHINE = (
+    *(errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE),
+    *(errno.ENOMEM, errno.EAGAIN, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ENODEV),
+)
+
+
+def of_the_machine(error: OSError) -> ColdchainError | None:
+    """An error of disk, memory or rights that nobody foresaw where it came up; None when it is
+    of another kind, and so probably a bug of ours."""
+    if error.errno not in _OF_THE_MACHINE:
+        return None
+    place = "standard output or a file" if error.filename is None else os.fsdecode(error.filename)
+    return CannotWrite(f"{place}: {error.strerror}", "see the system log for the reason")
 
 
 class TryAgain(ColdchainError):

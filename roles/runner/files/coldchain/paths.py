@@ -109,6 +109,8 @@ class Paths:
                 raise _not_ours(path, "cannot be read by this user") from None
             if stat.S_ISLNK(status.st_mode):
                 raise _not_ours(path, "is a symbolic link")
+            if path == self.settings and not stat.S_ISREG(status.st_mode):
+                raise Unavailable(f"{path}: is not a file", "move away what is there")
             if status.st_uid not in (os.geteuid(), 0):
                 raise _not_ours(path, f"belongs to user id {status.st_uid}")
             if status.st_mode & OTHERS_WRITE:
@@ -137,7 +139,13 @@ class Paths:
                 if status.st_uid not in (os.geteuid(), 0):
                     raise _not_ours(Path(name), f"belongs to user id {status.st_uid}")
                 if status.st_mode & OTHERS:
-                    os.chmod(name, stat.S_IMODE(status.st_mode) & ~OTHERS)
+                    try:
+                        os.chmod(name, stat.S_IMODE(status.st_mode) & ~OTHERS)
+                    except OSError as error:
+                        raise CannotWrite(
+                            f"{name}: is open to others and cannot be closed: {error.strerror}",
+                            f"chmod go= {name}",
+                        ) from None
                     mode = stat.S_IMODE(status.st_mode)
                     opened.append(f"{name}: was open to others (mode {mode:04o}), now it is not")
         return opened

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
 
-from coldchain.errors import DataError
+from coldchain.errors import DataError, Unavailable
 from coldchain.instants import UTC, parse_duration, zone
 from coldchain.paths import Paths
 
@@ -52,6 +52,11 @@ class Settings:
             parser.read_string(paths.settings.read_text(encoding="utf-8"), str(paths.settings))
         except FileNotFoundError:
             return defaults
+        except OSError as error:
+            raise Unavailable(
+                f"{paths.settings}: cannot be read: {error.strerror}",
+                "run as the user that owns it, or see the system log for the reason",
+            ) from None
         except (configparser.Error, UnicodeDecodeError) as error:
             raise DataError(f"{paths.settings}: {error}") from None
         known = {field.name: field.type for field in dataclasses.fields(cls)}

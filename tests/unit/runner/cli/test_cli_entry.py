@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,59 @@ def test_a_reader_that_goes_away_is_no_traceback(command: Command) -> None:
     assert process.returncode == 141
     assert "Traceback" not in error
     assert "Exception ignored" not in error
+
+
+@pytest.mark.parametrize("words", [["list"], ["--json", "list"]])
+def test_an_answer_that_cannot_be_written_is_an_error(command: Command, words: list[str]) -> None:
+    command("apply", "-", data=exec_job("j"))
+    with open("/dev/full", "w") as full:
+        process = command.process(*words, stdout=full, stderr=subprocess.PIPE)
+        _, error = process.communicate()
+    assert process.returncode == 73
+    assert "standard output or a file: No space left on device" in error
+    assert "Traceback" not in error and "Exception ignored" not in error
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_are_no_bug(command: Command, closed: str) -> None:
+    """A database that is opened in place of one of them would get the answer written into it."""
+    words = f'"$0" -m coldchain --home {command.home} "$@" {closed}'
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE)}
+    file = command.home / "document"
+    file.write_text(json.dumps(exec_job("j")))
+    for arguments in (["apply", str(file)], ["list"]):
+        process = subprocess.run(
+            ["sh", "-c", words, sys.executable, *arguments], env=environment, capture_output=True
+        )
+        assert process.returncode == 0 and b"Traceback" not in process.stderr, process.stderr
+    assert command.json("list")["jobs"][0]["job_id"] == "j"
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path, 0o600)
+
+
+def _folder(path: Path) -> None:
+    path.mkdir(mode=0o700)
+
+
+@pytest.mark.parametrize("odd", [_pipe, _folder])
+@pytest.mark.parametrize("name", ["etc/runner.conf", "lib/jobs.json", "lib/state.json"])
+def test_what_is_no_file_is_named_and_not_waited_for(
+    command: Command, name: str, odd: Callable[[Path], None]
+) -> None:
+    command("apply", "-", data=exec_job("j"))
+    path = command.home / name
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.unlink(missing_ok=True)
+    odd(path)
+    assert command.error("list") == {
+        "code": 69,
+        "message": f"{path}: is not a file",
+        "hint": "move away what is there",
+        "errors": [],
+    }
+    assert command("serve") == 69
 
 
 @pytest.mark.parametrize(

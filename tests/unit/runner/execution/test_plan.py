@@ -95,6 +95,12 @@ def test_pauses_grow_with_the_backoff() -> None:
     assert jittery.pause(1, 0.5) == 12.0
 
 
+def test_a_pause_that_no_number_can_hold_is_a_very_long_one() -> None:
+    growing = replace(spec("9"), max_retries_interval=1.0, retry_backoff=1000.0)
+    assert growing.pause(9000, 0.0) == growing.pause(900, 0.0) > 100 * 365 * 86400
+    assert replace(growing, max_retries_interval=0.0).pause(9000, 0.0) == 0.0
+
+
 SPECS = st.lists(
     st.tuples(st.sampled_from(["s", "f", "q", "fs"]), st.booleans(), st.integers(0, 3)),
     min_size=1,

@@ -16,7 +16,12 @@ from typing import NoReturn
 import coldchain
 from coldchain.cli.call import Call
 from coldchain.cli.output import Output
-from coldchain.errors import ColdchainError, InternalError, UsageError
+from coldchain.errors import (
+    ColdchainError,
+    InternalError,
+    UsageError,
+    of_the_machine,
+)
 from coldchain.lifecycle import EVENTS, REMOVED, STATUSES
 from coldchain.paths import Paths
 from coldchain.storages import CREDENTIALS_VARIABLE, FIELDS, STORAGES
@@ -65,6 +70,7 @@ def main(argv: Sequence[str] | None = None, *, default_home: str | Path | None =
 
 def run(argv: Sequence[str] | None = None, *, default_home: str | Path | None = None) -> int:
     """Run the command; its exit code (docs/reference/command.md)."""
+    _open_standard_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     output = Output(json="--json" in words)
     try:
@@ -80,15 +86,41 @@ def run(argv: Sequence[str] | None = None, *, default_home: str | Path | None = 
         # The interpreter flushes standard output once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO_READER
+    except OSError as error:
+        failure = of_the_machine(error)
+        return _bug(error, output) if failure is None else _tell(failure, output)
     except Exception as error:  # noqa: BLE001  the last door: a bug must not look like a result
-        sys.excepthook(type(error), error, error.__traceback__)
-        output.error(
-            InternalError(
-                f"unexpected {type(error).__name__}: {error}",
-                "this is a bug of coldchain.freezer; please report it with the lines above",
-            )
+        return _bug(error, output)
+
+
+def _open_standard_streams() -> None:
+    """Whoever started us may have closed some; a database must not become one of them."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            setattr(sys, name, os.fdopen(descriptor, mode))
+
+
+def _tell(failure: ColdchainError, output: Output) -> int:
+    try:
+        output.error(failure)
+        output.flush()
+    except OSError:  # standard output is what failed; it must not fail once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if output.json:
+            Output(json=False).error(failure)
+    return failure.exit_code
+
+
+def _bug(error: Exception, output: Output) -> int:
+    sys.excepthook(type(error), error, error.__traceback__)
+    output.error(
+        InternalError(
+            f"unexpected {type(error).__name__}: {error}",
+            "this is a bug of coldchain.freezer; please report it with the lines above",
         )
-        return InternalError.exit_code
+    )
+    return InternalError.exit_code
 
 
 def _run(words: list[str], default_home: str | Path | None, output: Output) -> int:

@@ -18,6 +18,8 @@ from coldchain.instants import parse_duration
 SOFT_FAILURE = 75
 """EX_TEMPFAIL: the command says that trying again soon is of no use ("not now")."""
 DEFAULT_RETRY_INTERVAL = 60
+LONGEST_PAUSE = 3.2e9
+"""Seconds: a century, which no duration in a document exceeds."""
 
 SUCCESS, FAIL, ABORTED, SKIPPED = "success", "fail", "aborted", "skipped"
 
@@ -53,8 +55,11 @@ class ActionSpec:
 
     def pause(self, attempts: int, chance: float) -> float:
         """Seconds before the attempt after *attempts*; *chance* in [0, 1) draws the jitter."""
-        grown = self.max_retries_interval * self.retry_backoff ** (attempts - 1)
-        return float(grown + chance * self.retry_jitter)
+        try:
+            grown = self.max_retries_interval * self.retry_backoff ** (attempts - 1)
+        except OverflowError:  # more than a float holds, unless it is times nothing
+            grown = LONGEST_PAUSE if self.max_retries_interval else 0.0
+        return float(min(grown, LONGEST_PAUSE) + chance * self.retry_jitter)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from __future__ import annotations
 import fcntl
 import os
 
-from coldchain.errors import CannotWrite, TryAgain
+from coldchain.errors import TryAgain
 from coldchain.paths import Paths
+from coldchain.store.files import cannot_write
 
 _INHERITED = "COLDCHAIN_RUNNER_LOCK"
 
@@ -33,7 +34,7 @@ def acquire(paths: Paths) -> int:
             paths.runner_lock, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
         )
     except OSError as error:
-        raise CannotWrite(f"{paths.runner_lock}: {error.strerror}") from None
+        raise cannot_write(paths.runner_lock, error) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -8,7 +8,7 @@ import os
 import socket
 from pathlib import Path
 
-from coldchain.errors import CannotWrite
+from coldchain.store.files import cannot_write
 
 
 class Wake:
@@ -18,17 +18,21 @@ class Wake:
         self._path = path
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self.socket.setblocking(False)
-        path.unlink(missing_ok=True)
-        # A socket's path may have 107 bytes; through /proc/self/fd a longer one fits too.
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            self.socket.bind(f"/proc/self/fd/{directory}/{path.name}")
+            path.unlink(missing_ok=True)
+            self._bind()
+            path.chmod(0o600)
         except OSError as error:
             self.socket.close()
-            raise CannotWrite(f"{path}: {error.strerror}") from None
+            raise cannot_write(path, error) from None
+
+    def _bind(self) -> None:
+        # A socket's path may have 107 bytes; through /proc/self/fd a longer one fits too.
+        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self.socket.bind(f"/proc/self/fd/{directory}/{self._path.name}")
         finally:
             os.close(directory)
-        path.chmod(0o600)
 
     def drain(self) -> None:
         try:

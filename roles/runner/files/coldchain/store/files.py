@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from pathlib import Path
 
 from coldchain.errors import CannotWrite, Unavailable
@@ -28,7 +29,9 @@ def open_ours(path: Path) -> int:
     FileNotFoundError, or Unavailable with the reason.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        # A pipe without a writer must not keep us waiting.
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, flags)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise Unavailable(f"{path}: is a symbolic link", "put the real file there") from None
@@ -41,6 +44,9 @@ def open_ours(path: Path) -> int:
             raise
         raise cannot_read(path, error) from None
     status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise Unavailable(f"{path}: is not a file", "move away what is there")
     if status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022:
         os.close(descriptor)
         raise Unavailable(
@@ -121,6 +127,8 @@ def cannot_write(path: Path, error: OSError) -> CannotWrite:
         errno.EROFS: "mount it read-write",
         errno.EACCES: "run as the user that owns the installation, or give --home DIR",
         errno.EEXIST: "move away what is there",
+        errno.EISDIR: "move away what is there",
+        errno.ELOOP: "it is a symbolic link: put the real file there",
         errno.ENOTDIR: "move away what is there",
         errno.EMFILE: "raise the limit of open files (LimitNOFILE=)",
     }
