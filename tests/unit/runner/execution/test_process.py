@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -17,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from coldchain.errors import CannotWrite
+from coldchain.errors import CannotWrite, Unavailable
 from coldchain.execution import log as runlog
-from coldchain.execution.process import Process, exit_code
+from coldchain.execution.process import Process, check_support, exit_code
 from coldchain.execution.supervision import Supervised
 
 PACKAGE = Path(__file__).resolve().parents[4] / "roles" / "runner" / "files"
@@ -229,3 +230,54 @@ def test_a_small_log_is_left_alone(tmp_path: Path) -> None:
     assert not runlog.bound(log, 100_000)
     assert not runlog.bound(tmp_path / "none", 100_000)
     assert runlog.read(log) == "one\n"
+
+
+def test_what_cannot_be_watched_does_not_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def refuse(pid: int, flags: int = 0) -> int:
+        seen.append(pid)
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    with pytest.raises(OSError, match="not permitted"):
+        start(tmp_path, "sleep", "3600")
+    assert gone(seen[0])
+    with pytest.raises(Unavailable, match="pidfd_open"):
+        check_support()
+
+
+def test_a_process_that_cannot_be_looked_at_is_not_taken_for_a_vanished_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = start(tmp_path, "sleep", "3600")
+    until(process.begun)
+
+    def refuse(pid: int, flags: int = 0) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pidfd_open", refuse)
+        with pytest.raises(Unavailable, match="Too many open files"):
+            Process.adopt(process.directory)
+    process.signal(signal.SIGKILL)
+    process.finish()
+
+
+def test_after_a_reload_the_kernel_still_knows_the_exit_code(tmp_path: Path) -> None:
+    """On a full disk the wrapper cannot write it down."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    process = start(tmp_path, "sh", "-c", f"read line <{gate}; exit 7")
+    until(process.begun)
+    adopted = Process.adopt(process.directory)
+    assert adopted is not None and adopted.age < 3600
+    gate.write_text("go\n")
+    select.select([adopted.pidfd], [], [])
+    (process.directory / "exit_code").unlink()
+    assert adopted.finish() == 7
+    assert process._popen is not None
+    process._popen.returncode = 7  # it is reaped
+    os.close(process.pidfd)

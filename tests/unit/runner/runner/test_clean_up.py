@@ -76,10 +76,11 @@ class Bench:
 def bench(host: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     made = Bench(host, monkeypatch)
     yield made
-    for attempt in host.paths.runs.glob("*/*/pid"):
+    tops = [Path(top) for top, dummy, files in os.walk(host.paths.runs) if "pid" in files]
+    for top in tops:
         # The runner is at work: it may be about to remove the directory.
         with contextlib.suppress(ProcessLookupError, PermissionError, FileNotFoundError):
-            os.killpg(int(attempt.read_text().split()[0]), signal.SIGKILL)
+            os.killpg(int((top / "pid").read_text().split()[0]), signal.SIGKILL)
 
 
 def only_action(run: dict[str, Any]) -> dict[str, Any]:

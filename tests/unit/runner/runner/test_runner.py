@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
+import json
 import os
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -442,6 +446,92 @@ def test_a_run_that_waits_for_its_retry_survives_a_restart(
     assert run["result"] == "success" and run["actions"][0]["attempts"] == 2
 
 
+def test_a_clock_that_is_set_back_makes_no_retry_wait_longer(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flag = host.paths.home / "flag"
+    line = f"test -e {flag} || {{ touch {flag}; exit 1; }}"
+    host.declare("j", (line, {"max_retries": 1, "max_retries_interval": 2}))
+    host.start()
+    host.until(lambda: "j" in host.runner.runs and host.runner.runs["j"].progress.attempts[0])
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 86400)
+    (run,) = host.runs("j")
+    assert run["result"] == "success" and run["actions"][0]["attempts"] == 2
+    assert run["actions"][0]["duration"] == 0.0, "it ended before it began"
+
+
+def _edit(host: Any, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change what is kept of the one run in progress, while no runner is there."""
+    (path,) = host.paths.runs.glob("*/run.json")
+    kept = json.loads(path.read_text())
+    change(kept)
+    path.write_text(json.dumps(kept))
+
+
+def _as_a_newer_release_writes_it(kept: dict[str, Any]) -> None:
+    kept["progress"]["unheard_of"] = kept["document"]["unheard_of"] = kept["unheard_of"] = 1
+
+
+def _as_an_older_release_writes_it(kept: dict[str, Any]) -> None:
+    del kept["progress"]["boot"], kept["progress"]["began"], kept["progress"]["uncleaned"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("change", [_as_a_newer_release_writes_it, _as_an_older_release_writes_it])
+def test_another_release_takes_over_what_runs(
+    host: Any, change: Callable[[dict[str, Any]], None]
+) -> None:
+    gate = host.gate()
+    host.declare("j", f"{gate.line}; exit 3", max_duration="1 hours")
+    host.start()
+    host.until(lambda: host.state("j").status == "running")
+    host.stop(signal.SIGUSR2)
+    _edit(host, change)
+    host.start()
+    gate.open()
+    (run,) = host.runs("j")
+    assert run["actions"][0]["exit_code"] == 3
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_clock_that_is_set_between_two_runners_ends_nothing(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = host.gate()
+    host.declare("j", (gate.line, {"timeout": "1 hours"}), max_duration="2 hours")
+    host.start()
+    host.until(lambda: host.state("j").status == "running")
+    host.stop(signal.SIGUSR2)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 30 * 86400)
+    host.start()
+    host.declare("k", "true")
+    host.runs("k")  # so the limits of j were looked at meanwhile
+    gate.open()
+    (run,) = host.runs("j")
+    assert run["result"] == "success", run
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_action_whose_record_is_lost_does_not_run_beside_the_next_one(host: Any) -> None:
+    host.declare("j", f"echo $$ >> {host.paths.home}/pids; exec sleep 3600")
+    host.start()
+    host.until(lambda: (host.paths.home / "pids").exists())
+    host.stop(signal.SIGUSR2)
+    (path,) = host.paths.runs.glob("*/run.json")
+    path.write_bytes(b"garbage")
+    host.start()
+    (run,) = host.runs("j")
+    assert run["result"] == "fail" and run["reason"]
+    pid = int((host.paths.home / "pids").read_text())
+    host.until(lambda: not Path(f"/proc/{pid}").exists() or _zombie(pid))
+
+
+def _zombie(pid: int) -> bool:
+    return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+
+
 def _first_log(host: Any, job_id: str) -> str:
     return "".join(p.read_text() for p in host.paths.job_log(job_id).glob("*.log"))
 
@@ -626,6 +716,17 @@ def test_only_one_runner(host: Any) -> None:
     host.start()
     with pytest.raises(TryAgain, match="another runner"):
         lock.acquire(host.paths)
+
+
+def test_whoever_only_asks_for_the_runner_does_not_keep_it_from_starting(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.paths.runner_lock.touch(0o600)
+    asking = os.open(host.paths.runner_lock, os.O_RDONLY)
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    monkeypatch.setattr(lock, "_PATIENCE", 300.0)
+    monkeypatch.setattr(time, "sleep", lambda dummy: os.close(asking))
+    os.close(lock.acquire(host.paths))
 
 
 def test_usr1_prints_the_state(host: Any, caplog: pytest.LogCaptureFixture) -> None:

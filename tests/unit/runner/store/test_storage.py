@@ -119,6 +119,19 @@ def test_a_damaged_file_is_put_aside_and_the_last_good_generation_used(
     assert list(store.paths.lib.glob("jobs.json.damaged-*"))
 
 
+def test_a_missing_file_is_not_said_to_have_been_put_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = new_store(tmp_path)
+    store.apply([document("a")])
+    store.apply([document("b")])
+    store.paths.jobs.unlink()
+    Store.open(Paths.under(tmp_path), create=True).apply([document("c")])
+    assert "is missing; using the generation before it" in caplog.text
+    assert "is now" not in caplog.text
+    assert set(Store(store.paths).jobs()) == {"a", "c"}
+
+
 def test_nothing_is_silently_started_empty(tmp_path: Path) -> None:
     store = new_store(tmp_path)
     store.apply([document("a")])

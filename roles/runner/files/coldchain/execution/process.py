@@ -18,8 +18,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from coldchain.errors import CannotWrite
+from coldchain.errors import CannotWrite, Unavailable
 from coldchain.execution.log import APPEND
+from coldchain.store.files import cannot_read
 
 # A trap that does nothing lets the shell wait for the command's own end on TERM; "ignore" would be
 # inherited by the command.  Only built-in commands: each external one would double the cost.
@@ -80,14 +81,32 @@ def _start_time(pid: int) -> str | None:
     return stat.rpartition(")")[2].split()[19]
 
 
-class Process:
-    """A started or adopted command.  ``pidfd`` becomes readable when it has ended."""
+def _age(start: str) -> float:
+    """Seconds since *start*, a start time in the kernel's ticks: no set clock makes it another."""
+    began = int(start) / os.sysconf("SC_CLK_TCK")
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began)
 
-    def __init__(self, directory: Path, pid: int, pidfd: int, started: float) -> None:
+
+def check_support() -> None:
+    """Unavailable where the kernel, or a container's filter, does not let processes be watched."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (OSError, AttributeError) as error:
+        raise Unavailable(
+            f"the end of a process cannot be waited for here (pidfd_open: {error})",
+            "Linux 5.3 or later is needed, and in a container a seccomp filter that permits it",
+        ) from None
+
+
+class Process:
+    """A started or adopted command.  ``pidfd`` becomes readable when it has ended; age: seconds
+    that it had run when it was adopted."""
+
+    def __init__(self, directory: Path, pid: int, pidfd: int, age: float = 0.0) -> None:
         self.directory = directory
         self.pid = pid
         self.pidfd = pidfd
-        self.started = started
+        self.age = age
         self._popen: subprocess.Popen[bytes] | None = None
 
     @classmethod
@@ -129,26 +148,36 @@ class Process:
             )
         finally:
             os.close(out)
-        process = cls(directory, popen.pid, os.pidfd_open(popen.pid), time.time())
+        try:
+            process = cls(directory, popen.pid, os.pidfd_open(popen.pid))
+        except OSError:  # what cannot be watched must not run
+            os.killpg(popen.pid, signal.SIGKILL)
+            popen.wait()
+            raise
         process._popen = popen
         return process
 
     @classmethod
     def adopt(cls, directory: Path) -> Process | None:
-        """The command of an earlier runner if it still runs, else None (see exit_code)."""
+        """The command of an earlier runner if it still runs, else None (see exit_code).
+
+        Unavailable when that cannot be found out.
+        """
         try:
             pid_text, start, boot = _written_by_wrapper(directory)
             pid = int(pid_text)
             if boot != boot_id():
                 return None
             pidfd = os.pidfd_open(pid)
-        except (FileNotFoundError, ProcessLookupError, ValueError, OSError):
+        except (FileNotFoundError, ProcessLookupError, ValueError):
             return None
+        except OSError as error:
+            raise cannot_read(directory, error) from None
         # Compared after pidfd_open: from here on the pid cannot go to another process unnoticed.
         if _start_time(pid) != start:
             os.close(pidfd)
             return None
-        return cls(directory, pid, pidfd, (directory / "pid").stat().st_mtime)
+        return cls(directory, pid, pidfd, _age(start))
 
     def begun(self) -> bool:
         """Does the command run, and hear what is sent to the group?
@@ -180,7 +209,8 @@ class Process:
             code = status if status >= 0 else None
         else:
             with contextlib.suppress(ChildProcessError):  # ours after a re-exec, not ours otherwise
-                os.waitpid(self.pid, 0)
+                status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+                code = status if status >= 0 else None
         written = exit_code(self.directory)
         return code if written is None else written
 
@@ -188,7 +218,7 @@ class Process:
 def exit_code(directory: Path) -> int | None:
     """What the wrapper wrote at the end of the command; None when it did not get that far."""
     try:
-        text = (directory / "exit_code").read_text(encoding="ascii")
+        text = (directory / "exit_code").read_text(encoding="ascii", errors="replace")
     except FileNotFoundError:
         return None
     return int(text) if text.endswith("\n") and text.strip().isdigit() else None

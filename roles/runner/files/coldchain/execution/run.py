@@ -54,9 +54,12 @@ class JobRun:
         """Monotonic seconds at which advance() wants to be called even if nothing happened."""
         self._present: Supervised | None = None
         self._begun: tuple[int, int] | None = None  # action and attempt of what is present
+        self._pause: tuple[tuple[int, int], float] | None = None  # attempt that waits, until when
         self._unsaved = False
         limit = document.get("max_duration")
-        age = max(0.0, time.time() - record["time_started"])
+        age = self.progress.age()
+        if age is None:
+            age = max(0.0, time.time() - record["time_started"])
         self._limit = None if limit is None else parse_duration(limit)
         self._limit_at = None if self._limit is None else time.monotonic() - age + self._limit
 
@@ -82,7 +85,8 @@ class JobRun:
 
     @classmethod
     def load(cls, paths: Paths, settings: Settings, directory: Path) -> JobRun:
-        """A run that an earlier runner began; ValueError when its record is not readable."""
+        """A run that an earlier runner began; ValueError when its record is not readable,
+        Unavailable when that, or what became of its process, cannot be found out."""
         run = cls(paths, settings, *runfile.read(directory))
         run._find_process()
         return run
@@ -128,7 +132,7 @@ class JobRun:
         self._begun = (step.index, step.attempt)
         process = Process.adopt(directory)
         if process is not None:
-            self._watch(process, step.index, time.time() - process.started)
+            self._watch(process, step.index)
         else:
             self._ended(exit_code(directory), adopted=True)
 
@@ -178,12 +182,22 @@ class JobRun:
                 entry.update(result=plan.SKIPPED, message="skipped: an earlier action failed")
             else:
                 self.keep()  # what follows may take long; the end of the run has its own record
-                wait = step.at - time.time()
-                if wait > 0:
-                    self._wake(time.monotonic() + wait)
+                at = self._not_before(step)
+                if at > time.monotonic():
+                    self._wake(at)
                     self._wake(self._limit_at)
                     return
                 self._begin(step)
+
+    def _not_before(self, step: plan.Begin) -> float:
+        """Monotonic seconds.  Who sets the clock makes a retry wait no longer, and no shorter."""
+        attempt = step.index, step.attempt
+        if self._pause is None or self._pause[0] != attempt:
+            wait = max(0.0, step.at - time.time())
+            if wait:
+                wait = min(wait, self.specs[step.index].pause(step.attempt - 1, 1.0))
+            self._pause = attempt, time.monotonic() + wait
+        return self._pause[1]
 
     def _wake(self, at: float | None) -> None:
         if at is not None:
@@ -210,7 +224,7 @@ class JobRun:
         except (ColdchainError, OSError) as error:
             self._record(Outcome(plan.FAIL, None, _not_started(error)))
             return
-        self._watch(process, step.index, 0.0)
+        self._watch(process, step.index)
 
     def _start(self, wanted: Command, directory: Path, index: int, attempt: int) -> Process:
         return Process.start(
@@ -229,11 +243,9 @@ class JobRun:
             log=self.log,
         )
 
-    def _watch(self, process: Process, index: int, age: float) -> None:
+    def _watch(self, process: Process, index: int) -> None:
         spec = self.specs[index]
-        self._present = Supervised(
-            process, grace=self.settings.grace, timeout=spec.timeout, age=age
-        )
+        self._present = Supervised(process, grace=self.settings.grace, timeout=spec.timeout)
         if self.progress.aborted and not spec.mandatory:
             self._present.end(self.progress.aborted, self.progress.abort_result)
         self._wake(self._present.wake_at)
@@ -305,7 +317,7 @@ class JobRun:
             exit_code=found.exit_code,
             message=found.message,
             time_ended=round(now, 3),
-            duration=round(now - (entry["time_started"] or now), 3),
+            duration=max(0.0, round(now - (entry["time_started"] or now), 3)),
         )
         if found.exit_code == plan.SOFT_FAILURE:
             entry["soft"] = True
@@ -324,13 +336,11 @@ class JobRun:
         """Let the engine remove what its killed action left, or go on waiting for that."""
         self.keep()
         directory = self._clean_up_directory(index, attempt)
-        process, age = Process.adopt(directory), 0.0
-        if process is not None:
-            age = time.time() - process.started
-        elif exit_code(directory) is not None:
-            self._cleaned(exit_code(directory), index, attempt)
-            return
-        else:
+        process = Process.adopt(directory)
+        if process is None:
+            if exit_code(directory) is not None:
+                self._cleaned(exit_code(directory), index, attempt)
+                return
             shutil.rmtree(directory, ignore_errors=True)
             self._note(f"action {index + 1}: clean-up, because it was killed")
             try:
@@ -339,9 +349,7 @@ class JobRun:
             except (ColdchainError, OSError) as error:
                 self._put_clean_up(index, Outcome(plan.FAIL, None, _not_started(error)))
                 return
-        self._present = Supervised(
-            process, grace=self.settings.grace, timeout=CLEAN_UP_TIMEOUT, age=age
-        )
+        self._present = Supervised(process, grace=self.settings.grace, timeout=CLEAN_UP_TIMEOUT)
         self._wake(self._present.wake_at)
 
     def _cleaned(self, code: int | None, index: int, attempt: int) -> None:

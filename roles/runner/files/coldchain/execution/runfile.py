@@ -8,6 +8,7 @@ later runner needs to go on.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from coldchain.execution import plan
-from coldchain.store.files import write_atomically
+from coldchain.execution.process import boot_id
+from coldchain.store.files import cannot_read, write_atomically
 
 _FILE = "run.json"
 
@@ -39,6 +41,7 @@ class Progress:
     """What has happened so far; attempts, skipped and actions have one entry an action.
 
     uncleaned: the action and the attempt (index, number) whose remnants are still to be removed.
+    boot, began: when the run began, in monotonic seconds of that boot.
     """
 
     attempts: list[list[plan.Attempt]]
@@ -48,6 +51,8 @@ class Progress:
     abort_result: str = plan.ABORTED
     killed: bool = False
     uncleaned: tuple[int, int] | None = None
+    boot: str = field(default_factory=boot_id)
+    began: float = field(default_factory=time.monotonic)
 
     @classmethod
     def of(cls, specs: Sequence[plan.ActionSpec]) -> Progress:
@@ -68,13 +73,21 @@ class Progress:
             "abort_result": self.abort_result,
             "killed": self.killed,
             "uncleaned": self.uncleaned,
+            "boot": self.boot,
+            "began": self.began,
         }
+
+    def age(self) -> float | None:
+        """Seconds since the run began, whoever has set the clock; None after another boot."""
+        return time.monotonic() - self.began if self.boot == boot_id() else None
 
     @classmethod
     def from_dict(cls, kept: dict[str, Any]) -> Progress:
-        attempts = [[plan.Attempt(*item) for item in done] for done in kept["attempts"]]
+        """What a newer release has added is passed over."""
+        attempts = [[plan.Attempt(*item[:3]) for item in done] for done in kept["attempts"]]
         uncleaned = tuple(kept["uncleaned"]) if kept.get("uncleaned") else None
-        return cls(**{**kept, "attempts": attempts, "uncleaned": uncleaned})
+        known = {name: kept[name] for name in cls.__dataclass_fields__ if name in kept}
+        return cls(**{"boot": "", **known, "attempts": attempts, "uncleaned": uncleaned})
 
 
 def new_record(job_id: str, cause: Cause) -> Record:
@@ -106,12 +119,17 @@ def write(
 
 
 def read(directory: Path) -> tuple[Document, Record, Progress]:
-    """ValueError when there is no readable one."""
+    """ValueError when there is no readable one; Unavailable when that cannot be found out."""
+    path = directory / _FILE
     try:
-        kept = json.loads((directory / _FILE).read_bytes())
+        kept = json.loads(path.read_bytes())
         return kept["document"], kept["record"], Progress.from_dict(kept["progress"])
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{directory / _FILE}: {error}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from None
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO):
+            raise cannot_read(path, error) from None
+        raise ValueError(f"{path}: {error.strerror}") from None
 
 
 def _pending(spec: plan.ActionSpec) -> dict[str, Any]:

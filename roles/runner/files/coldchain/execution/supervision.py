@@ -20,14 +20,12 @@ class Supervised:
     ``reason`` is why it was told to end ("" if it was not), ``result`` what that makes of it.
     """
 
-    def __init__(
-        self, process: Process, *, grace: float, timeout: float | None = None, age: float = 0.0
-    ) -> None:
+    def __init__(self, process: Process, *, grace: float, timeout: float | None = None) -> None:
         self.process = process
         self.reason = self.result = ""
         self._grace = grace
         self._timeout = timeout
-        self._timeout_at = None if timeout is None else time.monotonic() - age + timeout
+        self._timeout_at = None if timeout is None else time.monotonic() - process.age + timeout
         self._term_at: float | None = None
         self._kill_at: float | None = None
 

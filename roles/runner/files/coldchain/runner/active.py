@@ -185,7 +185,7 @@ class ActiveRuns:
             job_id,
             run.run_id,
             run.result,
-            run.record["time_ended"] - run.record["time_started"],
+            max(0.0, run.record["time_ended"] - run.record["time_started"]),
         )
         self._closed.append(run)
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from coldchain import lifecycle
 from coldchain.errors import ColdchainError, Unavailable
+from coldchain.execution.process import check_support
 from coldchain.execution.run import JobRun
 from coldchain.paths import Paths
 from coldchain.runner.active import RETRY_WRITE, ActiveRuns
@@ -48,6 +49,7 @@ class Runner:
     def __init__(
         self, paths: Paths, settings: Settings, inbox: Inbox, *, only: str | None = None
     ) -> None:
+        check_support()
         self.paths, self.settings = paths, settings
         self.store = Store.open(paths, create=True)
         self.jobs = Jobs(self.store, settings, live=only is None)

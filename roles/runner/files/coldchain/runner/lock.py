@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 
 from coldchain.errors import TryAgain
 from coldchain.paths import Paths
 from coldchain.store.files import cannot_write
 
+_PATIENCE = 0.5
+"""Seconds: a command that only asks whether a runner is alive holds the lock for a moment."""
 _INHERITED = "COLDCHAIN_RUNNER_LOCK"
 
 
@@ -35,15 +38,19 @@ def acquire(paths: Paths) -> int:
         )
     except OSError as error:
         raise cannot_write(paths.runner_lock, error) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise TryAgain(
-            f"{paths.runner_lock}: another runner is at work here",
-            "stop it first, or leave the job to it: coldchain event JOB start",
-        ) from None
-    return descriptor
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                os.close(descriptor)
+                raise TryAgain(
+                    f"{paths.runner_lock}: another runner is at work here",
+                    "stop it first, or leave the job to it: coldchain event JOB start",
+                ) from None
+            time.sleep(_PATIENCE / 20)
 
 
 def hand_over(descriptor: int) -> None:

@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import logging
+import select
 import shutil
+import signal
 import time
 from pathlib import Path
 
 from coldchain import lifecycle
 from coldchain.errors import ColdchainError
+from coldchain.execution.process import Process
 from coldchain.execution.run import JobRun
 from coldchain.instants import from_epoch, iso
 from coldchain.paths import Paths
@@ -30,7 +33,7 @@ def recover(paths: Paths, settings: Settings, store: Store, jobs: Jobs, active: 
         try:
             run = JobRun.load(paths, settings, directory)
         except ValueError as error:
-            _discard(directory, str(error))
+            _discard(directory, str(error), settings.grace)
             continue
         if _in_history(run, store):
             _finish(run, store, jobs)
@@ -54,9 +57,17 @@ def _in_history(run: JobRun, store: Store) -> bool:
         return False
 
 
-def _discard(directory: Path, why: str) -> None:
-    """A run directory that a crash left without a readable record: nothing of it can be running."""
+def _discard(directory: Path, why: str, grace: float) -> None:
+    """A run directory without a readable record.  A crash leaves one before anything of it runs;
+    where a disk lost the record, an action may run that nobody could supervise any more."""
     log.error("%s; the directory of the run is removed", why)
+    for attempt in directory.glob("*.*/"):
+        process = Process.adopt(attempt)
+        if process is not None:
+            log.error("process %d of that run still runs; it is ended", process.pid)
+            process.signal(signal.SIGTERM)
+            select.select([process.pidfd], [], [], grace)
+            process.finish()
     shutil.rmtree(directory, ignore_errors=True)
 
 

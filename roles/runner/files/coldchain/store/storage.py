@@ -191,8 +191,8 @@ class AtomicJSONStorage(Storage):
                 f"restore {self.path} from a backup, or move both away",
             ) from None
         aside = ""
-        if self._lock is not None:
-            aside = f"; the damaged file is now {self._put_aside()}"
+        if self._lock is not None and (kept := self._put_aside()) is not None:
+            aside = f"; the damaged file is now {kept}"
         log.error("%s; using the generation before it, %s%s", why, previous, aside)
         self._remember(descriptor, tables)
         if self._lock is not None:
@@ -204,10 +204,15 @@ class AtomicJSONStorage(Storage):
                 status = self.path.stat()
                 self._identity = _identity(status)
 
-    def _put_aside(self) -> Path:
+    def _put_aside(self) -> Path | None:
+        """The damaged file's new name; None when there is none.  CannotWrite."""
         aside = self.path.with_name(f"{self.path.name}.damaged-{int(time.time())}")
-        with contextlib.suppress(FileNotFoundError):
+        try:
             os.rename(self.path, aside)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise cannot_write(self.path, error) from None
         return aside
 
     def _previous(self) -> Path:
