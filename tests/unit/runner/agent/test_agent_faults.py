@@ -133,6 +133,27 @@ def test_wrong_or_missing_password_leaves_the_target_alone(bench: Bench, scheme:
     assert not bench.target.exists()
 
 
+def test_doubtful_password_files_are_told(bench: Bench) -> None:
+    (bench.source / "a").write_text("a")
+    options = {"encrypt_pass_file": str(bench.pass_file)}
+    bench.pass_file.write_bytes(b"correct horse\r\n")
+    bench.pass_file.chmod(0o640)
+    exposed, windows = bench.backup(**options).warnings
+    assert f"chmod 600 {bench.pass_file}" in exposed
+    assert "carriage return" in windows
+    bench.restore(**options)
+    for bad in (b"", b"\n", b"\nsecond", b"a\0b\n", b"x" * 1001):
+        bench.pass_file.write_bytes(bad)
+        with pytest.raises(DataError, match="first line cannot be a password"):
+            bench.backup(**options)
+    bench.pass_file.unlink()
+    os.mkfifo(bench.pass_file)
+    with pytest.raises(DataError, match="is not a regular file") as caught:
+        bench.restore(**options)
+    assert "/dev/shm" in caught.value.hint
+    assert len(bench.catalogue()) == 1
+
+
 @settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), data=st.data())
 def test_no_bit_of_a_strong_level_can_change_unnoticed(bench: Bench, where, bit, data):

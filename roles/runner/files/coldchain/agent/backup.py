@@ -126,9 +126,7 @@ def _plan(options: BackupOptions, storage: Storage, now: int, snar: int, broken:
     scheme = None
     if options.encryption is not None:
         scheme = options.encryption.scheme or "strong"
-        exposed = cipher.exposure(options.encryption.pass_file)
-        if exposed is not None:
-            warnings.append(exposed)
+        warnings += cipher.doubts(options.encryption.pass_file)
     if previous is not None:
         chain = newest_chain(chains)
         assert chain is not None

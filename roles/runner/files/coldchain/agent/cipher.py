@@ -86,6 +86,11 @@ class Seal:
 def password(pass_file: Path) -> bytes:
     """The first line of *pass_file*, as openssl reads it; DataError when it cannot serve."""
     try:
+        if not stat.S_ISREG(pass_file.stat().st_mode):
+            raise DataError(
+                f"encrypt_pass_file {pass_file} is not a regular file",
+                "it is read several times: write the password to a file, in /dev/shm for example",
+            )
         with pass_file.open("rb") as stream:
             line = stream.readline(LONGEST_PASSWORD + 2).partition(b"\n")[0]
     except OSError as error:
@@ -101,12 +106,18 @@ def password(pass_file: Path) -> bytes:
     return line
 
 
-def exposure(pass_file: Path) -> str | None:
-    """A warning when others can read the password."""
+def doubts(pass_file: Path) -> list[str]:
+    """What is unwise about the file with the password, as warnings."""
+    found = []
     mode = stat.S_IMODE(pass_file.stat().st_mode)
     if mode & (stat.S_IRGRP | stat.S_IROTH):
-        return f"{pass_file} can be read by others (mode {mode:04o}): chmod 600 {pass_file}"
-    return None
+        found.append(f"{pass_file} can be read by others (mode {mode:04o}): chmod 600 {pass_file}")
+    if password(pass_file).endswith(b"\r"):
+        found.append(
+            f"{pass_file}: its first line ends with a carriage return (Windows), which is a part of"
+            " the password: keep it so, or take it out and begin a new chain"
+        )
+    return found
 
 
 def covers(scheme: str | None, part: str) -> bool:
