@@ -87,7 +87,7 @@ def test_without_a_manifest_damage_is_found_by_reading(
 ) -> None:
     # As if freezer-agent had written the chain.
     _fill(bench)
-    for path in _parts(bench, "manifest.json"):
+    for path in (*_parts(bench, "manifest.json"), *_parts(bench, "entries.gz")):
         path.unlink()
     assert verify(bench.container, mode="full").sound
     damage(_parts(bench)[1])
@@ -149,7 +149,7 @@ def test_doubtful_password_files_are_told(bench: Bench) -> None:
     bench.pass_file.unlink()
     os.mkfifo(bench.pass_file)
     with pytest.raises(DataError, match="is not a regular file") as caught:
-        bench.restore(**options)
+        bench.restore(**options, overwrite=True)
     assert "/dev/shm" in caught.value.hint
     assert len(bench.catalogue()) == 1
 
@@ -274,6 +274,66 @@ def test_data_that_was_never_committed_is_removed_but_a_running_freezer_is_left_
     os.utime(theirs / "data", (1, 1))
     bench.level()
     assert not theirs.exists()
+
+
+@pytest.mark.parametrize("scheme", [None, "strong"])
+@pytest.mark.parametrize("damage", ["remove", "cut", "alter"])
+@pytest.mark.parametrize("part", ["engine_metadata", "entries.gz"])
+def test_a_part_that_no_restore_needs_loses_no_point(
+    bench: Bench, part: str, damage: str, scheme: str | None
+) -> None:
+    options = {} if scheme is None else {"encrypt_pass_file": str(bench.pass_file)}
+    _fill(bench, **options)
+    for path in bench.container.glob(f"data/tar/*/*/1_*/{part}"):
+        content = path.read_bytes()
+        path.unlink()
+        if damage != "remove":
+            changed = bytes([content[30] ^ 1])
+            rest = content[31:] if damage == "alter" else b""
+            path.write_bytes(content[:30] + changed + rest)
+    found = verify(bench.container, mode="full", pass_file=bench.pass_file if scheme else None)
+    assert not found.sound and found.lost == ()
+    (finding,) = found.findings
+    assert part in finding.message and finding.message.endswith("(no restore needs it)")
+    if damage == "remove":
+        assert bench.restore(**options, dry_run=True).fields["files"]
+    bench.restore(**options)
+    assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
+
+
+@pytest.mark.parametrize("scheme", ["freezer", "strong"])
+def test_a_lost_manifest_is_found(bench: Bench, scheme: str) -> None:
+    options = {"encrypt_pass_file": str(bench.pass_file)}
+    _fill(bench, encrypt_scheme=scheme, **options)
+    newest = bench.catalogue()[-1].level
+    for path in bench.container.glob(f"data/tar/*/*/{newest}_*/manifest.json"):
+        path.unlink()
+    found = verify(bench.container)
+    assert [finding.kind for finding in found.findings] == ["missing"]
+    assert "manifest.json is missing" in found.findings[0].message
+    # Its seal is over the manifest's sums.
+    assert len(found.lost) == (scheme == "strong")
+    if scheme == "strong":
+        with pytest.raises(JobFailed, match="the manifest is missing"):
+            bench.restore(**options)
+    else:
+        bench.restore(**options)
+
+
+def test_data_whose_metadata_was_lost_is_never_swept(bench: Bench) -> None:
+    for text in "ab":
+        (bench.source / "a").write_text(text)
+        bench.level()
+    metadata = bench.container / "metadata"
+    metadata.rename(bench.root / "lost")
+    before = bench.files()
+    with pytest.raises(DataError, match="2 complete levels, but there is no metadata") as told:
+        bench.level()
+    assert "bring" in told.value.hint and "data/tar/host_docs" in told.value.hint
+    assert {name for name in before if "/data/" in name} <= bench.files()
+    (bench.root / "lost").rename(metadata)
+    assert bench.level().fields["level"] == 2
+    assert all(one.restorable for one in bench.catalogue())
 
 
 def test_a_second_writer_is_told_to_try_again(bench: Bench) -> None:

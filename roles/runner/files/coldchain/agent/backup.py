@@ -28,6 +28,7 @@ from coldchain.agent.layout import (
     ENGINE_METADATA,
     ENTRIES,
     MANIFEST,
+    METADATA,
     Chain,
     Level,
     newest_chain,
@@ -80,6 +81,7 @@ def backup(
     with nullcontext() if dry else storage.lock(options.common.series):
         if not dry:
             container.sweep(storage, options.common.series)
+        _check_metadata(options, storage)
         with snapshot.memory() as snar:
             plan = _plan(options, storage, int(now()), snar)
             if dry:
@@ -115,6 +117,18 @@ def _check_source(options: BackupOptions) -> None:
         )
     if container_inside(options) == ".":
         raise DataError(f"path_to_backup {source} lies inside the container")
+
+
+def _check_metadata(options: BackupOptions, storage: Storage) -> None:
+    """A backup would bury, and the next one remove, what only lacks its metadata."""
+    series = options.common.series
+    levels = container.stranded(storage, series)
+    if levels:
+        raise DataError(
+            f"{options.common.location}: {series.data_folder} holds {levels} complete levels, but"
+            f" there is no {METADATA}: it was lost",
+            f"bring {METADATA} back, or move {series.data_folder} away",
+        )
 
 
 def _plan(options: BackupOptions, storage: Storage, now: int, snar: int, broken: str = "") -> Plan:

@@ -87,9 +87,23 @@ def orphans(storage: Storage, series: Series) -> list[Orphan]:
     return found
 
 
+def stranded(storage: Storage, series: Series) -> int:
+    """Complete levels of ours in a container whose metadata tree is gone; 0 where it is not.
+
+    A crash leaves one level without its metadata, or those of a chain that was being removed, but
+    never takes the tree with it: that was lost, and with it the levels could come back.
+    """
+    if storage.names(METADATA):
+        return 0
+    complete = sum(orphan.ours for orphan in orphans(storage, series))
+    return complete if complete > 1 else 0
+
+
 def sweep(storage: Storage, series: Series) -> int:
     """Remove what crashed runs left (the caller holds the lock); the number of parts removed."""
     removed = storage.discard_drafts(series)
+    if stranded(storage, series):
+        return removed
     for orphan in orphans(storage, series):
         if orphan.ours or orphan.age > ABANDONED_AFTER:
             storage.remove(series, orphan.folder)

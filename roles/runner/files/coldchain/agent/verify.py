@@ -16,7 +16,7 @@ from coldchain.agent.cipher import WrongPassword
 from coldchain.agent.extraction import list_members
 from coldchain.agent.info import Backup, Faults, one_series, series_of
 from coldchain.agent.info import describe as describe_level
-from coldchain.agent.layout import DATA, Chain, Level, Series
+from coldchain.agent.layout import DATA, ENTRIES, MANIFEST, Chain, Level, Series
 from coldchain.agent.location import Location
 from coldchain.agent.opening import open_storage
 from coldchain.agent.options import Encryption
@@ -35,13 +35,17 @@ class NothingThere(DataError):
     """The container holds no backup of the given names."""
 
 
+#: engine_metadata and entries.gz: the next backup begins a new chain without them.
+_SPARE = " (no restore needs it)"
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that is wrong.
 
     kind: missing (a level or a part), truncated, altered (also swapped, or a wrong password),
     unreadable (a small file), orphaned (data that no backup owns; harmless but it takes space).
-    doubtful: perhaps only the password is wrong.
+    doubtful: perhaps only the password is wrong; spare: of a part that no restore needs.
     """
 
     hostname: str
@@ -51,6 +55,7 @@ class Finding:
     kind: str
     message: str
     doubtful: bool = False
+    spare: bool = False
 
     @property
     def harmless(self) -> bool:
@@ -136,8 +141,9 @@ def verify(
         full = one in thorough
         noted = len(notes)
         bad = list(_level(storage, series, level, encryption if full else None, full, meter, notes))
-        if bad:
-            (doubted if all(finding.doubtful for finding in bad) else damaged).add(one)
+        needed = [finding for finding in bad if not finding.spare]
+        if needed:
+            (doubted if all(finding.doubtful for finding in needed) else damaged).add(one)
         if full and len(notes) == noted:  # a note says that not all could be checked
             read.add(one)
         findings += bad
@@ -202,13 +208,14 @@ def _level(
         return
     sizes = list(_sizes(storage, one))
     yield from sizes
-    if not full or any(finding.kind == "missing" for finding in sizes):
+    found = {finding.spare for finding in sizes}
+    if not full:
+        return
+    if True not in found:
+        yield from _spare_parts(storage, one)
+    if any(finding.kind == "missing" and not finding.spare for finding in sizes):
         return
     try:
-        for name in one.parts:
-            if name != DATA:
-                for dummy in checked_blocks(storage, one, name):
-                    pass
         if one.metadata.scheme is not None and encryption is None:
             notes.append(
                 f"{one.place}: encrypted and no password given, so only its sum is checked"
@@ -219,23 +226,43 @@ def _level(
         authenticate(storage, one, encryption)
         list_members(storage, one, encryption, lambda line: None, meter=meter)
     except (JobFailed, DataError) as error:
-        if not sizes:
+        if False not in found:
             finding = _finding(series, level, "altered", error.message)
             yield replace(finding, doubtful=isinstance(error, WrongPassword))
 
 
+def _spare_parts(storage: Storage, one: Packed) -> Iterator[Finding]:
+    for name in one.parts:
+        if name != DATA:
+            try:
+                for dummy in checked_blocks(storage, one, name):
+                    pass
+            except (JobFailed, DataError) as error:
+                finding = _finding(one.series, one.level, "altered", error.message + _SPARE)
+                yield replace(finding, spare=True)
+
+
 def _sizes(storage: Storage, one: Packed) -> Iterator[Finding]:
+    if one.manifest is None and storage.size(one.path(ENTRIES)) is not None:
+        # Ours, then.  A sealed level cannot be checked without it, and is not restored.
+        text = f"{one.place}: {MANIFEST} is missing, and with it the sums of all parts"
+        finding = _finding(one.series, one.level, "missing", text)
+        yield replace(finding, spare=one.metadata.seal is None)
     for name in one.parts or (DATA,):
         size = storage.size(one.path(name))
         expected = one.parts.get(name)
+        kind, text = "", ""
         if size is None:
-            yield _finding(one.series, one.level, "missing", f"{one.place}: {name} is missing")
+            kind, text = "missing", "is missing"
         elif size == 0 and name == DATA:
-            yield _finding(one.series, one.level, "truncated", f"{one.place}: {name} is empty")
+            kind, text = "truncated", "is empty"
         elif expected is not None and size != expected.size:
             kind = "truncated" if size < expected.size else "altered"
-            text = f"{one.place}: {name} is {size} bytes long, {expected.size} were written"
-            yield _finding(one.series, one.level, kind, text)
+            text = f"is {size} bytes long, {expected.size} were written"
+        if kind:
+            spare = name != DATA
+            text = f"{one.place}: {name} {text}{_SPARE if spare else ''}"
+            yield replace(_finding(one.series, one.level, kind, text), spare=spare)
 
 
 def _gaps(storage: Storage, series: Series) -> Iterator[Finding]:
