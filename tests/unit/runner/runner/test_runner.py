@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +22,9 @@ import pytest
 from coldchain.errors import CannotWrite, TryAgain
 from coldchain.execution.run import Cause, JobRun
 from coldchain.runner import lock
+from coldchain.runner.daemon import Runner
 from coldchain.runner.jobs import Jobs
+from coldchain.runner.signals import Inbox
 from coldchain.store import Change, Store, history
 
 
@@ -255,6 +258,20 @@ def test_locks_and_places_and_priority(host: Any) -> None:
     gate.open()
     (a,), (b,) = host.runs("a"), host.runs("b")
     assert c["time_ended"] < a["time_ended"] <= b["time_started"]
+
+
+def test_a_lock_that_is_declared_at_the_last_moment_holds(host: Any) -> None:
+    host.declare("a", "true", lock="disk")
+    host.declare("b", "true")
+    reader, writer = socket.socketpair()
+    reader.setblocking(False)
+    with reader, writer:
+        runner = Runner(host.paths, host.settings, Inbox(reader))
+        runner.recover()
+        host.declare("b", "true", lock="disk")  # nobody has looked at it yet
+        runner.active.start_due()
+        assert list(runner.runs) == ["a"]
+        runner.close()
 
 
 def test_one_bad_document_stops_no_other_job(host: Any) -> None:
