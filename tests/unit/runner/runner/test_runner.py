@@ -621,8 +621,8 @@ def test_a_crash_between_record_and_state_gives_one_result(
     # Put everything back as it was just after the record was written.
     document = host.store.job("j").document
     made = JobRun.create(host.paths, host.settings, "j", document, Cause("schedule", "x"))
-    made.record["run_id"], old = run["run_id"], made.directory
-    old.rename(made.directory)
+    made.record["run_id"] = run["run_id"]
+    made.directory = made.directory.rename(host.paths.runs / run["run_id"])
     made._save()
     state = replace(host.store.state("j"), status="running", run_id=run["run_id"])
     host.store.commit_states({"j": state})
@@ -840,8 +840,8 @@ def test_a_recorded_run_s_directory_hides_no_run_in_progress(host: Any, first: s
     host.stop(signal.SIGUSR2)
     document = host.store.job("j").document
     done = JobRun.create(host.paths, host.settings, "j", document, Cause("event", "x"))
-    old, done.record["run_id"] = done.directory, first
-    old.rename(done.directory)
+    done.record["run_id"] = first
+    done.directory = done.directory.rename(host.paths.runs / first)
     done._save()
     record = {**done.record, "result": "success", "time_ended": done.record["time_started"]}
     host.store.add_history("j", record)

@@ -47,6 +47,8 @@ class JobRun:
     ) -> None:
         self.paths, self.settings = paths, settings
         self.document, self.record = document, record
+        self.directory = paths.runs / self.run_id
+        self.log = paths.run_log(self.job_id, self.run_id)
         self.specs = [plan.ActionSpec.of(entry) for entry in document["job_actions"]]
         self.progress = progress or Progress.of(self.specs)
         self.result: str | None = None
@@ -98,14 +100,6 @@ class JobRun:
     @property
     def job_id(self) -> str:
         return str(self.record["job_id"])
-
-    @property
-    def directory(self) -> Path:
-        return self.paths.runs / self.run_id
-
-    @property
-    def log(self) -> Path:
-        return self.paths.run_log(self.job_id, self.run_id)
 
     def _attempt_directory(self, index: int, attempt: int) -> Path:
         return self.directory / f"{index + 1}.{attempt}"

@@ -28,11 +28,7 @@ def append(path: Path, entries: list[dict[str, Any]]) -> None:
     """Add *entries* durably; a line cut short by an earlier crash is closed first."""
     raw = b"".join(_line(entry) for entry in entries)
     try:
-        new = not path.exists()
-        private_directory(path.parent)
-        descriptor = os.open(
-            path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-        )
+        descriptor, new = _open(path)
         try:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
@@ -53,6 +49,16 @@ def append(path: Path, entries: list[dict[str, Any]]) -> None:
             f"{path}: the record of a run cannot be written: {error.strerror}",
             "make room or mount it read-write; the runner tries again",
         ) from None
+
+
+def _open(path: Path) -> tuple[int, bool]:
+    """For reading and appending; and whether it had to be made."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags), False
+    except FileNotFoundError:
+        private_directory(path.parent)
+        return os.open(path, flags | os.O_CREAT, 0o600), True
 
 
 def newest_first(path: Path) -> Iterator[dict[str, Any]]:
