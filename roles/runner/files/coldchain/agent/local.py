@@ -163,11 +163,11 @@ class LocalDraft:
                 stream.flush()
                 os.fsync(stream.fileno())
             _sync_folder(path.parent)
-            _sync_folder(private)
             # Freezer fails on a chain without levels, so a new chain appears together with its 0.
             new_chain = not marker.parent.exists()
             _make_folders(marker.parent.parent if new_chain else marker.parent)
             if new_chain:
+                _sync_folder(private)
                 _rename(private, marker.parent)
             else:
                 _rename(private / self._level.name, marker)
