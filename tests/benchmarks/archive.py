@@ -3,7 +3,7 @@
 """A full backup, one of 1 % changes, and a restore: coldchain beside other programs, in one run.
 
 .venv/bin/python tests/benchmarks/archive.py [--files 20000] [--megabytes 500] [--rounds 3]
-    [--directory /var/tmp] [--freezer VENV]
+    [--directory /var/tmp] [--freezer VENV] [--only zstd]
 
 Programs that are not installed are left out; --freezer names an environment with freezer-agent
 (the one that make interop installs is found).  Prints medians: wall seconds, CPU seconds, bytes
@@ -305,14 +305,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--directory", type=Path, default=Path("/var/tmp"))
     installed = ROOT / "build" / "venvs" / "freezer"
-    found = installed if (installed / "bin" / "freezer-agent").exists() else None
-    parser.add_argument("--freezer", type=Path, default=found)
+    default = installed if (installed / "bin" / "freezer-agent").exists() else None
+    parser.add_argument("--freezer", type=Path, default=default)
+    parser.add_argument("--only", default="", help="programs whose name or whose tar's holds this")
     arguments = parser.parse_args()
     with ExitStack() as stack:
         release = Path(stack.enter_context(tempfile.TemporaryDirectory()), "release")
         shutil.copytree(PACKAGE, release, ignore=shutil.ignore_patterns("__pycache__"))
         compileall.compile_dir(release, quiet=1)
-        kinds = programs(release, arguments.freezer)
+        found = programs(release, arguments.freezer)
+        kinds = [kind for kind in found if arguments.only in f"{kind.name} {kind.reference}"]
         costs: dict[str, list[list[Cost]]] = {kind.name: [] for kind in kinds}
         extra: dict[str, str] = {}
         if arguments.freezer is not None:

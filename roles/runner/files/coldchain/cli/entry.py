@@ -113,7 +113,7 @@ def _tell(failure: ColdchainError, output: Output) -> int:
 
 
 def _bug(error: Exception, output: Output) -> int:
-    sys.excepthook(type(error), error, error.__traceback__)
+    sys.__excepthook__(type(error), error, error.__traceback__)
     output.error(
         InternalError(
             f"unexpected {type(error).__name__}: {error}",
