@@ -297,12 +297,12 @@ def test_a_job_whose_log_has_no_place_stops_no_other_job(host: Any) -> None:
 
 
 def test_a_removed_log_directory_is_made_again(host: Any) -> None:
-    flag = host.paths.lib / "flag"
-    host.declare("j", f"until [ -e {flag} ]; do sleep 0.05; done")
+    gate, begun = host.gate(), host.paths.home / "begun"
+    host.declare("j", f"touch {begun}; {gate.line}")
     host.start()
-    host.until(lambda: host.state("j").status == "running")
+    host.until(begun.exists)
     shutil.rmtree(host.paths.log)
-    flag.touch()
+    gate.open()
     host.runs("j")
     host.declare("k", "true")
     host.runs("k")
@@ -317,7 +317,7 @@ def test_declarations_that_cannot_be_read_stop_no_time_limit_and_no_abort(
     host.declare("often", "true", schedule={"schedule_interval": "1 seconds"})
     host.start()
     for job_id in ("limited", "j"):
-        host.until(lambda job_id=job_id: host.state(job_id).status == "running")
+        host.until(lambda job_id=job_id: host.state(job_id).time_started)
     copy = host.paths.jobs.with_name("copy")
     shutil.copy(host.paths.jobs, copy)
     copy.chmod(0o666)
@@ -328,7 +328,7 @@ def test_declarations_that_cannot_be_read_stop_no_time_limit_and_no_abort(
     (run,) = host.runs("j")
     assert run["result"] == "aborted"
     tries = [line for line in caplog.messages if "somebody else could have written it" in line]
-    assert 0 < len(tries) < 100, "it looks again now and then, and not as fast as it can"
+    assert 0 < len(tries) < 1000, "it looks again now and then, and not as fast as it can"
     host.paths.jobs.chmod(0o600)
     count = len(host.store.history("often", 99))
     host.runs("often", count + 1)
@@ -340,7 +340,6 @@ def test_whoever_keeps_the_requests_locked_makes_no_run_wait(host: Any) -> None:
     host.until(lambda: host.state("j").next_run)
     storage = host.store._events.storage
     with storage.transaction():  # a command that was suspended just now
-        host.runner.store._events.storage.changed = lambda: True
         storage.write({"events": {"1": {"job_id": "j", "event": "start", "time": 1, "by": "me"}}})
         storage._commit()
         host.runs("j")
@@ -466,13 +465,14 @@ def test_a_run_that_waits_for_its_retry_survives_a_restart(
 def test_a_clock_that_is_set_back_makes_no_retry_wait_longer(
     host: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flag = host.paths.home / "flag"
-    line = f"test -e {flag} || {{ touch {flag}; exit 1; }}"
+    gate, flag = host.gate(), host.paths.home / "flag"
+    line = f"test -e {flag} || {{ touch {flag}; exit 1; }}; {gate.line}"
     host.declare("j", (line, {"max_retries": 1, "max_retries_interval": 2}))
     host.start()
     host.until(lambda: "j" in host.runner.runs and host.runner.runs["j"].progress.attempts[0])
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() - 86400)
+    gate.open()
     (run,) = host.runs("j")
     assert run["result"] == "success" and run["actions"][0]["attempts"] == 2
     assert run["actions"][0]["duration"] == 0.0, "it ended before it began"
@@ -515,10 +515,11 @@ def test_another_release_takes_over_what_runs(
 def test_a_clock_that_is_set_between_two_runners_ends_nothing(
     host: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = host.gate()
-    host.declare("j", (gate.line, {"timeout": "1 hours"}), max_duration="2 hours")
+    gate, begun = host.gate(), host.paths.home / "begun"
+    line = f"touch {begun}; {gate.line}"
+    host.declare("j", (line, {"timeout": "1 hours"}), max_duration="2 hours")
     host.start()
-    host.until(lambda: host.state("j").status == "running")
+    host.until(begun.exists)
     host.stop(signal.SIGUSR2)
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + 30 * 86400)
