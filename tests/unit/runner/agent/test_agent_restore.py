@@ -18,7 +18,7 @@ from agent_users import as_nobody, give_away, in_a_child
 from conftest import Bench
 
 from coldchain.agent.verify import verify
-from coldchain.errors import ColdchainError, DataError, JobFailed, UsageError
+from coldchain.errors import CannotWrite, ColdchainError, DataError, JobFailed, UsageError
 
 
 def _tree(bench: Bench) -> None:
@@ -43,6 +43,37 @@ def test_a_target_with_content_needs_overwrite_and_keeps_foreign_files(bench: Be
     # tar --incremental would have deleted what the backup does not hold.
     for name in ("foreign", "sub/foreign", "sub/one"):
         assert (bench.target / name).read_text() == "mine"
+
+
+def test_what_cannot_be_a_target_is_one_error(bench: Bench) -> None:
+    _tree(bench)
+    bench.backup()
+    before = bench.files()
+    for place in (bench.container, bench.container / "data" / "new"):
+        with pytest.raises(DataError, match="lies inside the container"):
+            bench.restore(restore_abs_path=str(place), overwrite=True)
+    with pytest.raises(CannotWrite, match="File name too long"):
+        bench.restore(restore_abs_path=str(bench.root / ("n" * 300)))
+    assert bench.files() == before
+    if os.geteuid() == 0:
+        (bench.root / "locked").mkdir(mode=0o700)
+        for path in (bench.root, bench.container, *bench.container.rglob("*")):
+            path.chmod(0o755)
+
+        def told() -> str:
+            try:
+                bench.backup(path_to_backup=str(bench.root / "locked" / "a"), backup_name="b")
+            except JobFailed as error:
+                first = error.message
+            try:
+                bench.restore(restore_abs_path=str(bench.root / "locked" / "a"))
+            except CannotWrite as error:
+                return f"{first}\n{error.message}"
+            return first
+
+        (bench.container / ".coldchain").chmod(0o777)
+        reasons = as_nobody(told).splitlines()
+        assert len(reasons) == 2 and all("Permission denied" in reason for reason in reasons)
 
 
 @pytest.mark.parametrize("content", [True, False])
@@ -90,6 +121,18 @@ def test_selected_paths_at_a_level_where_they_are_unchanged(bench: Bench) -> Non
     assert (bench.target / "sub" / "deep" / "two").read_text() == "2"
     assert (bench.target / "top").read_text() == "changed"
     assert not (bench.target / "sub" / "one").exists()
+
+
+def test_a_selection_is_a_name_and_no_pattern(bench: Bench) -> None:
+    for name in ("ab", "a*", "a[b]"):
+        (bench.source / name).write_text(name)
+    bench.backup()
+    for name in ("a*", "a[b]"):
+        bench.restore(restore_paths=[name], overwrite=True)
+        assert (bench.target / name).read_text() == name
+    assert sorted(os.listdir(bench.target)) == ["a*", "a[b]"]
+    with pytest.raises(JobFailed, match=r"\? is not in the backup"):
+        bench.restore(restore_paths=["a?"], overwrite=True)
 
 
 def test_selected_paths_follow_renames_and_deletions(bench: Bench) -> None:

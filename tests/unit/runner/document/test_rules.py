@@ -198,6 +198,8 @@ WARNED = [
         f"{A}.endpoint",
         "no effect with storage ssh",
     ),
+    (job({**BACKUP, "exclude": ["/var/cache", "x"]}), f"{A}.exclude", "relative to path_to_backup"),
+    (job({**BACKUP, "exclude": "cache/"}), f"{A}.exclude", "relative to path_to_backup"),
     (job({**BACKUP, "sync": "no"}), f"{A}.sync", "write false without quotes"),
     (job({**BACKUP, "timeout": 120}), f"{A}.timeout", 'beside "freezer_action"'),
     (job({"path_to_backup": "/srv"}), f"{A}.action", 'write "backup"'),

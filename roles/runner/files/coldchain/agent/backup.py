@@ -108,8 +108,12 @@ def backup(
 
 def _check_source(options: BackupOptions) -> None:
     source = options.source
-    if not os.path.lexists(source):
-        raise JobFailed(f"path_to_backup {source} does not exist")
+    try:
+        os.lstat(source)
+    except (FileNotFoundError, NotADirectoryError):
+        raise JobFailed(f"path_to_backup {source} does not exist") from None
+    except OSError as error:
+        raise JobFailed(f"path_to_backup {source} cannot be looked at: {error.strerror}") from None
     if source.is_dir() and not os.access(source, os.R_OK | os.X_OK):
         raise JobFailed(
             f"path_to_backup {source} cannot be read by this user",

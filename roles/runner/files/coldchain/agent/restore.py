@@ -39,6 +39,7 @@ def restore(options: RestoreOptions, storage: Storage, meter: Meter) -> Report:
     """Restore the newest point not later than ``until``; a dry run lists the members."""
     started = time.monotonic()
     levels = _levels(options, storage)
+    _check_place(options)
     refused = ""
     try:
         whole = staging.check_target(options.target, overwrite=options.overwrite)
@@ -101,6 +102,19 @@ def restore(options: RestoreOptions, storage: Storage, meter: Meter) -> Report:
         "duration": round(time.monotonic() - started, 3),
     }
     return Report("restore", message, tuple(warnings), fields)
+
+
+def _check_place(options: RestoreOptions) -> None:
+    """A container holds backups, and what else lies in it goes with them or is taken for some."""
+    folder = options.common.location.folder
+    target = os.path.realpath(options.target)
+    if folder is not None and os.path.commonpath([os.path.realpath(folder), target]) == (
+        os.path.realpath(folder)
+    ):
+        raise DataError(
+            f"restore_abs_path {options.target} lies inside the container",
+            "choose a directory outside of it",
+        )
 
 
 def _remove_old(

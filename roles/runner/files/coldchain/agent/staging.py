@@ -61,9 +61,10 @@ def check_target(target: Path, *, overwrite: bool) -> bool:
 def stage(target: Path) -> Iterator[Stage]:
     """A private folder on the target's file system; it is gone when the block is left."""
     resolved = Path(os.path.realpath(target))
-    base = _base(resolved)
+    base = resolved
     with undisturbed():
         try:
+            base = _base(resolved)
             _remove_stale(base)
             private, descriptor = _private_folder(base)
         except OSError as error:
@@ -102,7 +103,7 @@ def discard(target: Path) -> int:
     not be so any more.
     """
     resolved = Path(os.path.realpath(target))
-    return sum(_remove_stale(base) for base in (resolved, *resolved.parents) if base.is_dir())
+    return sum(_remove_stale(base) for base in (resolved, *resolved.parents) if os.path.isdir(base))
 
 
 def _private_folder(base: Path) -> tuple[Path, int]:

@@ -154,7 +154,7 @@ class Members:
     def argv(self) -> list[str]:
         alone = [f"--add-file={name}" for name in self.alone]
         whole = [f"--add-file={name}" for name in self.whole]
-        return ["--no-recursion", *alone, "--recursion", *whole]
+        return ["--no-wildcards", "--no-recursion", *alone, "--recursion", *whole]
 
 
 @dataclass(frozen=True)

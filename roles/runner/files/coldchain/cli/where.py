@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -80,7 +81,14 @@ def _written_by(call: Call, document: Mapping[str, Any]) -> Iterable[Series]:
 
 def exists(place: Location) -> bool:
     """False for a directory on this host that is not there (yet); elsewhere the storage knows."""
-    return place.folder is None or place.folder.is_dir()
+    if place.folder is None:
+        return True
+    try:
+        return stat.S_ISDIR(place.folder.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # the storage says why
+        return True
 
 
 def storage_options(call: Call) -> dict[str, object]:

@@ -100,8 +100,22 @@ def of_options(own: Mapping[str, Any], options: Mapping[str, Any], place: Place)
         )
     if kind == "backup":
         yield from _levels(options, place)
+        yield from _patterns(own, options, place)
     if kind != "exec":
         yield from _foreign(own, options.get("storage", LOCAL), place)
+
+
+def _patterns(own: Mapping[str, Any], options: Mapping[str, Any], place: Place) -> Iterator[Idle]:
+    """tar compares a pattern with ./a/b, and with what follows any slash in it."""
+    given = options.get("exclude") or ()
+    where: Place = (*(place if "exclude" in own else ("action_defaults",)), "exclude")
+    for pattern in (given,) if isinstance(given, str) else given:
+        if pattern.startswith("/") or pattern.endswith("/"):
+            yield (
+                where,
+                f"{pattern!r} has no effect: it matches no name",
+                "names are relative to path_to_backup and have no slash at their ends: ./cache",
+            )
 
 
 def _foreign(own: Mapping[str, Any], storage: str, place: Place) -> Iterator[Idle]:
