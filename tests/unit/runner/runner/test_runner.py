@@ -21,7 +21,7 @@ import pytest
 
 from coldchain.errors import CannotWrite, TryAgain
 from coldchain.execution.run import Cause, JobRun
-from coldchain.runner import lock
+from coldchain.runner import AT_ONCE, Follower, lock
 from coldchain.runner.daemon import Runner
 from coldchain.runner.jobs import Jobs
 from coldchain.runner.signals import Inbox
@@ -852,6 +852,22 @@ def test_a_recorded_run_s_directory_hides_no_run_in_progress(host: Any, first: s
     assert host.store.history("j", 9)[0]["actions"][0]["exit_code"] == 3
     host.settled("j", "scheduled")
     host.until(lambda: not list(host.paths.runs.iterdir()))
+
+
+def test_who_follows_a_flood_sees_its_end(tmp_path: Path) -> None:
+    log, shown = tmp_path / "log", []
+    follow = Follower(shown.append)
+    log.write_bytes(b"first\n")
+    follow.more(log)
+    with log.open("r+b") as stream:  # all of it but the end may be a hole by now
+        stream.seek(5_000_000_000)
+        stream.write(b"last\n")
+    follow.more(log)
+    with log.open("ab") as stream:
+        stream.write(b"more\n")
+    follow.more(log)
+    left_out = 5_000_000_000 + len("last\n") - len("first\n") - AT_ONCE
+    assert shown == ["first\n", f"\n[... {left_out} bytes left out ...]\n", "last\n", "more\n"]
 
 
 def test_a_flood_of_output_is_bounded_while_it_flows(host: Any) -> None:

@@ -30,6 +30,8 @@ Output = Callable[[str], None]
 Watch = Callable[[Path], None]
 POLL = 0.2
 """Seconds between two looks at a growing log."""
+AT_ONCE = 1_048_576
+"""Bytes of a log's growth that are shown: who prints more is no longer supervised meanwhile."""
 
 
 def serve(paths: Paths, settings: Settings) -> int:
@@ -154,7 +156,7 @@ def _run_document(
 
 
 class Follower:
-    """Hands on what a log has grown by."""
+    """Hands on what a log has grown by; of a flood the end, as the log itself keeps it."""
 
     def __init__(self, output: Output) -> None:
         self.output = output
@@ -163,10 +165,14 @@ class Follower:
     def more(self, path: Path) -> None:
         try:
             with path.open("rb") as stream:
+                flood = stream.seek(0, os.SEEK_END) - self.position - AT_ONCE
+                if flood > 0:
+                    self.position += flood
+                    self.output(f"\n[... {flood} bytes left out ...]\n")
                 stream.seek(self.position)
-                raw = stream.read()
+                raw = stream.read(AT_ONCE)
         except FileNotFoundError:
             return
         if raw:
             self.position += len(raw)
-            self.output(raw.decode("utf-8", "backslashreplace"))
+            self.output(raw.replace(b"\0", b"").decode("utf-8", "backslashreplace"))
