@@ -197,6 +197,17 @@ def test_closed_standard_streams_are_no_bug(command: Command, closed: str) -> No
     assert command.json("list")["jobs"][0]["job_id"] == "j"
 
 
+def test_a_killed_action_is_no_success_where_the_end_of_children_is_ignored(
+    command: Command,
+) -> None:
+    job = exec_job("j", "sh", "-c", "kill -KILL $PPID; sleep 3600")
+    assert command("apply", "-", data=job) == 0
+    words = ["env", "--ignore-signal=CHLD", sys.executable, "-m", "coldchain", "--home"]
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE)}
+    subprocess.run([*words, str(command.home), "run", "j"], env=environment, check=False)
+    assert command.json("list", "j")["jobs"][0]["result"] == "fail"
+
+
 def _pipe(path: Path) -> None:
     os.mkfifo(path, 0o600)
 

@@ -8,6 +8,7 @@ import argparse
 import gc
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -61,6 +62,9 @@ def main(argv: Sequence[str] | None = None, *, default_home: str | Path | None =
 
     default_home: the home directory to use when the command line names none.
     """
+    # Whoever ignores SIGCHLD hands that on, and the exit codes of our children would be lost: they
+    # would all look like success.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     code = run(argv, default_home=default_home)
     # On its way out the interpreter would look through everything for garbage, which takes longer
     # than many a command.
