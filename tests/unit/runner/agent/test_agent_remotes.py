@@ -16,7 +16,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import coldchain
-from coldchain.agent.connection import host_key_algorithms
+from coldchain.agent.connection import connect, host_key_algorithms
 from coldchain.agent.credentials import credentials
 from coldchain.agent.listing import Entry, Listing, parse
 from coldchain.agent.location import Location, location
@@ -203,6 +203,12 @@ def test_a_missing_credential_is_named_with_the_remedy(storage: str) -> None:
     with pytest.raises(DataError, match=next(iter(NEEDED[storage]))) as caught:
         remote(place, credentials(place, {}), str)
     assert "credentials_file" in caught.value.hint
+
+
+def test_a_missing_rclone_conf_is_no_empty_one(tmp_path: Path) -> None:
+    path = tmp_path / "rclone.conf"
+    with pytest.raises(Unavailable, match=f"rclone_config {path} is not there"):
+        connect(of("rclone", rclone_config=str(path)), None, None, {})
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,13 @@ def connect(
     DataError or Unavailable for a missing credential, key file, host key or program.
     """
     found = credentials(location, environment)
+    config = found.get("RCLONE_CONFIG", "") if location.storage == "rclone" else ""
+    if config and not os.access(config, os.R_OK):
+        # rclone takes a file that is not there for an empty one.
+        raise Unavailable(
+            f"rclone_config {config} is not there, or this user cannot read it",
+            "rclone config file shows where rclone keeps its own",
+        )
     plain = Rclone(str(location))
     plain.check_version()
     keys, algorithms = "", ""

@@ -273,7 +273,8 @@ class _Process:
     def check(self, limit: float) -> None:
         code = self.wait(limit)
         if code:
-            raise self._error(self.reason() or f"rclone ended with exit code {code}")
+            how = f"exit code {code}" if code > 0 else f"signal {-code}"
+            raise self._error(self.reason() or f"rclone ended with {how}")
 
     def reason(self) -> str:
         return reason(self._tail)
