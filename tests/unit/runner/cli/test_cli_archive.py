@@ -321,6 +321,14 @@ def test_a_file_that_was_backed_up_alone_comes_back_to_its_directory(
     assert not (source / "three").exists()
 
 
+@pytest.mark.parametrize("option", ["--restore-from-date", "--restore-abs-path", "--hostname"])
+def test_an_empty_value_is_not_taken_for_none(command: Command, source: Path, option: str) -> None:
+    assert command("apply", "-", data=backup_job(source)) == 0
+    assert command("run", "docs") == 0
+    error = command.error("restore", "--job", "docs", "--overwrite", option, "")
+    assert error["message"] == f"{option} is empty"
+
+
 def _modes(folder: Path) -> dict[str, int]:
     found = {str(path.relative_to(folder)): path for path in folder.rglob("*")}
     return {name: path.lstat().st_mode & 0o7777 for name, path in {**found, ".": folder}.items()}

@@ -96,6 +96,9 @@ def _restore_options(call: Call) -> dict[str, object]:
     found: dict[str, object] = {}
     for name in _GIVEN:
         value = getattr(call.arguments, name)
+        if value == "":
+            # A variable of a script that is not set must not mean the newest, or another place.
+            raise UsageError(f"{_option(name)} is empty", "leave it out, or give it a value")
         if value:
             found[name] = value
     for name in ("restore_abs_path", "encrypt_pass_file"):
