@@ -307,14 +307,16 @@ def main() -> None:
     installed = ROOT / "build" / "venvs" / "freezer"
     default = installed if (installed / "bin" / "freezer-agent").exists() else None
     parser.add_argument("--freezer", type=Path, default=default)
-    parser.add_argument("--only", default="", help="programs whose name or whose tar's holds this")
+    parser.add_argument("--only", default="", help="programs whose name holds this, and their tar")
     arguments = parser.parse_args()
     with ExitStack() as stack:
         release = Path(stack.enter_context(tempfile.TemporaryDirectory()), "release")
         shutil.copytree(PACKAGE, release, ignore=shutil.ignore_patterns("__pycache__"))
         compileall.compile_dir(release, quiet=1)
         found = programs(release, arguments.freezer)
-        kinds = [kind for kind in found if arguments.only in f"{kind.name} {kind.reference}"]
+        wanted = [kind for kind in found if arguments.only in kind.name]
+        references = {kind.reference for kind in wanted}
+        kinds = [kind for kind in found if kind in wanted or kind.name in references]
         costs: dict[str, list[list[Cost]]] = {kind.name: [] for kind in kinds}
         extra: dict[str, str] = {}
         if arguments.freezer is not None:
