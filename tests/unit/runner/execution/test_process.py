@@ -59,8 +59,14 @@ def gone(pid: int) -> bool:
         return True
 
 
+def ended(process: Process, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(process.pidfd, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
 def wait(process: Process) -> int | None:
-    assert select.select([process.pidfd], [], [], PATIENCE)[0], "did not end"
+    assert ended(process, PATIENCE), "did not end"
     return process.finish()
 
 
@@ -92,7 +98,7 @@ def test_an_end_right_after_the_start_is_heard(tmp_path: Path) -> None:
         assert time.monotonic() < deadline, f"{len(present)} did not hear it"
         for one in list(present):
             one.enforce("fail")
-            if select.select([one.process.pidfd], [], [], 0.01)[0]:
+            if ended(one.process, 0.01):
                 one.process.finish()
                 present.remove(one)
 
@@ -118,7 +124,7 @@ def test_what_ignores_term_is_killed_with_its_children(tmp_path: Path) -> None:
     process = start(tmp_path, "sh", "-c", script)
     until(lambda: said(tmp_path).endswith("\n"))
     process.signal(signal.SIGTERM)
-    assert not select.select([process.pidfd], [], [], 0.3)[0]
+    assert not ended(process, 0.3)
     process.signal(signal.SIGKILL)
     assert wait(process) is None
     until(lambda: gone(int(said(tmp_path))))
@@ -212,7 +218,7 @@ def test_a_flood_of_output_keeps_its_head_and_tail(tmp_path: Path) -> None:
     log = tmp_path / "log"
     script = "echo first; head -c 30000000 /dev/zero | tr '\\0' 'x'; echo; echo last"
     process = start(tmp_path, "sh", "-c", script)
-    while not select.select([process.pidfd], [], [], 0.01)[0]:
+    while not ended(process, 0.01):
         runlog.bound(log, 100_000)
     process.finish()
     runlog.bound(log, 100_000)
@@ -275,7 +281,7 @@ def test_after_a_reload_the_kernel_still_knows_the_exit_code(tmp_path: Path) -> 
     adopted = Process.adopt(process.directory)
     assert adopted is not None and adopted.age < 3600
     gate.write_text("go\n")
-    select.select([adopted.pidfd], [], [])
+    assert ended(adopted, PATIENCE)
     (process.directory / "exit_code").unlink()
     assert adopted.finish() == 7
     assert process._popen is not None

@@ -66,7 +66,9 @@ def _discard(directory: Path, why: str, grace: float) -> None:
         if process is not None:
             log.error("process %d of that run still runs; it is ended", process.pid)
             process.signal(signal.SIGTERM)
-            select.select([process.pidfd], [], [], grace)
+            end = select.poll()  # select() takes no descriptor above 1023
+            end.register(process.pidfd, select.POLLIN)
+            end.poll(grace * 1000)
             process.finish()
     shutil.rmtree(directory, ignore_errors=True)
 

@@ -357,6 +357,11 @@ class AtomicJSONStorage(Storage):
     def close(self) -> None:
         self._forget()
 
+    def __del__(self) -> None:
+        # A caller that reads once and goes on keeps no descriptor.
+        if self._file is not None:
+            os.close(self._file)
+
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:
     """Device and inode tell one commit from the next; the rest tells a file changed in place."""
