@@ -184,3 +184,21 @@ def test_over_many_runs_a_run_writes_a_few_rows_however_many_are_kept(
     row = len(store.paths.history("j").read_bytes()) / len(store.history("j", 10**6))
     assert written[0] < 1000 * row * 6
     store.close()
+
+
+def test_a_clock_that_is_ahead_for_a_while_costs_no_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, bounds = open_store(tmp_path), Bounds(100, 400, 10**9)
+    for number in range(3):
+        add(store, number)
+    real, ahead = time.time, 10 * 365 * DAY
+    monkeypatch.setattr(time, "time", lambda: real() + ahead)
+    store.distrust_clock()  # as the runner does at its start and when the clock was set
+    store.bound_history("j", add(store, 3), bounds)
+    store.expire_history("j", bounds, declared=False)
+    assert len(kept(store)) == 4
+    later = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: later() + 2 * DAY)
+    store.bound_history("j", add(store, 4), bounds)
+    assert len(kept(store)) == 2, "it has been steady: so it is right"

@@ -66,6 +66,7 @@ class Runner:
         self._stopping_at: float | None = None
         self._put_off: dict[str, float] = {}  # steps that failed -> when to try again (monotonic)
         self._clocks = Clocks()
+        self.store.distrust_clock()
         self._look_again = False
 
     @property
@@ -150,6 +151,7 @@ class Runner:
         if move is not None:
             log.warning("%s; looking at every job again", move)
             self._look_again = True
+            self.store.distrust_clock()
         self.active.bound_logs()
         if self._only is None:
             self._try("declarations", self._take_in)

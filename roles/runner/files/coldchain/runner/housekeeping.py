@@ -13,8 +13,8 @@ from coldchain.errors import ColdchainError
 from coldchain.runner.states import States
 from coldchain.store import Bounds, Store
 
-FIRST = 600.0
-"""Seconds after the start of the runner, which has better things to do then."""
+FIRST = 4000.0
+"""Seconds after the start of the runner, which has better things to do then; STEADY and more."""
 _DAY = 86400.0
 
 log = logging.getLogger(__name__)

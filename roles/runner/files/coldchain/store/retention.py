@@ -9,6 +9,7 @@ day for their age: what a run costs does not depend on how many are kept.
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -19,6 +20,9 @@ from typing import Any
 from coldchain.paths import Paths
 from coldchain.store import history
 
+STEADY = 3600.0
+"""Seconds: nothing is too old before the clock has been steady for so long.  A clock that is a year
+ahead, until somebody sets it right, must not cost the history of a year."""
 _DAY = 86400.0
 
 
@@ -46,6 +50,16 @@ class Retention:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._kept: dict[str, _Kept] = {}
+        self._trusted_at = 0.0
+
+    def distrust_clock(self) -> None:
+        """The clock was set, or nobody has watched it so far."""
+        self._trusted_at = time.monotonic() + STEADY
+
+    def _oldest(self, bounds: Bounds) -> float:
+        """POSIX seconds: what ended before is too old."""
+        trusted = time.monotonic() >= self._trusted_at
+        return time.time() - bounds.days * _DAY if trusted else -math.inf
 
     def added(self, job_id: str) -> None:
         """One more entry is in the history of *job_id*."""
@@ -69,7 +83,7 @@ class Retention:
         entries = list(history.newest_first(path))
         logs = [self._log_size(job_id, entry) for entry in entries]
         row = _size(path) / max(len(entries), 1)
-        stay = _fitting(entries, [row + log for log in logs], bounds, time.time())
+        stay = _fitting(entries, [row + log for log in logs], bounds, self._oldest(bounds))
         for entry in entries[stay:]:  # before their entries: what a crash leaves is still named
             if "run_id" in entry:
                 self._paths.run_log(job_id, entry["run_id"]).unlink(missing_ok=True)
@@ -80,7 +94,7 @@ class Retention:
     def expire(self, job_id: str, bounds: Bounds, *, declared: bool) -> None:
         """Let go what is too old of a job that may never run again; of one that is no longer
         declared, everything when its newest entry is too old."""
-        path, limit = self._paths.history(job_id), time.time() - bounds.days * _DAY
+        path, limit = self._paths.history(job_id), self._oldest(bounds)
         oldest = history.oldest(path)
         if oldest is None or oldest["time_ended"] >= limit:
             return
@@ -96,11 +110,10 @@ class Retention:
 
 
 def _fitting(
-    entries: Sequence[dict[str, Any]], sizes: Sequence[float], bounds: Bounds, now: float
+    entries: Sequence[dict[str, Any]], sizes: Sequence[float], bounds: Bounds, oldest: float
 ) -> int:
     """How many of *entries*, newest first, may stay."""
     room = bounds.max_bytes if sum(sizes) <= bounds.max_bytes else bounds.max_bytes * 3 / 4
-    oldest = now - bounds.days * _DAY
     used = 0.0
     for number, (entry, size) in enumerate(zip(entries, sizes)):
         used += size

@@ -218,6 +218,10 @@ class Store:
         """Once a day, whether the job runs or not: drop what is too old."""
         self._retention.expire(job_id, bounds, declared=declared)
 
+    def distrust_clock(self) -> None:
+        """Nothing in the histories is too old for a while: the clock was set, or may be wrong."""
+        self._retention.distrust_clock()
+
     def tidy_history(self, job_id: str) -> None:
         """Remove what a crash left of bounding the history."""
         path = self.paths.history(job_id)
