@@ -302,13 +302,12 @@ class AtomicJSONStorage(Storage):
                 time.sleep(_POLL)
 
     def _commit(self) -> None:
-        pieces = self._serialise(self._tables or {})
+        raw = self._serialise(self._tables or {})
         temporary = self.path.with_name(self.path.name + TEMPORARY)
         descriptor = None
         try:
             descriptor = open_new(temporary)
-            for piece in pieces:  # not joined: they are megabytes
-                write_all(descriptor, piece)
+            write_all(descriptor, raw)
             os.fsync(descriptor)
             self._keep(self._previous())
             if self._version < current():
@@ -345,14 +344,14 @@ class AtomicJSONStorage(Storage):
             os.link(self.path, link)
             os.rename(link, name)
 
-    def _serialise(self, tables: Tables) -> list[bytes]:
+    def _serialise(self, tables: Tables) -> bytes:
         body = [*rows.lines(tables), b"}\n"]
         checksum = 0
         for piece in body:
             checksum = zlib.crc32(piece, checksum)
         mark = {"kind": self.kind, "version": current(), "crc32": f"{checksum:08x}"}
         head = json.dumps({FORMAT_TABLE: {"1": mark}}, separators=(",", ":")).encode("ascii")
-        return [head[:-1], b"," if tables else b"", *body]
+        return b"".join([head[:-1], b"," if tables else b"", *body])
 
     def close(self) -> None:
         self._forget()
