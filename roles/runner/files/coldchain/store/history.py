@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from coldchain.errors import CannotWrite
 from coldchain.store.files import (
@@ -63,10 +63,10 @@ def _open(path: Path) -> tuple[int, bool]:
 
 def newest_first(path: Path) -> Iterator[dict[str, Any]]:
     """Entries from the end of the file; damaged lines are passed over.  Unavailable."""
-    with _reading(path) as stream:
-        position = 0 if stream is None else stream.seek(0, os.SEEK_END)
+    with _missing_is_empty(path), path.open("rb") as stream:
+        position = stream.seek(0, os.SEEK_END)
         tail = b""
-        while stream is not None and position > 0:
+        while position > 0:
             step = min(_BLOCK, position)
             position -= step
             stream.seek(position)
@@ -78,13 +78,12 @@ def newest_first(path: Path) -> Iterator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[BinaryIO | None]:
-    """The open file, None when there is none; Unavailable when it cannot be read."""
+def _missing_is_empty(path: Path) -> Iterator[None]:
+    """Around reading *path*; Unavailable when it is there and cannot be read."""
     try:
-        with path.open("rb") as stream:
-            yield stream
+        yield
     except (FileNotFoundError, NotADirectoryError):
-        yield None
+        pass
     except OSError as error:
         raise cannot_read(path, error) from None
 
@@ -121,8 +120,8 @@ def skipped(path: Path, limit: int) -> list[dict[str, Any]]:
 
 def oldest(path: Path) -> dict[str, Any] | None:
     """The first readable entry, without looking at the others."""
-    with _reading(path) as stream:
-        for line in stream or ():
+    with _missing_is_empty(path), path.open("rb") as stream:
+        for line in stream:
             for entry in _entry(line):
                 return entry
     return None
