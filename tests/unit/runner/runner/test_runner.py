@@ -688,6 +688,36 @@ def test_a_clock_that_jumps_a_year_ahead_floods_nothing(
     assert len(host.store.history("j", 99)) == 2
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_clock_that_was_ahead_and_is_set_right_lets_no_job_wait_for_that_time(
+    host: Any, monkeypatch: pytest.MonkeyPatch, restart: bool
+) -> None:
+    real, ahead = time.time, [365 * 86400.0]
+    monkeypatch.setattr(time, "time", lambda: real() + sum(ahead))
+    host.start()
+    host.declare("interval", "true", schedule={"schedule_interval": "1 seconds"})
+    host.declare("cron", "true", schedule={"schedule_second": "*"})
+    for job_id in ("interval", "cron"):
+        host.runs(job_id)
+    if restart:
+        host.stop()
+        host.declare("once", "true")
+        ahead.clear()
+        host.start()
+    else:
+        ahead.clear()
+    for job_id in ("interval", "cron", *(["once"] if restart else [])):
+        host.until(lambda job_id=job_id: min(_times(host, job_id), default=1e12) < real() + 86400)
+    host.stop()
+    count = len(_times(host, "interval"))
+    host.start()
+    host.runs("interval", count + 1)
+
+
+def _times(host: Any, job_id: str) -> list[float]:
+    return [run["time_started"] for run in host.store.history(job_id, 999)]
+
+
 def test_every_run_that_a_blackout_put_off_waits_for_the_one_before(
     host: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,7 +77,7 @@ class Jobs:
         fields: dict[str, Any] = {"revision": record.revision}
         rescheduled = record.anchor != state.armed  # it moves with the schedule, and only with it
         if rescheduled:
-            fields.update(armed=record.anchor, considered=None)
+            fields.update(armed=record.anchor, considered=None, anew=None)
         self.states.change(job_id, **fields)
         if new:
             self.timetable.arm(record)

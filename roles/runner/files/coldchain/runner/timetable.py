@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import time
@@ -66,7 +67,7 @@ class Timetable:
         job_id, state = record.job_id, self._states[record.job_id]
         self._unusable.pop(job_id, None)
         try:
-            trigger = self._triggers.add(record)
+            trigger = self._triggers.add(record, self._anchor(record))
         except ValueError as error:  # ScheduleError, or a zone that this host does not know
             self.forget(job_id)
             self._unusable[job_id] = record.revision
@@ -81,9 +82,14 @@ class Timetable:
         if state.considered is None:
             # A date and "once" lie at or before their own declaration; the others begin with it.
             first = trigger.kind in ("date", "once")
-            self._states.change(job_id, considered=0.0 if first else record.anchor)
+            self._states.change(job_id, considered=0.0 if first else self._anchor(record))
         if self._live:
             self.look(job_id)
+
+    def _anchor(self, record: JobRecord) -> float:
+        """What an interval counts from; it is declared, unless the clock was ahead then."""
+        anew = self._states[record.job_id].anew
+        return record.anchor if anew is None else anew
 
     def start_again(self, record: JobRecord, now: float) -> None:
         """Arm a job that was stopped; one whose schedule has no later run is queued at once."""
@@ -114,8 +120,8 @@ class Timetable:
         if trigger.kind == "continuous" and (state.status in _ACTIVE or state.queue):
             return  # the next one begins when this one has ended
         considered = state.considered or 0.0
-        if considered > now + _TURNED_BACK:
-            considered = now
+        if max(considered, self._triggers.anchor(job_id)) > now + _TURNED_BACK:
+            trigger, considered = self._start_anew(job_id, now), min(considered, now)
         if considered < now:
             found = calendar.catch_up(
                 trigger,
@@ -141,6 +147,17 @@ class Timetable:
             self._states.change(job_id, considered=now)
         self.set_clock(job_id)
         self._settle(job_id)
+
+    def _start_anew(self, job_id: str, now: float) -> calendar.Trigger:
+        """The clock was ahead when the job was declared or looked at last."""
+        state, record = self._states[job_id], self._store.job(job_id)
+        if record is not None:
+            with contextlib.suppress(ValueError):  # arm has said why
+                self._triggers.add(record, now)
+        queue = [{**entry, "at": min(entry["at"], now)} for entry in state.queue]
+        considered = min(state.considered or 0.0, now)
+        self._states.change(job_id, considered=considered, anew=now, queue=queue)
+        return self._triggers[job_id]
 
     def set_clock(self, job_id: str) -> None:
         """Put an armed job on the clock at its first slot after what was considered."""

@@ -34,13 +34,19 @@ class Triggers:
         """ValueError when the host cannot use the schedule."""
         return self._build(record.job_id, record.anchor, record.schedule)
 
-    def add(self, record: JobRecord) -> calendar.Trigger:
-        """Like build; from now on it is the job's trigger."""
-        trigger = self.build(record)
+    def add(self, record: JobRecord, anchor: float | None = None) -> calendar.Trigger:
+        """Like build, or counted from *anchor*; from now on it is the job's trigger."""
+        if anchor is None:
+            anchor = record.anchor
+        trigger = self._build(record.job_id, anchor, record.schedule)
         schedule = json.dumps(record.schedule, separators=(",", ":"))
-        self._sources[record.job_id] = record.anchor, schedule
+        self._sources[record.job_id] = anchor, schedule
         self._keep(record.job_id, trigger)
         return trigger
+
+    def anchor(self, job_id: str) -> float:
+        """POSIX seconds from which the job's trigger counts; KeyError."""
+        return self._sources[job_id][0]
 
     def get(self, job_id: str) -> calendar.Trigger | None:
         source = self._sources.get(job_id)

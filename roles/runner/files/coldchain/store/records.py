@@ -99,8 +99,9 @@ class State:
     time_started, time_ended: POSIX seconds of the last run; next_run: ISO instant in UTC;
     reason: why the job is in this state, for people; cause, scheduled_for: of the present run (see
     RUN); considered: POSIX seconds up to which every
-    slot of the schedule is accounted for; armed: the anchor of the armed schedule; queue: slots
-    that wait for their run; skipped: slots in a row that were passed over, not yet in the history.
+    slot of the schedule is accounted for; armed: the anchor of the armed schedule; anew: what it
+    counts from instead, because the clock was ahead before; queue: slots that wait for their run;
+    skipped: slots in a row that were passed over, not yet in the history.
     """
 
     status: str = lifecycle.SCHEDULED
@@ -117,6 +118,7 @@ class State:
     considered: float | None = None
     revision: int = 0
     armed: float | None = None
+    anew: float | None = None
     queue: list[dict[str, Any]] = field(default_factory=list)
     skipped: dict[str, Any] | None = None
 
