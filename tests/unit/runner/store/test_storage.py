@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -130,6 +131,16 @@ def test_a_missing_file_is_not_said_to_have_been_put_aside(
     assert "is missing; using the generation before it" in caplog.text
     assert "is now" not in caplog.text
     assert set(Store(store.paths).jobs()) == {"a", "c"}
+
+
+def test_requests_are_acted_on_as_they_came_whatever_the_clock_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, real, back = new_store(tmp_path), time.time, itertools.count(0, 3600)
+    monkeypatch.setattr(time, "time", lambda: real() - next(back))
+    for event in ("start", "abort", "stop"):
+        new_store(tmp_path).add_event("j", event, "a test")
+    assert [event.event for event in store.pending_events()] == ["start", "abort", "stop"]
 
 
 def test_nothing_is_silently_started_empty(tmp_path: Path) -> None:

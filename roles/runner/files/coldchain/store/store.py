@@ -131,13 +131,12 @@ class Store:
         return request
 
     def pending_events(self) -> list[Event]:
-        """Requests that are not done yet, oldest first."""
+        """Requests that are not done yet, as they came: the clock may have been set meanwhile."""
         events = self._requests()
         if not events:
             return []
         done = self._done()
-        pending = [event for event in events.values() if event.id not in done]
-        return sorted(pending, key=lambda event: event.time)
+        return [event for event in events.values() if event.id not in done]
 
     def _requests(self) -> Mapping[str, Event]:
         return _table(self._events, "events").records(Event.from_row)
