@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -20,6 +21,10 @@ from coldchain.agent.action import perform
 from coldchain.agent.report import Report
 
 ROOT = Path(__file__).parents[2]
+_OURS = (
+    "import sys; from coldchain.agent.action import main;"
+    "sys.exit(main(sys.argv[1], None, None, sys.argv[2]))"
+)
 # The description of a tree is the unit tests' own.
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "runner" / "agent"))
 
@@ -83,6 +88,15 @@ class Pair:
 
     def ours(self, action: str, **fields: object) -> Report:
         return perform(self._action(action, fields), containers_dir=self.root, client_id="host")
+
+    def ours_in_a_process(self, action: str, **fields: object) -> subprocess.Popen[bytes]:
+        """The same beside the test, which may do something to it."""
+        config = self.root / "action.json"
+        config.write_text(json.dumps({"freezer_action": self._action(action, fields)}))
+        return subprocess.Popen(
+            [sys.executable, "-c", _OURS, config, self.root],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "roles" / "runner" / "files")},
+        )
 
     def freezer(self, action: str, **fields: object) -> str:
         """Run freezer-agent as its scheduler does, by an INI file; fails unless it exits with 0."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import time
 from pathlib import Path
 
@@ -237,18 +236,12 @@ def test_another_hosts_backup(pair: Pair) -> None:
 
 def test_what_a_killed_run_left_does_not_disturb_freezer(pair: Pair) -> None:
     (pair.source / "large").write_bytes(os.urandom(30 << 20))
-    child = os.fork()
-    if child == 0:
-        try:
-            pair.ours("backup", compression="xz")
-        finally:
-            os._exit(0)
-    deadline = time.monotonic() + 30
+    child = pair.ours_in_a_process("backup", upload_limit="500K")
     while not any(p.stat().st_size for p in pair.container.glob("data/.coldchain/*/*/data")):
-        assert time.monotonic() < deadline
+        assert child.poll() is None
         time.sleep(0.01)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    child.kill()
+    child.wait()
     (pair.source / "large").unlink()
     _grow(pair, 0)
     for step in range(2):

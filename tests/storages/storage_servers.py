@@ -73,7 +73,7 @@ class Server:
                         env={**os.environ, **self.environment},
                     )
                 )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         for port in self.ports:
             while not listening(port):
                 assert time.monotonic() < deadline, self.log and self.log.read_text()[-2000:]
@@ -111,9 +111,15 @@ def listening(port: int) -> bool:
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return int(listener.getsockname()[1])
+    """A port that nobody else is given as long as we live: not another server, not a client.
+
+    It stays bound without listening, which with SO_REUSEADDR keeps no server from it.
+    """
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind((HOST, 0))
+    _RESERVED.append(reserved)
+    return int(reserved.getsockname()[1])
 
 
 @dataclass(frozen=True)
@@ -359,6 +365,7 @@ class Makers:
         )
 
 
+_RESERVED: list[socket.socket] = []
 _SCANS: dict[str, Callable[[], None]] = {}
 
 

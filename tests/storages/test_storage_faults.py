@@ -51,27 +51,32 @@ def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def during(site: Site, then: Callable[[], None]) -> Iterator[None]:
-    """Do *then* as soon as rclone has begun to write the data."""
+def during(site: Site, then: Callable[[], None]) -> Iterator[list[int]]:
+    """Do *then* when rclone has taken half a megabyte of the data; gives the pid of that rclone."""
+    found: list[int] = []
 
     def hit() -> None:
-        deadline = time.monotonic() + 60
-        while not uploading():
+        deadline = time.monotonic() + 300
+        while not found:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        time.sleep(0.3)
+            found.extend(uploading())
+        while taken(found[0]) < 500_000:
+            assert time.monotonic() < deadline and not ended(found[0])
+            time.sleep(0.01)
         then()
 
     thread = threading.Thread(target=hit)
     thread.start()
     try:
-        yield
+        yield found
     finally:
         thread.join()
 
 
-def uploading() -> bool:
-    """Whether a child of this process writes a part of a level."""
+def uploading() -> list[int]:
+    """The children of this process that write a part of a level."""
+    found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = path.read_bytes().split(b"\0")
@@ -79,11 +84,23 @@ def uploading() -> bool:
         except OSError:
             continue
         if words[1:2] == [b"rcat"] and words[2].endswith(b"/data") and int(parent) in _parents:
-            return True
-    return False
+            found.append(int(path.parent.name))
+    return found
 
 
 _parents = {os.getpid()}
+
+
+def taken(pid: int) -> int:
+    """Bytes that a process has read, from whatever."""
+    return int(Path(f"/proc/{pid}/io").read_text().split()[1])
+
+
+def ended(pid: int) -> bool:
+    try:
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def sound(site: Site, levels: int) -> None:
@@ -105,7 +122,7 @@ def test_a_server_that_dies_in_the_middle(site: Site) -> None:
     grow(site, 1)
     (site.source / "more").write_bytes(os.urandom(7_000_000))
     with pytest.raises(ColdchainError) as caught, during(site, site.server.kill):
-        site.backup(upload_limit="3M")
+        site.backup(upload_limit=SLOW)
     assert isinstance(caught.value, (CannotWrite, Unavailable))
     assert str(site.location) in caught.value.message
     # As long as it is away that is said, with a remedy.
@@ -120,8 +137,6 @@ def test_a_server_that_dies_in_the_middle(site: Site) -> None:
 
 @on("ssh_openssh", "s3_rclone", "ftp")
 def test_a_server_that_answers_no_more(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rclone, "STALL", 3.0)
-    monkeypatch.setattr(rclone, "FINISH", 3.0)
     monkeypatch.setattr(rclone, "PATIENCE", 1.0)
     monkeypatch.setattr(rclone, "UNKNOWN", 0.0)
     monkeypatch.setattr(rclone, "SLOWEST", 1 << 40)
@@ -129,12 +144,14 @@ def test_a_server_that_answers_no_more(site: Site, monkeypatch: pytest.MonkeyPat
     (site.source / "more").write_bytes(os.urandom(12_000_000))
 
     def freeze() -> None:
+        monkeypatch.setattr(rclone, "STALL", 3.0)
+        monkeypatch.setattr(rclone, "FINISH", 3.0)
         for pid in site.server.everyone():
             os.kill(pid, signal.SIGSTOP)
 
     try:
         with pytest.raises(CannotWrite, match="no answer for 3 seconds"), during(site, freeze):
-            site.backup(upload_limit="6M")
+            site.backup(upload_limit=SLOW)
     finally:
         for pid in site.server.everyone():
             os.kill(pid, signal.SIGCONT)
@@ -150,7 +167,7 @@ def test_killed_in_the_middle_and_swept_by_the_next(site: Site) -> None:
     grow(site, 0)
     (site.source / "more").write_bytes(os.urandom(12_000_000))
     config = site.root / "action.json"
-    config.write_text(json.dumps(site.action("backup", upload_limit="2M")))
+    config.write_text(json.dumps(site.action("backup", upload_limit=SLOW)))
     code = (
         "import sys; from pathlib import Path; from coldchain.agent import remotes;"
         "remotes.S3_PART = 5 << 20; from coldchain.agent.action import main;"
@@ -161,10 +178,11 @@ def test_killed_in_the_middle_and_swept_by_the_next(site: Site) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT / "roles" / "runner" / "files")},
     )
     _parents.add(process.pid)
-    with during(site, process.kill):
+    with during(site, process.kill) as writers:
         assert process.wait() == -signal.SIGKILL
     _parents.remove(process.pid)
-    time.sleep(1)  # for what rclone still writes
+    while not ended(writers[0]):
+        time.sleep(0.05)  # what it was given it still writes
     assert site.catalogue() == []
     (note,) = (site.root / "lib" / "locks").iterdir()
     assert note.read_text().split()[1] == "0"
@@ -177,28 +195,22 @@ def test_killed_in_the_middle_and_swept_by_the_next(site: Site) -> None:
 
 @on("s3_moto")
 def test_no_unfinished_upload_is_left_to_be_paid_for(site: Site) -> None:
-    (site.source / "f").write_bytes(os.urandom(12_000_000))
-    before = set(children())
-
-    def kill_rclone() -> None:
-        for pid in set(children()) - before:
-            if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:2] == [b"rcat"]:
-                time.sleep(2)
-                os.kill(pid, signal.SIGKILL)
-
-    with pytest.raises(CannotWrite), during(site, kill_rclone):
-        site.backup(upload_limit="4M", compression="gzip")
+    (site.source / "f").write_bytes(os.urandom(30_000_000))
     storage = open_storage(site.location)
     assert isinstance(storage, RemoteStorage)
     listing = ("backend", "list-multipart-uploads", storage.remote.root)
+
+    def kill_rclone() -> None:
+        while "UploadId" not in storage.rclone.text(*listing):
+            time.sleep(0.1)
+        for pid in uploading():
+            os.kill(pid, signal.SIGKILL)
+
+    with pytest.raises(CannotWrite), during(site, kill_rclone):
+        site.backup(upload_limit=SLOW, compression="gzip")
     assert "UploadId" not in storage.rclone.text(*listing)
     site.backup()
     sound(site, 1)
-
-
-def children() -> list[int]:
-    text = Path(f"/proc/{os.getpid()}/task").glob("*/children")
-    return [int(pid) for path in text for pid in path.read_text().split()]
 
 
 @on("ssh_password", "s3_rclone", "ftp", "ftps", "swift")

@@ -224,5 +224,5 @@ def _swift(
     method: str, url: str, headers: dict[str, str], body: bytes | None = None
 ) -> tuple[bytes, Mapping[str, str]]:
     request = urllib.request.Request(url, body, headers, method=method)
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=300) as answer:
         return answer.read(), answer.headers
