@@ -563,3 +563,25 @@ def test_a_missing_compressor_names_the_package(
     assert caught.value.exit_code == 69
     assert "apt-get install zstd" in caught.value.hint
     assert bench.catalogue() == []
+
+
+def test_levels_that_lost_their_metadata_stay_until_a_removal(bench: Bench) -> None:
+    _fill(bench)
+    lost = bench.container / "metadata/tar/host_docs"
+    kept = lost.rename(bench.root / "kept")
+    bench.level()
+    findings = verify(bench.container).findings
+    assert {finding.kind for finding in findings} == {"orphaned"}
+    assert all("with its metadata it could be restored" in each.message for each in findings)
+    bench.level()
+    for chain in kept.iterdir():
+        chain.rename(lost / chain.name)
+    assert verify(bench.container, mode="full").findings == ()
+    bench.restore()
+    for chain in sorted(lost.iterdir())[:-1]:
+        shutil.rmtree(chain)
+    bench.perform("admin", remove_older_than=1000)
+    assert verify(bench.container).findings
+    bench.perform("admin", remove_before_date="2100-01-01")
+    assert verify(bench.container).findings == ()
+    assert len(bench.catalogue()) == 2

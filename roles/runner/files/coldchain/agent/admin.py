@@ -53,7 +53,20 @@ def remove(storage: Storage, shared: Common, now: float, in_use: int | None = No
         storage.remove(series, f"{series.metadata_folder}/{chain.zero}")
         if storage.names(f"{series.data_folder}/{chain.zero}"):
             storage.remove(series, f"{series.data_folder}/{chain.zero}")
+    _remove_stray(storage, shared, now)
     return [_name(chain) for chain in due]
+
+
+def _remove_stray(storage: Storage, shared: Common, now: float) -> None:
+    """Remove levels as old that belong to no chain, such as those of a removal that was killed."""
+    assert shared.removal is not None
+    series, cutoff = shared.series, shared.removal.cutoff(now)
+    stray = [one for one in container.orphans(storage, series) if one.ours]
+    chains = container.chains(storage, series) if stray else []
+    if shared.force or any(_good(storage, series, chain) for chain in chains):
+        for one in stray:
+            if one.level.time <= cutoff:
+                storage.remove(series, one.folder)
 
 
 def would_remove(

@@ -126,7 +126,7 @@ def _check_source(options: BackupOptions) -> None:
 def _check_metadata(options: BackupOptions, storage: Storage) -> None:
     """A backup would bury, and the next one remove, what only lacks its metadata."""
     series = options.common.series
-    levels = container.stranded(storage, series)
+    levels = 0 if storage.names(METADATA) else container.stranded(storage, series)
     if levels:
         raise DataError(
             f"{options.common.location}: {series.data_folder} holds {levels} complete levels, but"
@@ -170,6 +170,9 @@ def _plan(options: BackupOptions, storage: Storage, now: int, snar: int, broken:
     skip = (*loops, *([] if inside is None else [inside]))
     expected = _expected(options, storage, chains) if previous is None else 0
     level = next_level(chains, previous, now)
+    taken = {one.level.time for one in container.orphans(storage, series)}
+    while level.time in taken:
+        level = next_level(chains, previous, level.time + 1)
     return Plan(level, previous, scheme, tuple(warnings), skip, expected)
 
 

@@ -88,13 +88,11 @@ def orphans(storage: Storage, series: Series) -> list[Orphan]:
 
 
 def stranded(storage: Storage, series: Series) -> int:
-    """Complete levels of ours in a container whose metadata tree is gone; 0 where it is not.
+    """Complete levels of ours whose metadata was lost, with which they could come back.
 
-    A crash leaves one level without its metadata, or those of a chain that was being removed, but
-    never takes the tree with it: that was lost, and with it the levels could come back.
+    A crash leaves no more than one: the next writer sweeps before it writes.  Those of a chain
+    whose removal was killed look the same, and wait for the next removal.
     """
-    if storage.names(METADATA):
-        return 0
     complete = sum(orphan.ours for orphan in orphans(storage, series))
     return complete if complete > 1 else 0
 

@@ -16,7 +16,7 @@ from coldchain.agent.cipher import WrongPassword
 from coldchain.agent.extraction import list_members
 from coldchain.agent.info import Backup, Faults, one_series, series_of
 from coldchain.agent.info import describe as describe_level
-from coldchain.agent.layout import DATA, ENTRIES, MANIFEST, Chain, Level, Series
+from coldchain.agent.layout import DATA, ENTRIES, MANIFEST, METADATA, Chain, Level, Series
 from coldchain.agent.location import Location
 from coldchain.agent.opening import open_storage
 from coldchain.agent.options import Encryption
@@ -274,11 +274,13 @@ def _gaps(storage: Storage, series: Series) -> Iterator[Finding]:
 
 
 def _orphans(storage: Storage, series: Series) -> Iterator[Finding]:
+    stranded = container.stranded(storage, series)
     for orphan in container.orphans(storage, series):
-        text = (
-            f"{orphan.folder} belongs to no backup (written {orphan.age / 3600:.1f} hours ago);"
-            " the next backup removes it when it is certainly abandoned"
-        )
+        text = f"{orphan.folder} belongs to no backup (written {orphan.age / 3600:.1f} hours ago);"
+        if stranded:
+            text += f" with its {METADATA} it could be restored; the action admin can remove it"
+        else:
+            text += " the next backup removes it when it is certainly abandoned"
         yield _finding(series, orphan.level, "orphaned", text)
 
 
