@@ -61,7 +61,7 @@ def _discard(directory: Path, why: str, grace: float) -> None:
     """A run directory without a readable record.  A crash leaves one before anything of it runs;
     where a disk lost the record, an action may run that nobody could supervise any more."""
     log.error("%s; the directory of the run is removed", why)
-    for attempt in directory.glob("*.*/"):
+    for attempt in filter(Path.is_dir, directory.glob("*.*")):
         process = Process.adopt(attempt)
         if process is not None:
             log.error("process %d of that run still runs; it is ended", process.pid)
