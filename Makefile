@@ -189,7 +189,8 @@ storages: venv ## every storage against a real server on this machine; what is s
 storages-%: # mostly waiting for servers, so two at a time
 	pytest -q -rs tests/storages/$*.py --junitxml build/results/$*.xml
 
-torture: faults ## the faults, then a thousand rounds of kills
+torture: faults ## the faults, new examples for the property tests, a thousand rounds of kills
+	python -m pytest -q --hypothesis-profile search -p no:cacheprovider tests/unit/runner
 	coldchain selftest --rounds 1000 --directory build
 
 benchmarks: install ## figures: calendar, store, runner, modules
