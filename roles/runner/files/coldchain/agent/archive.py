@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from coldchain.agent import cipher, snapshot, tar
+from coldchain.agent.abort import undisturbed
 from coldchain.agent.cipher import Part
 from coldchain.agent.entries import Recorder
 from coldchain.agent.layout import DATA
@@ -122,8 +123,9 @@ def write_archive(
             command = cipher.openssl(scheme, pass_file, cipher.ITERATIONS, decrypt=False)
             stages.append(Stage(command))
         with Pipeline(stages) as pipeline:
-            os.close(writer)
-            writer = -1
+            with undisturbed():
+                os.close(writer)
+                writer = -1
             pipeline.read_blocks(reader, _count(tally, recorder, meter))
             with _hashing(draft, DATA) as (sink, part):
                 for chunk in pipeline.chunks():
