@@ -80,7 +80,7 @@ def restore(options: RestoreOptions, storage: Storage, meter: Meter) -> Report:
                 "the source had changed while it was backed up, or the checksum is another one's",
             )
         # Where the backup has no directory of its own, the target's owner and mode stay.
-        every = staging.everything if seen.root else bool
+        every = staging.everything if seen.root else _below_top
         wanted = _below(paths) if paths else every
         staging.place(stage, whole=whole and seen.root and not paths, wanted=wanted, modes=modes)
     if foreign:
@@ -310,6 +310,10 @@ def _fields(options: RestoreOptions, levels: Sequence[Packed]) -> dict[str, obje
         "curr_backup_level": point.number,
         "time_stamp": point.time,
     }
+
+
+def _below_top(name: bytes) -> bool:
+    return name != b""
 
 
 def _below(paths: Sequence[bytes]) -> Callable[[bytes], bool]:

@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 
 from coldchain.errors import TryAgain
 from coldchain.paths import Paths
-from coldchain.store.files import cannot_write
+from coldchain.store.files import cannot_write, lock_within
 
 _PATIENCE = 0.5
 """Seconds: a command that only asks whether a runner is alive holds the lock for a moment."""
@@ -38,19 +36,13 @@ def acquire(paths: Paths) -> int:
         )
     except OSError as error:
         raise cannot_write(paths.runner_lock, error) from None
-    until = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return descriptor
-        except BlockingIOError:
-            if time.monotonic() >= until:
-                os.close(descriptor)
-                raise TryAgain(
-                    f"{paths.runner_lock}: another runner is at work here",
-                    "stop it first, or leave the job to it: coldchain event JOB start",
-                ) from None
-            time.sleep(_PATIENCE / 20)
+    if not lock_within(descriptor, _PATIENCE):
+        os.close(descriptor)
+        raise TryAgain(
+            f"{paths.runner_lock}: another runner is at work here",
+            "stop it first, or leave the job to it: coldchain event JOB start",
+        )
+    return descriptor
 
 
 def hand_over(descriptor: int) -> None:

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import stat
+import time
 from pathlib import Path
 
 from coldchain.errors import CannotWrite, Unavailable
@@ -15,6 +17,18 @@ from coldchain.errors import CannotWrite, Unavailable
 TEMPORARY = ".tmp"
 """At the end of a name: a file that is not complete yet.  One name: whoever writes it holds a lock
 or is the only writer, and what a crash left is written over."""
+_POLL = 0.005  # seconds between two tries to take a lock
+_REMEDIES: dict[int | None, str] = {
+    errno.ENOSPC: "make room on that file system",
+    errno.EDQUOT: "raise the quota or make room",
+    errno.EROFS: "mount it read-write",
+    errno.EACCES: "run as the user that owns the installation, or give --home DIR",
+    errno.EEXIST: "move away what is there",
+    errno.EISDIR: "move away what is there",
+    errno.ELOOP: "it is a symbolic link: put the real file there",
+    errno.ENOTDIR: "move away what is there",
+    errno.EMFILE: "raise the limit of open files (LimitNOFILE=)",
+}
 
 
 def open_new(path: Path) -> int:
@@ -105,34 +119,29 @@ def write_atomically(path: Path, raw: bytes, *, durable: bool = True) -> None:
         raise cannot_write(path, error) from None
 
 
+def lock_within(descriptor: int, seconds: float) -> bool:
+    """Whether the lock of an open file could be taken within *seconds*."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(_POLL)
+
+
 def cannot_read(path: Path, error: OSError) -> Unavailable:
-    """The same with the way out."""
-    hints: dict[int | None, str] = {
-        errno.EMFILE: "raise the limit of open files (LimitNOFILE=)",
-        errno.EACCES: "run as the user that owns the installation, or give --home DIR",
-        errno.EISDIR: "move away what is there",
-        errno.ENOTDIR: "move away what is there",
-    }
-    return Unavailable(
-        f"{path}: cannot be read: {error.strerror}",
-        hints.get(error.errno, "see the system log for the reason"),
-    )
+    """*error* as one for people, with the way out."""
+    return Unavailable(f"{path}: cannot be read: {error.strerror}", _remedy(error))
 
 
 def cannot_write(path: Path, error: OSError) -> CannotWrite:
-    """The same with the way out."""
-    hints: dict[int | None, str] = {
-        errno.ENOSPC: "make room on that file system",
-        errno.EDQUOT: "raise the quota or make room",
-        errno.EROFS: "mount it read-write",
-        errno.EACCES: "run as the user that owns the installation, or give --home DIR",
-        errno.EEXIST: "move away what is there",
-        errno.EISDIR: "move away what is there",
-        errno.ELOOP: "it is a symbolic link: put the real file there",
-        errno.ENOTDIR: "move away what is there",
-        errno.EMFILE: "raise the limit of open files (LimitNOFILE=)",
-    }
-    return CannotWrite(
-        f"{path}: cannot be written: {error.strerror}; nothing was changed",
-        hints.get(error.errno, "see the system log for the reason"),
-    )
+    """*error* as one for people, with the way out."""
+    message = f"{path}: cannot be written: {error.strerror}; nothing was changed"
+    return CannotWrite(message, _remedy(error))
+
+
+def _remedy(error: OSError) -> str:
+    return _REMEDIES.get(error.errno, "see the system log for the reason")

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -40,6 +39,7 @@ from coldchain.store.files import (
     TEMPORARY,
     cannot_read,
     cannot_write,
+    lock_within,
     open_new,
     open_ours,
     sync_directory,
@@ -53,7 +53,6 @@ _HEAD = re.compile(rb'\{"_format":\{"1":(\{[^{}]*\})\}')
 _LINK = ".link"
 LOCK_TIMEOUT = 30.0
 TIDY_TIMEOUT = 1.0
-_POLL = 0.005
 
 log = logging.getLogger(__name__)
 
@@ -287,19 +286,13 @@ class AtomicJSONStorage(Storage):
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise cannot_write(path, error) from None
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return lock
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    os.close(lock)
-                    raise TryAgain(
-                        f"{path}: held by another process for {timeout:.0f} s",
-                        f"try again; fuser {path} tells which one it is",
-                    ) from None
-                time.sleep(_POLL)
+        if not lock_within(lock, timeout):
+            os.close(lock)
+            raise TryAgain(
+                f"{path}: held by another process for {timeout:.0f} s",
+                f"try again; fuser {path} tells which one it is",
+            )
+        return lock
 
     def _commit(self) -> None:
         raw = self._serialise(self._tables or {})
