@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-FileCopyrightText: 2026 coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-# ansible_test.sh NAME COMMAND...: run "ansible-test COMMAND..." in the staged tree; its JUnit files
-# go to build/results, its caches to build/home.
+# ansible_test.sh NAME COMMAND...: run "ansible-test COMMAND..." in a staged tree of its own; its JUnit
+# files go to build/results, its caches to build/home.
 set -euo pipefail
 name=$1
 shift
 root=$PWD
-tree=$root/build/sanity/ansible_collections/coldchain/freezer
+tree=$root/build/trees/$name/ansible_collections/coldchain/freezer
 export HOME=$root/build/home LC_ALL=C.UTF-8
 cache=$HOME/.ansible/test/cache
 mkdir -p "$cache" build/results
@@ -19,6 +19,7 @@ for version in 24.2 25.2; do
   cp tools/get_pip.py "$cache/get_pip_${version/./_}.py"
 done
 
+python tools/stage.py "$tree" --repository
 cd "$tree"
 rm -rf tests/output/junit
 status=0

@@ -21,10 +21,14 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "roles" / "runner" / "files"))
 
-from coldchain.document.fields import FORMS, LEVELS, Field  # noqa: E402
+from coldchain.agent.storages.kinds import FIELDS as STORAGE_FIELDS  # noqa: E402
+from coldchain.cli.vocabulary import vocabulary  # noqa: E402
+from coldchain.document.fields import FORMATS, LEVELS, Field, choices_of  # noqa: E402
 
 SPEC = "plugins/module_utils/_argspec.py"
 DOCUMENTATION = "plugins/doc_fragments/_document.py"
@@ -60,20 +64,19 @@ state:
   default: present
 """
 
-JOBS = """\
-options:
-  jobs:
-    description:
-      - The jobs. They are checked together and declared in one transaction, or none of them is.
-      - Two jobs with one O(jobs[].job_id) are refused.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-"""
+# What module restore takes of an action: where the backup lies, which it is, and how it comes back.
+RESTORE = {
+    *("storage", "container", "credentials_file", *STORAGE_FIELDS, "backup_name", "hostname"),
+    *("restore_abs_path", "restore_from_date", "restore_paths"),
+    *("overwrite", "trust_target", "numeric_owner"),
+    *("encrypt_pass_file", "encrypt_scheme", "accept_unsealed", "download_limit"),
+}
 
 # Of a sentence; the deepest ones are indented by 28, and ansible-test allows 160.
 WIDTH = 120
+
+# Options whose values are not logged.
+HOLD_SECRETS = ("job_actions", "action_defaults", "environment", "url", "headers")
 
 # A text that YAML reads as itself when it is not quoted.
 PLAIN = re.compile(r"^[A-Za-z][^:#]*$")
@@ -81,17 +84,25 @@ PLAIN = re.compile(r"^[A-Za-z][^:#]*$")
 
 def declared(level: str) -> Iterator[Field]:
     """The fields that a person declares; what a run leaves in a document is no option."""
-    return (field for field in LEVELS[level] if not field.fact and field.name != "job_id")
+    return (field for field in LEVELS[level] if not field.read_only and field.name != "job_id")
+
+
+def of_a_restore() -> Iterator[Field]:
+    """The fields of an action that module restore has as its options."""
+    return (field for field in declared("freezer_action") if field.name in RESTORE)
 
 
 # -- the argument spec
 
 
 def spec_source() -> str:
+    """The Python source of the modules' options."""
     parts = [HEADER.format("The options of a job document as an Ansible argument spec.").rstrip()]
     for level in levels_inside_out():
         options = "".join(option_source(field) for field in declared(level))
         parts.append(f"{constant(level)} = {{\n{options}}}")
+    options = "".join(option_source(field) for field in of_a_restore())
+    parts.append(f"RESTORE_OPTIONS = {{\n{options}}}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -100,9 +111,10 @@ def levels_inside_out() -> list[str]:
     done: list[str] = []
 
     def visit(level: str) -> None:
+        """Put the levels that this one holds before it."""
         for field in declared(level):
-            if field.fields and field.fields not in done:
-                visit(field.fields)
+            if field.nested and field.nested not in done:
+                visit(field.nested)
         done.append(level)
 
     visit("job")
@@ -110,6 +122,7 @@ def levels_inside_out() -> list[str]:
 
 
 def constant(level: str) -> str:
+    """The name that the options of a level have in that source."""
     return f"{level.upper()}_OPTIONS"
 
 
@@ -120,15 +133,18 @@ def option_source(field: Field) -> str:
         pairs.append(f'"elements": "{field.elements}"')
     if required(field):
         pairs.append('"required": True')
-    if field.choices:
-        pairs.append(f'"choices": {json.dumps(field.choices)}')
-    if field.old:
-        pairs.append(f'"aliases": {json.dumps(field.old)}')
-    if re.search("pass|key|credential", field.name):
+    choices = choices_of(field, vocabulary())
+    if choices:
+        pairs.append(f'"choices": {json.dumps(choices)}')
+    if field.aliases:
+        pairs.append(f'"aliases": {json.dumps(field.aliases)}')
+    if field.name in HOLD_SECRETS:
+        pairs.append('"no_log": True')
+    elif re.search("pass|key|credential", field.name):
         # Ansible takes the name for a secret; it is public, or the path of a file that holds one.
         pairs.append('"no_log": False')
-    if field.fields:
-        pairs.append(f'"options": {constant(field.fields)}')
+    if field.nested:
+        pairs.append(f'"options": {constant(field.nested)}')
     line = f'    "{field.name}": {{{", ".join(pairs)}}},\n'
     if len(line) <= 101:
         return line
@@ -146,13 +162,12 @@ def required(field: Field) -> bool:
 
 
 def documentation_source() -> str:
+    """The Python source of the modules' documentation."""
     job = "options:\n" + indented(level_text("job", ""), 2)
-    jobs = JOBS + indented(level_text("job", "jobs[]."), 6)
+    restore = "".join(option_text(field, "") for field in of_a_restore())
     return "\n".join(
         [
-            HEADER.format(
-                "The options of a job document, documented: for one job, and for a list of them."
-            ),
+            HEADER.format("The options of a job document, documented."),
             "",
             "class ModuleDocFragment:",
             "    # The options of module job.",
@@ -160,9 +175,9 @@ def documentation_source() -> str:
             job.rstrip(),
             '"""',
             "",
-            "    # The same as suboptions of module jobs.",
-            '    JOBS = r"""',
-            jobs.rstrip(),
+            "    # What module restore takes of an action.",
+            '    RESTORE = r"""',
+            "options:\n" + indented(restore, 2).rstrip(),
             '"""',
             "",
         ]
@@ -176,6 +191,7 @@ def level_text(level: str, at: str) -> str:
 
 
 def option_text(field: Field, at: str) -> str:
+    """One option as YAML, with what is nested in it."""
     lines = [f"{field.name}:", "  description:"]
     for sentence in sentences(field, at):
         lines.extend("    " + line for line in item(sentence))
@@ -184,30 +200,33 @@ def option_text(field: Field, at: str) -> str:
         lines.append(f"  elements: {field.elements}")
     if required(field):
         lines.append("  required: true")
-    if field.choices:
-        lines.append(f"  choices: [{', '.join(field.choices)}]")
-    if field.old:
-        lines.append(f"  aliases: [{', '.join(field.old)}]")
+    choices = choices_of(field, vocabulary())
+    if choices:
+        lines.append(f"  choices: [{', '.join(choices)}]")
+    if field.aliases:
+        names = yaml.safe_dump(list(field.aliases), default_flow_style=True).strip()
+        lines.append(f"  aliases: {names}")
     if field.since != "0.1.0":
         lines.append(f"  version_added: {field.since}")
     text = "\n".join(lines) + "\n"
-    if field.fields:
+    if field.nested:
         inner = f"{at}{field.name}{'[]' if field.elements else ''}."
-        text += "  suboptions:\n" + indented(level_text(field.fields, inner), 4)
+        text += "  suboptions:\n" + indented(level_text(field.nested, inner), 4)
     return text
 
 
 def sentences(field: Field, at: str) -> Iterator[str]:
+    """The description of an option, with the full name of each option that it mentions."""
     for sentence in field.description:
         yield re.sub(r"O\((\w+)\)", lambda match: f"O({at}{match.group(1)})", sentence)
-    if field.form:
-        yield f"Write {FORMS[field.form]}."
+    if field.format:
+        yield f"Write {FORMATS[field.format]}."
     if field.name == "job_actions":
         yield f"Required when O({at}state=present)."
     if field.default is not None:
         default = field.default if isinstance(field.default, str) else json.dumps(field.default)
         yield f"When not set, V({default}) holds."
-    if field.ours:
+    if field.extension:
         yield "Not an option of OpenStack Freezer."
 
 
@@ -219,6 +238,7 @@ def item(text: str) -> list[str]:
 
 
 def indented(text: str, width: int) -> str:
+    """The text with *width* more spaces before each line."""
     return "".join(" " * width + line for line in text.splitlines(keepends=True))
 
 
@@ -226,6 +246,7 @@ def indented(text: str, width: int) -> str:
 
 
 def generated() -> dict[str, str]:
+    """The generated files: {name: text}."""
     return {SPEC: spec_source(), DOCUMENTATION: documentation_source()}
 
 
@@ -239,6 +260,7 @@ def stale(files: dict[str, str]) -> Iterator[tuple[str, str, str]]:
 
 
 def differences(changes: Iterable[tuple[str, str, str]]) -> str:
+    """The changes of the files as a unified diff."""
     return "".join(
         "".join(
             difflib.unified_diff(
@@ -250,6 +272,7 @@ def differences(changes: Iterable[tuple[str, str, str]]) -> str:
 
 
 def main() -> int:
+    """Write what has changed, or with --check only show it; returns the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

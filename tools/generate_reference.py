@@ -17,15 +17,20 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "roles" / "runner" / "files"))
 
+from coldchain.cli.vocabulary import vocabulary  # noqa: E402
 from coldchain.document.fields import (  # noqa: E402
-    FORMS,
+    FORMATS,
     LEVELS,
+    Field,
+    choices_of,
+)
+from coldchain.document.freezer_options import (  # noqa: E402
+    OF_THE_LOG,
+    SECRETS,
     UNSUPPORTED,
     WITHOUT_EFFECT,
-    Field,
 )
-from coldchain.document.spelling import INVERTED  # noqa: E402
-from coldchain.storages import SECRETS  # noqa: E402
+from coldchain.document.normalize import INVERTED  # noqa: E402
 
 TARGET = ROOT / "docs" / "reference" / "document.md"
 
@@ -87,8 +92,10 @@ Unknown fields are errors. All errors of a document come in one answer.
 * In `schedule_day_of_week` 0 is Monday, as in Freezer, and not Sunday as in cron: names are safer.
 * `client_id`, when given, has to be the host's own, alone or as Freezer writes it with the project
   in front.
-* A `status` of `stop` (or `completed`, Freezer's API's word) keeps the job without scheduling it;
-  an `event` of `start` outweighs that, `stop` and `abort` mean `stop`. What a run has left in a
+* A `status` of `stop` keeps the job without scheduling it; the others of Freezer's API
+  (`completed`, `running`, `aborting`, `aborted`) are facts and mean `scheduled`, with a warning;
+  an `event` is dropped with a warning, but `start` lets a job run in spite of its `status`, as in
+  Freezer's manual. What a run has left in a
   document (`result`, `time_started`, `time_ended`) is taken over when the job is new to the host.
 * Other names for one meaning, another order and other types make no difference: the canonical form
   is the same, and applying it changes nothing.
@@ -96,19 +103,23 @@ Unknown fields are errors. All errors of a document come in one answer.
 
 
 def reference() -> str:
+    """The page about the job document."""
     parts = [HEAD]
     for level, fields in LEVELS.items():
-        parts.append(f"## {level}\n\n{_table([field for field in fields if not field.fact])}")
-        facts = [field for field in fields if field.fact]
+        parts.append(f"## {level}\n\n{_table([field for field in fields if not field.read_only])}")
+        facts = [field for field in fields if field.read_only]
         if facts:
             parts.append(f"Left by runs, accepted and not declared:\n\n{_table(facts)}")
-    effectless = ", ".join(f"`{name}`" for name in sorted(WITHOUT_EFFECT))
+    effectless = ", ".join(f"`{name}`" for name in sorted(WITHOUT_EFFECT - OF_THE_LOG))
     refused = ", ".join(f"`{name}`" for name in sorted(UNSUPPORTED))
     secret = ", ".join(f"`{name}`" for name in sorted(SECRETS))
     parts.append(
         "## Options of freezer-agent that are not here\n\n"
+        "One that says nothing (null, false, empty, -1, or Freezer's own default) is dropped in"
+        " silence, and so are the options of its log (oslo.log). `project_id`, `user_id` and"
+        " `action_id`, which Freezer's API puts into actions, are left out with a note.\n\n"
         f"Left out with a warning, because they have no effect here: {effectless}.\n\n"
-        f"Refused unless they are null, false, empty or -1: {refused}.\n\n"
+        f"Refused in every mode, with what to do instead: {refused}.\n\n"
         f"Refused because a document is no place for secrets, [storages](../guide/storages.md) says"
         f" where they belong: {secret}.\n"
     )
@@ -126,17 +137,18 @@ def _table(fields: list[Field]) -> str:
 
 
 def _type(field: Field) -> str:
-    if field.fields:
+    if field.nested:
         return (
-            f"list of [{field.fields}](#{field.fields})"
+            f"list of [{field.nested}](#{field.nested})"
             if field.elements
-            else f"[{field.fields}](#{field.fields})"
+            else f"[{field.nested}](#{field.nested})"
         )
-    if field.choices:
-        return ", ".join(f"`{choice}`" for choice in field.choices if choice)
+    choices = choices_of(field, vocabulary())
+    if choices:
+        return ", ".join(f"`{choice}`" for choice in choices if choice)
     words = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
-    kind = {"list": "list of texts", "dict": "object of texts", "raw": FORMS["texts"]}
-    text = FORMS.get(field.form) or words.get(field.type) or kind[field.type]
+    kind = {"list": "list of texts", "dict": "object of texts", "raw": FORMATS["texts"]}
+    text = FORMATS.get(field.format) or words.get(field.type) or kind[field.type]
     bounds = [
         f"{word} {bound}"
         for word, bound in (("at least", field.minimum), ("at most", field.maximum))
@@ -151,13 +163,13 @@ def _default(field: Field) -> str:
 
 def _meaning(field: Field) -> str:
     text = _escaped(re.sub(r"[CO]\(([^)]*)\)", r"`\1`", " ".join(field.description)))
-    old = [*field.old, *(name for name, today in INVERTED.items() if today == field.name)]
+    old = [*field.aliases, *(name for name, today in INVERTED.items() if today == field.name)]
     if old:
         names = ", ".join(
             f"`{name}`" + (" (the opposite)" if name in INVERTED else "") for name in old
         )
         text += f" Older: {names}."
-    return text + (" Not in Freezer." if field.ours else "")
+    return text + (" Not in Freezer." if field.extension else "")
 
 
 def _escaped(text: str) -> str:
@@ -165,6 +177,7 @@ def _escaped(text: str) -> str:
 
 
 def main() -> int:
+    """Write the pages that have changed, or with --check only name them; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check

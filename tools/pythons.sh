@@ -14,7 +14,7 @@ for minor in 8 9 10 11 12 13 14; do
     [ -x "$candidate" ] || continue
     [ "$candidate" = "$1/$name" ] && continue
     "$candidate" -c 'import sys; sys.exit(sys.version_info[1] != '$minor')' 2> /dev/null || continue
-    ln -sfn "$candidate" "$1/$name"
+    [ "$(readlink "$1/$name")" = "$candidate" ] || ln -sfn "$candidate" "$1/$name"
     [ "$minor" = 8 ] || echo "3.$minor"
     break
   done

@@ -17,6 +17,7 @@ from pathlib import Path
 
 
 def main(artifact: Path, target: Path) -> None:
+    """Write *artifact*'s content to *target*, which is replaced as a whole."""
     contents: dict[str, bytes | None] = {}
     modes: dict[str, int] = {}
     with tarfile.open(artifact) as archive:

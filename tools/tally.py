@@ -13,11 +13,13 @@ from xml.etree import ElementTree
 
 
 def reason(element: ElementTree.Element) -> str:
+    """The first line of why a test failed or was skipped, 200 characters at most."""
     text = (element.get("message") or element.text or "no reason given").strip()
     return text.splitlines()[0][:200]
 
 
 def main(directory: Path, code: int) -> None:
+    """Print a line for each file, the failures and skips by name, and the sum."""
     passed = failed = skipped = 0
     notes: list[str] = []
     for path in sorted(directory.glob("*.xml")):

@@ -6,19 +6,16 @@
 set -euo pipefail
 python=$1 directory=$2 lock=$3
 
+mkdir -p "$(dirname "$directory")"
+exec {lock_of_directory}> "$directory.lock" # make -j: two targets may want the same one
+flock "$lock_of_directory"
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 wanted="$version $(sha256sum < "$lock")"
 [ "$(cat "$directory/.made-from" 2> /dev/null)" = "$wanted" ] && exit
 
 if ! "$python" -c 'import ensurepip' 2> /dev/null; then # Debian keeps it in a package of its own
-  if [ "$(id -u)" = 0 ] && [ -x /usr/bin/apt-get ]; then
-    apt-get -qq update
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-      "python$version-venv" > /dev/null
-  else
-    echo "venv.sh: $python cannot make virtual environments: apt install python$version-venv" >&2
-    exit 69
-  fi
+  echo "venv.sh: $python cannot make virtual environments: apt install python$version-venv" >&2
+  exit 69
 fi
 rm -rf "$directory"
 "$python" -m venv "$directory"

@@ -26,6 +26,7 @@ Entry = dict[str, object]
 
 
 def make(tree: Path) -> None:
+    """A tree of many files, and of every kind that a backup has to keep."""
     library = Path(sysconfig.get_path("stdlib"))
     shutil.copytree(
         library,
@@ -56,6 +57,7 @@ def make(tree: Path) -> None:
 
 
 def change(tree: Path) -> None:
+    """Change, add, rename and remove some of it."""
     modules = sorted(tree.glob("*.py"))
     for module in modules[::10]:
         with module.open("a", encoding="utf-8") as stream:
@@ -75,6 +77,7 @@ def change(tree: Path) -> None:
 
 
 def entries(tree: Path) -> dict[str, Entry]:
+    """What a comparison looks at: everything in the tree by name."""
     found: dict[str, Entry] = {}
     first_name: dict[tuple[int, int], str] = {}
     names = [tree]
@@ -104,6 +107,7 @@ def entries(tree: Path) -> dict[str, Entry]:
 
 
 def compare(recorded: dict[str, Entry], tree: Path) -> int:
+    """Print the differences of the tree from what was recorded; returns 1 when there are any."""
     there = entries(tree)
     differences = [f"missing: {name!r}" for name in recorded.keys() - there.keys()]
     differences += [f"was not there: {name!r}" for name in there.keys() - recorded.keys()]
@@ -127,6 +131,7 @@ def compare(recorded: dict[str, Entry], tree: Path) -> int:
 
 
 def main(command: str, first: str, second: str = "") -> int:
+    """What the command line says; returns the exit code."""
     if command == "make":
         make(Path(first))
     elif command == "change":

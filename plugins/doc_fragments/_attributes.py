@@ -13,7 +13,7 @@ class ModuleDocFragment:
 options:
   home:
     description:
-      - The directory of a single-directory installation, as the role's variable C(runner_home) made it.
+      - The directory of a single-directory installation, as the role's variable C(coldchain_home) made it.
       - When it is not set, the system's installation is used.
     type: path
 attributes:
@@ -29,6 +29,20 @@ attributes:
 requirements:
   - Python 3.9 or newer on the host.
   - The coldchain runner on the host; the role P(coldchain.freezer.runner#role) installs it.
+"""
+
+    # A module that returns documents.
+    SECRETS = r"""
+options:
+  show_secrets:
+    description:
+      - Return documents with the secrets that they hold.
+      - Otherwise hidden are the values of C(environment), passwords in URLs, and what follows the name of a secret in a C(command).
+      - Neither the host's log nor the invocation that C(-vvv) shows holds a document.
+      - The items of a C(loop) are shown by Ansible itself, with C(-vvv) in spite of a C(label). Loop over names, or use
+        M(coldchain.freezer.jobs), which needs no loop.
+    type: bool
+    default: false
 """
 
     # A module that changes the host.

@@ -3,58 +3,75 @@
 
 # Private to this collection: may change in any release.
 
-"""Argument specifications put together, and what a refused argument looks like.
+"""Argument specifications put together, and modules whose documents the command judges.
 
-Ansible stops at the first option it refuses and does not say in which job of a list it stands. A problem in a document
-must look the same whether Ansible or the runner finds it: every one, with its index, job_id and path.
+Ansible converts options, stops at the first one that it refuses and does not say in which job of a list it stands. A job
+document is judged by one judge, the host's command: it gets what the task says, as it was written, and names every
+problem of every job at once. The options in the specification are for ansible-doc and for linters.
 """
 
 from __future__ import annotations
 
-import difflib
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.coldchain.freezer.plugins.module_utils._argspec import JOB_OPTIONS
+from ansible_collections.coldchain.freezer.plugins.module_utils._argspec import (
+    JOB_OPTIONS,
+    RESTORE_OPTIONS,
+)
+from ansible_collections.coldchain.freezer.plugins.module_utils._cli import (
+    CliError,
+    Coldchain,
+    RunnerMissing,
+)
 
 Spec = dict[str, dict[str, t.Any]]
 
-RELATIONS = (
-    "mutually_exclusive",
-    "required_together",
-    "required_one_of",
-    "required_if",
-    "required_by",
-)
+# Ansible's own word for the value of an option with no_log.
+HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 
-PRESENT_NEEDS_ACTIONS = [("state", "present", ("job_actions",))]
+# Options of module job that are no part of its document; state is one of an item of a list.
+BESIDE = ("home", "show_secrets")
+
+UNTOUCHED = "Nothing was changed on this host."
 
 
 def home_options() -> Spec:
+    """Where the installation is."""
     return {"home": {"type": "path"}}
 
 
-def job_options() -> Spec:
-    """The options of one job: the whole document, its identity and whether it shall exist."""
+def secrets_options() -> Spec:
+    """Whether documents are returned with what they keep secret."""
+    return {"show_secrets": {"type": "bool", "default": False}}
+
+
+def identity_options() -> Spec:
+    """Which job it is, and whether it shall exist."""
     return {
         "job_id": {"type": "str", "required": True},
         "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
-        **JOB_OPTIONS,
     }
 
 
-def jobs_options() -> Spec:
-    """A list of jobs, each with the options of one."""
-    job = {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": job_options(),
-        "required_if": PRESENT_NEEDS_ACTIONS,
-    }
+def document_options() -> Spec:
+    """The fields of a job document; what may hold secrets is not logged."""
+    return JOB_OPTIONS
+
+
+def restore_options() -> Spec:
+    """Which backup, and how it comes back: fields of a freezer_action."""
+    return RESTORE_OPTIONS
+
+
+def list_options() -> Spec:
+    """A list of jobs, each a document as the command takes it."""
+    return {"jobs": {"type": "list", "elements": "dict", "required": True, "no_log": True}}
+
+
+def purge_options() -> Spec:
+    """What becomes of the jobs that a list does not name."""
     return {
-        "jobs": job,
         "purge": {"type": "bool", "default": False},
         "allow_empty": {"type": "bool", "default": False},
     }
@@ -76,113 +93,107 @@ class Problem(t.NamedTuple):
         return ": ".join(parts) + (f" ({self.hint})" if self.hint else "")
 
 
-def refuse(module: AnsibleModule, problems: t.Sequence[Problem], **results: t.Any) -> t.NoReturn:
-    """End the module with all problems in one message, and as data in ``errors``."""
-    listed = "jobs" in module.params
-    ordered = sorted(problems, key=lambda problem: problem.index)
-    lines = [problem.line(listed) for problem in ordered]
-    module.fail_json(
-        msg="\n".join([*lines, "Nothing was changed on this host."]),
-        errors=[problem._asdict() for problem in ordered],
-        **results,
+def problem(finding: t.Mapping[str, t.Any]) -> Problem:
+    """What the command has found, with the path as users write it: without the root "$."."""
+    path = str(finding.get("path") or "")
+    path = path[1:].lstrip(".") if path.startswith("$") else path
+    return Problem(
+        int(finding.get("index") or 0),
+        str(finding.get("job_id") or "?"),
+        path,
+        finding["message"],
+        finding.get("hint") or "",
     )
 
 
+def items(arguments: t.Mapping[str, t.Any]) -> t.Any:
+    """The documents of a task of module job or jobs, as the command takes them."""
+    if "jobs" in arguments:
+        return arguments["jobs"]
+    return [{name: value for name, value in arguments.items() if name not in BESIDE}]
+
+
+def judged(arguments: t.Mapping[str, t.Any]) -> list[t.Any]:
+    """The documents of a task that Ansible has refused: without what it has refused of them itself."""
+    documents = items(arguments)
+    if not isinstance(documents, list):
+        return []
+    if "jobs" in arguments or documents[0].get("state") == "absent":
+        return documents
+    return [{name: value for name, value in documents[0].items() if name != "state"}]
+
+
+def refusal(problems: t.Iterable[Problem], *, listed: bool, first: str = "") -> dict[str, t.Any]:
+    """msg and errors of a result that tells all problems; *first*: what Ansible has refused before."""
+    ordered = sorted(problems, key=lambda item: item.index)
+    lines = [*filter(None, [first]), *(item.line(listed) for item in ordered), UNTOUCHED]
+    return {"msg": "\n".join(lines), "errors": [item._asdict() for item in ordered]}
+
+
 class JobModule(AnsibleModule):
-    """AnsibleModule whose refusals of job options name every problem and its place."""
+    """AnsibleModule that leaves the judgement of job documents to the command.
+
+    ``raw`` holds the options as the task says them, ``results`` what is returned beside everything else; Ansible sees
+    those options only that are no part of a document. What may hold secrets is in no log: neither the host's, nor the
+    result's invocation, which -vvv shows.
+    """
+
+    def __init__(self, own: Spec, documents: Spec) -> None:
+        """*documents*: the options that are documents or parts of one; *own*: the others."""
+        self.raw: dict[str, t.Any] = {}
+        self.results: dict[str, t.Any] = {}
+        self._own = own
+        self._ready = False
+        super().__init__(argument_spec={**documents, **own}, supports_check_mode=True)
+        self._ready = True
+
+    def _load_params(self) -> None:
+        super()._load_params()
+        self.raw = {
+            name: value for name, value in self.params.items() if not name.startswith("_ansible_")
+        }
+        for name in self.raw.keys() - self._own.keys():
+            if "jobs" not in self.argument_spec:
+                # Of a job, what is no option is a problem of its document.
+                del self.params[name]
+            elif name == "jobs" and isinstance(self.raw["jobs"], list):
+                self.params["jobs"] = []
+
+    def exit_json(self, **kwargs: t.Any) -> t.NoReturn:
+        """End with a result that shows no secret of the arguments."""
+        super().exit_json(invocation=self._invocation(), **self.results, **kwargs)
 
     def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
-        result = getattr(self, "validation_result", None)
-        if result is not None and result.errors.messages and "errors" not in kwargs:
-            problems = list(self._problems())
-            if problems:
-                refuse(self, problems)
-        super().fail_json(msg, **kwargs)
+        """Fail with a result that shows no secret of the arguments."""
+        if not self._ready:  # Ansible refuses an option of ours
+            kwargs = {**self._with_findings(msg), **kwargs}
+            msg = kwargs.pop("msg")
+        super().fail_json(msg=msg, invocation=self._invocation(), **kwargs)
 
-    def _problems(self) -> t.Iterator[Problem]:
-        listed = self.params.get("jobs")
-        if "jobs" not in self.argument_spec:
-            jobs, spec = [self.params], self.argument_spec
-            relations = {"required_if": self.required_if}
-        elif isinstance(listed, list):
-            jobs, spec = listed, self.argument_spec["jobs"]["options"]
-            relations = self.argument_spec["jobs"]
-        else:
-            return
-        for index, job in enumerate(jobs):
-            if not isinstance(job, dict):
-                yield Problem(index, "?", "", f"a job must be a mapping of options, not {job!r}")
-                continue
-            for path, message, hint in findings(spec, job, relations):
-                yield Problem(index, str(job.get("job_id") or "?"), path, message, hint)
+    def _with_findings(self, msg: str) -> dict[str, t.Any]:
+        """What Ansible refuses, all of it, and what the command finds in the documents of the task."""
+        checked = getattr(self, "validation_result", None)
+        others = checked.error_messages[1:] if checked is not None else []
+        msg = "\n".join([msg, *others])
+        documents = judged(self.raw)
+        if not documents or not isinstance(self.params.setdefault("home", None), (str, type(None))):
+            return {"msg": msg}
+        try:
+            Coldchain(self).call("apply", "--check", "-", data={"jobs": documents})
+        except RunnerMissing:
+            return {"msg": msg, "unchecked": True}
+        except CliError as error:
+            if error.errors:
+                listed = "jobs" in self.raw
+                return refusal(map(problem, error.errors), listed=listed, first=msg)
+        return {"msg": msg}
 
+    def _invocation(self) -> dict[str, t.Any]:
+        """The options that hold no secret, and the names of the others."""
+        shown = {name: value if name in self._own else HIDDEN for name, value in self.raw.items()}
+        return {"module_args": shown}
 
-def findings(
-    spec: Spec,
-    values: t.Mapping[str, t.Any],
-    relations: t.Mapping[str, t.Any] | None = None,
-    at: str = "",
-) -> t.Iterator[tuple[str, str, str]]:
-    """Everything that Ansible would refuse in ``values``, level by level: (path, message, hint)."""
-    names = dict(spec)
-    for option in spec.values():
-        names.update((alias, option) for alias in option.get("aliases", ()))
-    for name, value in values.items():
-        path = at + str(name)
-        option = names.get(name)
-        if option is None:
-            close = difflib.get_close_matches(str(name), list(names), 1)
-            known = "known are {}".format(", ".join(sorted(spec)))
-            yield path, "there is no such option", f"did you mean {close[0]}?" if close else known
-        elif value is None:
-            continue
-        elif "options" not in option:
-            alone = {name: dict(option, required=False, aliases=[])}
-            for message in _refusals(alone, {name: value}):
-                yield path, message, ""
-        elif option["type"] == "list":
-            for index, element in enumerate(value if isinstance(value, list) else [value]):
-                yield from _nested(option, element, f"{path}[{index}]")
-        else:
-            yield from _nested(option, value, path)
-    for name, option in spec.items():
-        spellings = [name, *option.get("aliases", ())]
-        if option.get("required") and all(values.get(each) is None for each in spellings):
-            yield at + name, "is required", ""
-    flat: Spec = {name: {"type": "raw"} for name in names}
-    known = {name: value for name, value in values.items() if name in names and value is not None}
-    wanted = {name: (relations or {}).get(name) for name in RELATIONS}
-    for message in _refusals(flat, known, **wanted):
-        yield at.rstrip("."), message, ""
-
-
-def _nested(
-    option: t.Mapping[str, t.Any], value: t.Any, path: str
-) -> t.Iterator[tuple[str, str, str]]:
-    if isinstance(value, dict):
-        return findings(option["options"], value, option, path + ".")
-    return iter([(path, f"must be a mapping of options, not {value!r}", "")])
-
-
-def _refusals(spec: Spec, values: t.Mapping[str, t.Any], **relations: t.Any) -> list[str]:
-    return ArgumentSpecValidator(spec, **relations).validate(dict(values)).error_messages
-
-
-def given(spec: Spec, values: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """What the user has set: Ansible fills every other option, at every depth, with None.
-
-    Aliases are left behind (Ansible keeps them beside the option they stand for). ``false`` for a text option means "not
-    set", as in a job document; Ansible has already made the text "False" of it.
-    """
-    chosen = {}
-    for name, option in spec.items():
-        value = values.get(name)
-        if value is None or (value == "False" and option.get("type", "str") in ("str", "path")):
-            continue
-        if "options" in option:
-            if option["type"] == "list":
-                value = [given(option["options"], element) for element in value]
-            else:
-                value = given(option["options"], value)
-        chosen[name] = value
-    return chosen
+    def refuse(self, problems: t.Sequence[Problem]) -> t.NoReturn:
+        """End the module with all problems in one message, and as data in ``errors``."""
+        told = refusal(problems, listed="jobs" in self.argument_spec)
+        self.fail_json(told["msg"], errors=told["errors"])

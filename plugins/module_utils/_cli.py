@@ -18,10 +18,15 @@ import typing as t
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-# The version of this collection, and of the runner that its role installs.
-VERSION = "0.1.0"
+try:
+    # Written by tools/stage.py, from galaxy.yml: a module on its host can read no file of the collection.
+    from ansible_collections.coldchain.freezer.plugins.module_utils._version import VERSION
+except ImportError:  # installed from git, without a build: no such advice
+    VERSION = ""
 
 SYSTEM_COMMAND = "/usr/local/bin/coldchain"
+# A link that the role makes where the command has another place.
+MOVED_COMMAND = "/opt/coldchain/command"
 
 # What an exit code means when the command could not say more itself.
 MEANINGS = {
@@ -56,17 +61,29 @@ class CliError(Exception):
         refusal = self.answer.get("error")
         return list(refusal.get("errors") or ()) if isinstance(refusal, dict) else []
 
+    @property
+    def unknown_job(self) -> bool:
+        """Whether the command failed because the job is not declared."""
+        refusal = self.answer.get("error")
+        return isinstance(refusal, dict) and bool(refusal.get("unknown_job"))
+
 
 class RunnerMissing(CliError):
     """There is no ``coldchain`` command on this host."""
 
     def __init__(self, command: str, home: str | None) -> None:
-        with_home = f" with runner_home: {home}" if home else ""
+        with_home = f" with coldchain_home: {home}" if home else ""
         super().__init__(
             f"The coldchain runner is not installed on this host (no {command})."
             f" Apply the role coldchain.freezer.runner{with_home} first.",
             69,
         )
+
+
+def system_command() -> str:
+    """The path of the system-wide command."""
+    # What the link names, not the link: the runner of a host is found by its command line.
+    return os.readlink(MOVED_COMMAND) if os.path.islink(MOVED_COMMAND) else SYSTEM_COMMAND
 
 
 class Coldchain:
@@ -75,13 +92,20 @@ class Coldchain:
     def __init__(self, module: AnsibleModule) -> None:
         self._module = module
         self.home: str | None = module.params["home"]
-        self.command = os.path.join(self.home, "bin", "coldchain") if self.home else SYSTEM_COMMAND
+        self.command = (
+            os.path.join(self.home, "bin", "coldchain") if self.home else system_command()
+        )
 
-    def call(self, *arguments: str, data: object = None) -> dict[str, t.Any]:
-        """Run ``coldchain --json ARGUMENTS``; returns its answer, raises CliError (RunnerMissing when it is not there)."""
+    def call(
+        self, *arguments: str, data: object = None, answered: t.Container[int] = (0,)
+    ) -> dict[str, t.Any]:
+        """Run ``coldchain --json ARGUMENTS``; returns its answer, raises CliError (RunnerMissing when it is not there).
+
+        answered: the exit codes that an answer may come with.
+        """
         code, out, err = self._run("--json", *arguments, data=data)
         answer = _parse(out)
-        if code == 0 and answer is not None:
+        if code in answered and answer is not None and "error" not in answer:
             return answer
         refusal = answer.get("error") if answer else None
         if isinstance(refusal, dict) and refusal.get("message"):
@@ -96,7 +120,7 @@ class Coldchain:
         try:
             return self._module.run_command(
                 [self.command, *arguments],
-                data=None if data is None else json.dumps(data),
+                data=None if data is None else json.dumps(data, default=str),
                 expand_user_and_vars=False,
                 handle_exceptions=False,
                 environ_update={"PYTHONIOENCODING": "utf-8"},
@@ -121,11 +145,11 @@ class Coldchain:
 
     def _version_note(self) -> str:
         """After a failure only, so that a call that works costs one process: is the host's runner older than we are?"""
-        found = re.search(r"\d+(?:\.\d+)+", "".join(self._run("--version")[1:]))
-        if not found or _numbers(found.group()) >= _numbers(VERSION):
+        host = re.search(r"\d+(?:\.\d+)+", "".join(self._run("--version")[1:]))
+        if not host or not VERSION or _numbers(host.group()) >= _numbers(VERSION):
             return ""
         return (
-            f"\nThe runner on this host is version {found.group()}, this collection is {VERSION}:"
+            f"\nThe runner on this host is version {host.group()}, this collection is {VERSION}:"
             " apply the role coldchain.freezer.runner to upgrade it."
         )
 

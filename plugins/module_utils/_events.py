@@ -15,74 +15,92 @@ from ansible_collections.coldchain.freezer.plugins.module_utils._cli import (
     Coldchain,
     RunnerMissing,
 )
+from ansible_collections.coldchain.freezer.plugins.module_utils._info import run_line
 
 LAST_LINES = 20
 
-# (event, status) that changes nothing, unless another event still waits for its turn (the job's own "event").
-WITHOUT_EFFECT = {("start", "running"), ("stop", "stop"), ("abort", "stop")}
-
 
 def run_event(module: AnsibleModule) -> t.NoReturn:
-    """Send the event of the module's parameters (in check mode: predict it), and end the module."""
+    """Send the event of the module's parameters (in check mode: ask what it would do), and end the module."""
     client = Coldchain(module)
     job_id, event = module.params["job_id"], module.params["event"]
+    asked = {"job_id": job_id, "event": event}
     try:
-        job = current(client, job_id)
-        if module.check_mode:
-            if job is None and event != "remove":
-                module.warn(
-                    f"job '{job_id}' is not declared on this host; outside check mode an earlier task must declare it."
-                )
-            module.exit_json(
-                changed=would_change(event, job), job_id=job_id, event=event, run=None, job=job
-            )
-        if job is None and event == "remove":
-            module.exit_json(changed=False, job_id=job_id, event=event, run=None, job=None)
-        answer = client.call(*command(module.params))
+        answer = client.call(*command(module.params, check=module.check_mode))
     except RunnerMissing as missing:
         if not module.check_mode:
-            module.fail_json(msg=missing.message)
+            module.fail_json(msg=missing.message, **asked)
         module.warn(missing.message)
-        module.exit_json(
-            changed=would_change(event, None), job_id=job_id, event=event, run=None, job=None
-        )
+        answer = {"changed": event != "remove"}
     except CliError as error:
         if error.answer.get("run"):
             fail_with_run(module, client, error)
-        # After a wait in vain: what the run is doing.
-        told = {name: error.answer[name] for name in ("job",) if error.answer.get(name)}
-        module.fail_json(msg=error.message, **told)
-    run = answer.get("run")
+        if not error.unknown_job or (event != "remove" and not module.check_mode):
+            # After a wait in vain: what the run is doing.
+            progress = {name: error.answer[name] for name in ("job",) if error.answer.get(name)}
+            module.fail_json(msg=error.message, **asked, **progress)
+        if event != "remove":
+            module.warn(
+                f"job '{job_id}' is not declared on this host; outside check mode an earlier task must declare it."
+            )
+        answer = {"changed": event != "remove"}
     module.exit_json(
-        changed=answer["changed"], job_id=job_id, event=event, run=run, job=answer.get("job")
+        changed=answer["changed"],
+        **asked,
+        msg=told(module.params, answer, check=module.check_mode),
+        run=answer.get("run"),
+        job=job_beside(answer),
     )
 
 
-def command(params: t.Mapping[str, t.Any]) -> list[str]:
+def told(params: t.Mapping[str, t.Any], answer: t.Mapping[str, t.Any], *, check: bool) -> str:
+    """In a line: what became of the event."""
+    run = answer.get("run")
+    if run:
+        return run_line(run)
+    if not answer["changed"]:
+        said = "changes nothing"
+    elif check:
+        said = "would be asked for"
+    else:
+        said = "is done" if params["wait"] else "is asked for"
+    return f"{params['job_id']}: {params['event']} {said}"
+
+
+def job_beside(answer: t.Mapping[str, t.Any]) -> dict[str, t.Any] | None:
+    """The job, without the record of the run when that is beside it."""
+    job, run = answer.get("job"), answer.get("run")
+    if job and run and (job.get("last_run") or {}).get("run_id") == run["run_id"]:
+        return {name: value for name, value in job.items() if name != "last_run"}
+    return job
+
+
+def command(params: t.Mapping[str, t.Any], *, check: bool) -> list[str]:
+    """The words of the command for the module's parameters."""
     arguments = ["event", params["job_id"], params["event"]]
+    if check:
+        return [*arguments, "--check"]
     if params["wait"]:
         arguments += ["--wait", "--timeout", str(params["timeout"])]
     return arguments
 
 
-def current(client: Coldchain, job_id: str) -> dict[str, t.Any] | None:
-    """The job as ``list`` shows it; None when it is not declared."""
-    jobs = client.call("list", job_id)["jobs"]
-    return jobs[0] if jobs else None
-
-
-def would_change(event: str, job: t.Mapping[str, t.Any] | None) -> bool:
-    """What the event would do to a job in this state."""
-    if job is None:
-        return event != "remove"
-    status, waiting = job["status"], job["event"]
-    if waiting == event:
-        return (event, status) == ("abort", "aborting")  # the second time it is KILL
-    return bool(waiting) or (event, status) not in WITHOUT_EFFECT
-
-
 def fail_with_run(module: AnsibleModule, client: Coldchain, error: CliError) -> t.NoReturn:
     """The run has failed: its record and the end of its log belong into the result, before anybody has to look."""
+    message, lines = explained(client, error)
+    module.fail_json(
+        msg=message,
+        changed=error.answer["changed"],
+        job_id=module.params["job_id"],
+        event=module.params["event"],
+        job=job_beside(error.answer),
+        run=error.answer["run"],
+        log=lines,
+    )
+
+
+def explained(client: Coldchain, error: CliError) -> tuple[str, list[str]]:
+    """Why the run in the command's answer has failed, with the end of its log: the message, and those lines."""
     run = error.answer["run"]
     message, lines = [error.message], []
     try:
@@ -92,12 +110,4 @@ def fail_with_run(module: AnsibleModule, client: Coldchain, error: CliError) -> 
     else:
         lines = log["text"].splitlines()[-LAST_LINES:]
         message.append("The end of {}:".format(log["path"]))
-    module.fail_json(
-        msg="\n".join(message + lines),
-        changed=error.answer["changed"],
-        job_id=module.params["job_id"],
-        event=module.params["event"],
-        job=error.answer.get("job"),
-        run=run,
-        log=lines,
-    )
+    return "\n".join(message + lines), lines

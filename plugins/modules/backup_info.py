@@ -54,10 +54,10 @@ EXAMPLES = r"""
 - name: The newest backup has been read in full within the last week
   ansible.builtin.assert:
     that:
-      - newest.verified.how | default("never") == "full"
+      - (newest.verified or {}).how | default("never") == "full"
       - (now(utc=true) - (newest.verified.time | to_datetime("%Y-%m-%dT%H:%M:%S+00:00"))).days < 7
   vars:
-    newest: "{{ found.backups | sort(attribute='time_stamp') | last }}"
+    newest: "{{ found.backups | sort(attribute='time_stamp') | last | default({'verified': none}) }}"
 """
 
 RETURN = r"""
@@ -130,6 +130,10 @@ backups:
       description: Why it cannot be restored; empty when it can.
       type: str
       sample: ""
+    ahead:
+      description: Whether its time lies ahead of the clock of this host, as of one that was made under a wrong clock.
+      type: bool
+      sample: false
     verified:
       description:
         - When C(coldchain verify) on this host has last checked it and all that it builds on; V(null) when it never has.
@@ -147,6 +151,7 @@ from ansible_collections.coldchain.freezer.plugins.module_utils._info import run
 
 
 def main() -> None:
+    """The module."""
     names = ("container", "backup_name", "hostname", "job_id")
     spec = dict(home_options(), **{name: {"type": "str"} for name in names})
     run_backup_info(AnsibleModule(argument_spec=spec, supports_check_mode=True))

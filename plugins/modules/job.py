@@ -19,13 +19,14 @@ description:
   - For more than one job use M(coldchain.freezer.jobs), which declares all jobs of a host in one call.
 extends_documentation_fragment:
   - coldchain.freezer._document
+  - coldchain.freezer._attributes.secrets
   - coldchain.freezer._attributes
   - coldchain.freezer._attributes.changes
 attributes:
   check_mode:
     support: full
     details:
-      - On a host that has no runner yet the job is reported as one that would be created, with a warning.
+      - On a host that has no runner yet the controller judges the job, and it is reported as one that would be created, with a warning.
   diff_mode:
     support: full
     details:
@@ -125,6 +126,11 @@ job:
       type: list
       elements: str
       sample: ["2026-11-25T01:30:00+00:00", "2026-11-26T01:30:00+00:00"]
+unchecked:
+  description: That nobody has judged what the documents say, neither the host nor the controller.
+  returned: in check mode, on a host without a runner, when the runner's code cannot run on the controller
+  type: bool
+  sample: true
 errors:
   description: Everything that is wrong with the job, also to be read in C(msg).
   returned: when the job is refused
@@ -154,20 +160,21 @@ errors:
 """
 
 from ansible_collections.coldchain.freezer.plugins.module_utils._arguments import (
-    PRESENT_NEEDS_ACTIONS,
     JobModule,
+    document_options,
     home_options,
-    job_options,
+    identity_options,
+    secrets_options,
 )
 from ansible_collections.coldchain.freezer.plugins.module_utils._jobs import run_job
 
 
 def main() -> None:
+    """The module."""
     run_job(
         JobModule(
-            argument_spec=dict(job_options(), **home_options()),
-            required_if=PRESENT_NEEDS_ACTIONS,
-            supports_check_mode=True,
+            own=dict(identity_options(), **home_options(), **secrets_options()),
+            documents=document_options(),
         )
     )
 

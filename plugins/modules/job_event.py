@@ -49,7 +49,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - Predicts from the job's present status. A job that is not declared yet is taken as one that an earlier task would have declared, with a warning.
+      - The answer of C(coldchain event --check). A job that is not declared yet is taken as one that an earlier task would have declared, with a warning.
   diff_mode:
     support: none
     details:
@@ -94,9 +94,15 @@ event:
   returned: always
   type: str
   sample: start
+msg:
+  description: The same in a line, for people. In a failure, why.
+  returned: always
+  type: str
+  sample: "db-nightly: success; level 2 of pg: 412 files, 1.1 MB read, 18 KB stored in 4.3 s"
 job:
   description:
     - The job after the event, as M(coldchain.freezer.job_info) shows it; V(null) when there is none.
+    - Without C(last_run) when that is RV(run).
     - When O(timeout) has passed, its C(progress) tells how far the run is; so does the message.
   returned: success, or when O(timeout) has passed
   type: dict
@@ -133,6 +139,7 @@ from ansible_collections.coldchain.freezer.plugins.module_utils._events import r
 
 
 def main() -> None:
+    """The module."""
     spec = dict(
         home_options(),
         job_id={"type": "str", "required": True},

@@ -16,6 +16,7 @@ description:
   - On request also their documents and the records of their runs.
 extends_documentation_fragment:
   - coldchain.freezer._attributes
+  - coldchain.freezer._attributes.secrets
   - coldchain.freezer._attributes.reads
 options:
   job_id:
@@ -28,7 +29,7 @@ options:
     description:
       - Return only jobs with this status.
     type: str
-    choices: [scheduled, running, aborting, stop]
+    choices: [scheduled, running, aborting, stop, removing]
   session_id:
     description:
       - Return only jobs of this session.
@@ -57,7 +58,8 @@ EXAMPLES = r"""
 
 - name: Stop the play when a job has not succeeded
   ansible.builtin.assert:
-    that: backups.jobs | selectattr("result", "equalto", "fail") | list | length == 0
+    that: backups.jobs | selectattr("result", "in", ["fail", "aborted"]) | list | length == 0
+    fail_msg: "{{ backups.msg }}"
 
 - name: The last ten runs of one job, and its document
   coldchain.freezer.job_info:
@@ -93,7 +95,7 @@ jobs:
       type: str
       sample: nightly
     status:
-      description: One of V(scheduled), V(running), V(aborting) and V(stop).
+      description: One of V(scheduled), V(running), V(aborting), V(stop) and V(removing).
       type: str
       sample: scheduled
     event:
@@ -108,6 +110,26 @@ jobs:
       description: When the job runs next, in UTC; V(null) when it does not.
       type: str
       sample: "2026-11-25T02:30:00+00:00"
+    stopped_by:
+      description: What keeps the job from its schedule; V(null) when nothing does.
+      type: dict
+      contains:
+        what:
+          description:
+            - V(declaration) - its document says C(status=stop).
+            - V(event) - somebody stopped or aborted it; it stays so until somebody starts it.
+            - V(over) - its schedule has no later run.
+            - V(unusable) - the host cannot use its schedule.
+          type: str
+          sample: event
+        who:
+          description: Who sent the event; V(null) when it was none.
+          type: str
+          sample: root
+        when:
+          description: Since when, in UTC.
+          type: str
+          sample: "2026-11-25T02:30:00+00:00"
     reason:
       description: Why the job is in this status, where that is worth saying.
       type: str
@@ -121,7 +143,8 @@ jobs:
       type: float
       sample: 1795507021.002
     last_run:
-      description: The record of the last finished run; V(null) when there was none.
+      description: The record of the last finished run; V(null) when there was none. With O(history) it is the first of C(runs).
+      returned: when O(history) is 0
       type: dict
       sample:
         run_id: 20261124T023000Z-b8ae392e
@@ -167,6 +190,25 @@ jobs:
       returned: when O(history) is more than 0
       type: list
       elements: dict
+session:
+  description:
+    - How the newest run of the session went on this host. Runs for one slot have the same C(session_tag) on every host, so
+      that the results of several hosts can be put together.
+    - C(result) is V(running) while one of its jobs runs, V(fail) when one has failed or was aborted, V(success) when all have
+      succeeded, and empty while not all of them have run. C(jobs) has the result of each with that tag.
+  returned: when O(session_id) is given and a runner is installed
+  type: dict
+  sample:
+    session_id: nightly
+    session_tag: 1795487400
+    result: success
+    jobs:
+      db-nightly: success
+msg:
+  description: What somebody should look at, in a line. In a failure, why.
+  returned: always
+  type: str
+  sample: "3 jobs; fail: db-nightly; next is etc at 2026-11-25T02:30:00+00:00"
 unknown:
   description: Those of O(job_id) that are not declared on this host.
   returned: success
@@ -181,15 +223,20 @@ runner_alive:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.coldchain.freezer.plugins.module_utils._arguments import home_options
+from ansible_collections.coldchain.freezer.plugins.module_utils._arguments import (
+    home_options,
+    secrets_options,
+)
 from ansible_collections.coldchain.freezer.plugins.module_utils._info import run_job_info
 
 
 def main() -> None:
+    """The module."""
     spec = dict(
         home_options(),
+        **secrets_options(),
         job_id={"type": "list", "elements": "str"},
-        status={"type": "str", "choices": ["scheduled", "running", "aborting", "stop"]},
+        status={"type": "str", "choices": ["scheduled", "running", "aborting", "stop", "removing"]},
         session_id={"type": "str"},
         documents={"type": "bool", "default": False},
         history={"type": "int", "default": 0},

@@ -13,16 +13,26 @@ author:
   - coldchain.freezer contributors (@coldchain-freezer)
 description:
   - Declares a list of jobs in the OpenStack Freezer job format in one transaction. Either all of them are declared, or none when any is refused.
-  - Every item takes the options of M(coldchain.freezer.job). One call for hundreds of jobs costs about as much as one for a single job.
+  - Every item is a job document; M(coldchain.freezer.job) documents its fields. One call for hundreds of jobs costs about as much as one for a single job.
   - With O(purge=true) the list is the whole truth, and jobs that it does not name are removed.
 extends_documentation_fragment:
-  - coldchain.freezer._document.jobs
+  - coldchain.freezer._attributes.secrets
   - coldchain.freezer._attributes
   - coldchain.freezer._attributes.changes
 options:
+  jobs:
+    description:
+      - The jobs. They are checked together and declared in one transaction, or none of them is.
+      - Each is a job document, with the options of M(coldchain.freezer.job) as its fields, or whatever else C(coldchain apply) takes,
+        such as a document of Freezer's API or scheduler.
+      - C(state=absent) beside a C(job_id) takes that job out of the declarations.
+      - Two jobs with one C(job_id) are refused.
+    type: list
+    elements: dict
+    required: true
   purge:
     description:
-      - Remove the jobs of this host that O(jobs) does not name, as if they were there with O(jobs[].state=absent).
+      - Remove the jobs of this host that O(jobs) does not name, as if they were there with C(state=absent).
       - Their histories and their backups are kept.
     type: bool
     default: false
@@ -36,7 +46,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - On a host that has no runner yet the jobs are reported as ones that would be created, with a warning.
+      - On a host that has no runner yet the controller judges the jobs, and they are reported as ones that would be created, with a warning.
   diff_mode:
     support: full
     details:
@@ -119,6 +129,18 @@ jobs:
       type: list
       elements: str
       sample: ["2026-11-25T00:17:40+00:00"]
+undeclared:
+  description:
+    - The jobs of the host that O(jobs) does not name. They stay, and go on running, unless O(purge=true) has removed them.
+  returned: success
+  type: list
+  elements: str
+  sample: [www-of-last-year]
+unchecked:
+  description: That nobody has judged what the documents say, neither the host nor the controller.
+  returned: in check mode, on a host without a runner, when the runner's code cannot run on the controller
+  type: bool
+  sample: true
 errors:
   description: Everything that is wrong with the jobs, also to be read in C(msg).
   returned: when any job is refused
@@ -150,14 +172,20 @@ errors:
 from ansible_collections.coldchain.freezer.plugins.module_utils._arguments import (
     JobModule,
     home_options,
-    jobs_options,
+    list_options,
+    purge_options,
+    secrets_options,
 )
 from ansible_collections.coldchain.freezer.plugins.module_utils._jobs import run_jobs
 
 
 def main() -> None:
+    """The module."""
     run_jobs(
-        JobModule(argument_spec=dict(jobs_options(), **home_options()), supports_check_mode=True)
+        JobModule(
+            own=dict(purge_options(), **home_options(), **secrets_options()),
+            documents=list_options(),
+        )
     )
 
 

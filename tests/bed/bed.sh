@@ -9,7 +9,7 @@
 #   bed.sh down               remove hosts, bridge and network; images stay in podman's store
 #
 # BED_DIR keeps keys and the inventory; BED_PREFIX (at most 9 letters) and BED_SUBNET keep several
-# beds on one machine apart.
+# beds on one machine apart; BED_VOLUME (FROM:TO:ro) is mounted in every host.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bed=${BED_DIR:?set BED_DIR to a directory for keys and inventory}
@@ -97,6 +97,7 @@ keep_forwarding() { # run a command; netavark turns net.ipv4.ip_forward on, put 
 run_hosts() {
   local entry name suite image number=10 options
   mapfile -t options < <(capabilities)
+  [ -z "${BED_VOLUME:-}" ] || options+=("--volume=$BED_VOLUME")
   : > "$bed/hosts"
   for entry in "$@"; do
     name=${entry%%:*} suite=${entry##*:} number=$((number + 1))
@@ -106,7 +107,7 @@ run_hosts() {
     podman run -d --name "$prefix-$name" --hostname "$name" --label "bed=$prefix" --systemd=always \
       --network "$network" --ip "$subnet.$number" \
       --mac-address "$(printf '02:00:0a:d5:07:%02x' "$number")" "${options[@]}" \
-      -v "$bed/authorized_keys:/root/.ssh/authorized_keys:ro" "$image" > /dev/null
+      -v "$bed/authorized_keys:/etc/ssh/authorized_keys:ro" "$image" > /dev/null
   done
 }
 
@@ -133,7 +134,7 @@ up() {
   [ "$(cat /proc/sys/fs/inotify/max_user_instances)" -ge 1024 ] ||
     echo 1024 > /proc/sys/fs/inotify/max_user_instances
   [ -f "$bed/id" ] || ssh-keygen -q -t ed25519 -N '' -C bed -f "$bed/id"
-  install -m 600 "$bed/id.pub" "$bed/authorized_keys"
+  install -m 644 "$bed/id.pub" "$bed/authorized_keys"
   down
   network_up
   keep_forwarding run_hosts "$@"

@@ -172,10 +172,11 @@ class Coldchain(Program):
     def _action(self, **fields: object) -> list[str]:
         config = self.work / f"{fields['action']}.json"
         shared = {"container": str(self.store), "hostname": "h", "backup_name": "b"}
-        config.write_text(json.dumps({**shared, "compression": self.compression, **fields}))
+        action = {**shared, "compression": self.compression, **fields}
+        config.write_text(json.dumps({"freezer_action": action}))
         home = self.work / "home"
         home.mkdir(mode=0o700, exist_ok=True)
-        words = ["--home", str(home), "agent", "--config", str(config)]
+        words = ["--home", str(home), "agent", "--canonical", "--config", str(config)]
         result = ["--result", str(home / "result.json")]
         return [sys.executable, "-I", "-c", AGENT, str(self.release), *words, *result]
 
@@ -321,7 +322,7 @@ def main() -> None:
         extra: dict[str, str] = {}
         if arguments.freezer is not None:
             # Instead of this directory, whose calendar.py would hide the standard library's.
-            sys.path[0] = str(ROOT / "tests" / "interop")
+            sys.path[0] = str(ROOT / "tests" / "helpers")
             from interop_keystone import keystone
 
             extra = {

@@ -22,7 +22,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from coldchain.schedule import ScheduleError, build
 from coldchain.schedule.simulate import SimulatedJob, simulate
-from coldchain.schedule.zones import clock_of
+from coldchain.schedule.zones import zone_table
 
 UTC = timezone.utc
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -136,7 +136,7 @@ def cold(spec: dict[str, str]) -> float:
     """Microseconds from nothing to the first answer (or the refusal)."""
 
     def work() -> None:
-        clock_of.cache_clear()
+        zone_table.cache_clear()
         with suppress(ScheduleError):
             trigger(zone, **prefixed(spec)).next(BEGIN)
 

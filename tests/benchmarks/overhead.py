@@ -4,8 +4,9 @@
 
     .venv/bin/python tests/benchmarks/overhead.py
 
-Ours is a run of a declared job by the real runner: the seconds in its record, and the CPU of runner
-and command together.  The memory is that of the processes that the action needs beside the runner.
+Ours is a run of a declared job by the real runner, with metrics_file: the seconds in its record,
+and the CPU of runner and command together.  The memory is that of the processes that the action
+needs beside the runner.
 freezer-agent is the one that `make interop` installs, started as its scheduler starts it.
 """
 
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "interop"))
+sys.path[:0] = [str(ROOT / "tests" / "helpers"), str(ROOT / "roles" / "runner" / "files")]
 
 from interop_keystone import keystone
 
@@ -32,6 +33,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "roles" / "runner" / "file
 COMMAND = [sys.executable, "-m", "coldchain"]
 RUNS = 40
 DUE = 100
+ENTRIES = 300
 PEAKS = "grep -h VmHWM /proc/$$/status /proc/$PPID/status"
 
 
@@ -104,6 +106,25 @@ def ours(home: Home) -> tuple[float, float, float]:
     )
 
 
+def entry_of_a_run(lib: Path) -> tuple[float, float]:
+    """What the ledger adds to a run, in the runner: CPU seconds and seconds."""
+    from coldchain.observe.ledger_acts import RunLedger
+    from coldchain.observe.records import RunEnded
+
+    action = {"action": "exec", "result": "success", "report": {"action": "exec"}}
+    times = {"time_started": 1.0, "time_ended": 2.0, "scheduled_for": "2026-11-24T00:00:00+00:00"}
+    record = {"job_id": "j", "run_id": "r", "cause": "schedule", "result": "success", **times}
+    ledger = RunLedger(lib)
+    ledger(RunEnded({**record, "actions": [action]}, {}))
+    cpu_began, began = time.process_time(), time.perf_counter()
+    for _unused in range(ENTRIES):
+        ledger(RunEnded({**record, "actions": [action]}, {}))
+    return (
+        (time.process_time() - cpu_began) / ENTRIES,
+        (time.perf_counter() - began) / ENTRIES,
+    )
+
+
 def freezer_agent(scratch: Path) -> tuple[float, float, float] | None:
     program = next(iter(sorted(ROOT.glob("build/venvs/freezer*/bin/freezer-agent"))), None)
     if program is None:
@@ -171,9 +192,13 @@ def beside_a_retry(home: Home) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         home = Home(Path(scratch, "home"))
-        home.place.mkdir()
+        (home.place / "etc").mkdir(mode=0o700, parents=True)
+        metrics = home.place / "coldchain.prom"
+        (home.place / "etc" / "runner.conf").write_text(f"[runner]\nmetrics_file = {metrics}\n")
         seconds, spent, memory = ours(home)
         print(f"exec true, coldchain:     {seconds:.4f} s, CPU {spent:.4f} s, {memory:.1f} MB")
+        used, passed = entry_of_a_run(home.place / "lib")
+        print(f"of which its entry in the ledger: {passed:.4f} s, CPU {used:.4f} s")
         theirs = freezer_agent(Path(scratch))
         if theirs is None:
             print("freezer-agent is not here (make interop installs it): not measured")

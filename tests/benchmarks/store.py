@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tinydb import TinyDB
 
-from coldchain.paths import Paths
+from coldchain.core.paths import Paths
 from coldchain.store import Bounds, State, Store
 
 PACKAGE = Path(__file__).resolve().parents[2] / "roles" / "runner" / "files"
@@ -39,7 +39,7 @@ if kind == "stock":
         for text in texts:
             db.update({"text": text}, doc_ids=[500])
 else:
-    from coldchain.paths import Paths
+    from coldchain.core.paths import Paths
     from coldchain.store import Change, Store
     store = Store.open(Paths.under(where), create=True)
     if not store.jobs():

@@ -5,35 +5,56 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from homes import Home, document
 
+from coldchain.core.paths import Paths
+from coldchain.store import Store
+
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 
 pytestmark = pytest.mark.skipif(FAKETIME is None, reason="needs libfaketime to set a clock")
 
-Set = Callable[[str], None]
+
+class Clock:
+    """The wall clock of a runner, as an offset such as "-1h" to the real one."""
+
+    def __init__(self, home: Home, offset: Path) -> None:
+        self._home, self._offset = home, offset
+        self("+0")
+        self.start()
+
+    def __call__(self, text: str) -> None:
+        new = self._offset.with_suffix(".new")
+        new.write_text(f"{text}\n")
+        new.rename(self._offset)
+
+    def start(self) -> None:
+        """Start the runner."""
+        self._home.start(
+            "env", f"LD_PRELOAD={FAKETIME}", f"FAKETIME_TIMESTAMP_FILE={self._offset}",
+            "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1",
+        )  # fmt: skip
+
+    def boot(self, text: str) -> None:
+        """As if the host had been off, and had come up with its clock at that offset."""
+        self._home.stop()
+        store = Store.open(Paths.under(self._home.path), create=False)
+        mark = store.clock_mark()
+        assert mark is not None
+        store.commit_states({}, None, {**mark, "boot": "another"})
+        store.close()
+        self.__call__(text)
+        self.start()
 
 
 @pytest.fixture
-def set_clock(home: Home, tmp_path: Path) -> Set:
-    """Starts the runner; the returned function sets its clock to an offset, such as "-1h"."""
-    offset = tmp_path / "offset"
-
-    def change(text: str) -> None:
-        fresh = offset.with_suffix(".new")
-        fresh.write_text(f"{text}\n")
-        fresh.rename(offset)
-
-    change("+0")
-    home.start(
-        "env", f"LD_PRELOAD={FAKETIME}", f"FAKETIME_TIMESTAMP_FILE={offset}", "FAKETIME_NO_CACHE=1",
-        "FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1",
-    )  # fmt: skip
-    return change
+def set_clock(home: Home, tmp_path: Path) -> Clock:
+    """Starts the runner; called with an offset, it sets that runner's clock."""
+    return Clock(home, tmp_path / "offset")
 
 
 def slots(home: Home, job_id: str) -> list[str]:
@@ -45,7 +66,7 @@ def no_slot_twice(home: Home, job_id: str) -> bool:
     return len(set(found)) == len(found)
 
 
-def test_set_back_an_hour_and_forward_again(home: Home, set_clock: Set) -> None:
+def test_set_back_an_hour_and_forward_again(home: Home, set_clock: Clock) -> None:
     home.run("apply", "-", given=document("j", schedule={"schedule_interval": "1 seconds"}))
     home.until(lambda: slots(home, "j"))
     set_clock("-1h")
@@ -60,7 +81,7 @@ def test_set_back_an_hour_and_forward_again(home: Home, set_clock: Set) -> None:
     assert no_slot_twice(home, "j")
 
 
-def test_forward_a_year(home: Home, set_clock: Set) -> None:
+def test_forward_a_year(home: Home, set_clock: Clock) -> None:
     home.run("apply", "-", given=document("j", schedule={"schedule_interval": "10 minutes"}))
     home.run("apply", "-", given=document("daily", schedule={"schedule_interval": "1 days"}))
     home.until(lambda: home.job("daily")["next_run"])
@@ -75,7 +96,7 @@ def test_forward_a_year(home: Home, set_clock: Set) -> None:
     assert home.run("event", "j", "start", "--wait", "--timeout", "300")[0] == 0
 
 
-def test_what_ntp_corrects_is_not_worth_a_word(home: Home, set_clock: Set) -> None:
+def test_what_ntp_corrects_is_not_worth_a_word(home: Home, set_clock: Clock) -> None:
     home.run("apply", "-", given=document("j", schedule={"schedule_interval": "1 seconds"}))
     home.until(lambda: slots(home, "j"))
     for text in ("+0.9", "-0.9", "+0"):
@@ -84,3 +105,36 @@ def test_what_ntp_corrects_is_not_worth_a_word(home: Home, set_clock: Set) -> No
     home.until(lambda: len(slots(home, "j")) >= 4)
     assert no_slot_twice(home, "j")
     assert "the clock was set" not in home.log()
+
+
+@pytest.mark.parametrize("boot", [False, True], ids=["set", "after a boot"])
+@pytest.mark.parametrize("step", ["-1h", "+1h", "-1d", "+1d", "-700d", "+700d"])
+def test_a_wrong_clock_and_its_correction_cost_no_slot_and_no_date(
+    home: Home, set_clock: Clock, step: str, boot: bool
+) -> None:
+    date = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=9)
+    once = {"schedule_date": date.isoformat()}
+    home.run("apply", "-", given=document("date", schedule=once))
+    home.run("apply", "-", given=document("j", schedule={"schedule_second": "*/2"}))
+    home.run("apply", "-", given=document("daily", schedule={"schedule_interval": "1 days"}))
+    home.until(lambda: slots(home, "j"))
+    grid = home.job("daily")["next_run"]
+    if boot:
+        set_clock.boot(step)
+    else:
+        set_clock(step)
+        home.until(lambda: "the clock was set by" in home.log())
+    time.sleep(1.5)
+    set_clock("+0")
+    home.until(lambda: "looking at every job again" in home.log().rpartition("runner ready")[2])
+    known = len(slots(home, "j"))
+    home.until(lambda: len(slots(home, "j")) > known)
+    assert no_slot_twice(home, "j")
+    assert home.job("date")["next_run"] == date.isoformat(), "it is not given up"
+    if slots(home, "daily") != [grid]:  # by a clock that is a day ahead it was due, and has run
+        assert home.job("daily")["next_run"] == grid, "its grid has not moved"
+    assert slots(home, "date") == []
+    skipped = home.run("history", "date")[1]["skipped"]
+    assert all("the clock was set by" in group["reason"] for group in skipped), skipped
+    if boot:
+        assert slots(home, "daily") == skipped == [], "nothing was decided by that clock"

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -14,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from homes import COMMAND, ENVIRONMENT, PATIENCE, Home, document, needs_root
+from homes import COMMAND, ENVIRONMENT, Home, document, needs_root
+from waiting import LIMIT, ended
 
 from coldchain.selftest import torture
 
@@ -107,7 +110,7 @@ def test_a_database_that_the_disk_does_not_read_back_is_a_damaged_one(home: Home
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace to inject errors")
-@pytest.mark.parametrize("call", ["fsync", "rename", "write"])
+@pytest.mark.parametrize("call", ["fsync", "fdatasync", "rename", "write"])
 def test_errors_of_the_disk_delay_the_runner_and_lose_nothing(home: Home, call: str) -> None:
     home.run("apply", "-", given=[document(f"j{n}") for n in range(3)])
     home.start("strace", "-f", "-qq", "-o", "/dev/null", f"--trace={call}", "-e", "signal=none",
@@ -123,6 +126,12 @@ def test_errors_of_the_disk_delay_the_runner_and_lose_nothing(home: Home, call: 
     found = [run["run_id"] for n in range(3) for run in home.runs(f"j{n}")]
     assert len(found) == len(set(found)) == 6
 
+    def put_down() -> set[str]:
+        return {entry.get("run_id") for entry in home.run("ledger")[1]["entries"]}
+
+    home.until(lambda: put_down() >= set(found))
+    assert home.run("ledger", "verify")[0] == 0
+
 
 def test_ten_writers_at_once_lose_nothing(home: Home) -> None:
     home.run("apply", "-", given=document("seed", schedule={"status": "stop"}))
@@ -135,6 +144,8 @@ def test_ten_writers_at_once_lose_nothing(home: Home) -> None:
     with ThreadPoolExecutor(10) as pool:
         assert set(pool.map(declare, range(10))) == {0}
     assert len(home.run("list")[1]["jobs"]) == 51
+    code, whole = home.run("ledger", "verify")
+    assert (code, whole["entries"], whole["notes"]) == (0, 51, [])
 
 
 def _cut(path: Path) -> None:
@@ -176,7 +187,7 @@ def test_a_runner_whose_directory_is_removed_leaves_and_says_so(home: Home) -> N
     home.start()
     shutil.rmtree(home.path / "lib")
     assert home.runner is not None
-    assert home.runner.wait(PATIENCE) == 69
+    assert ended(home.runner) == 69
     assert "was removed or replaced under the runner" in home.log()
     assert "Traceback" not in home.log()
 
@@ -200,12 +211,18 @@ def gone(pid: int) -> bool:
         return True
 
 
-def test_a_command_that_forks_into_the_background_ends_with_its_run(home: Home) -> None:
+def test_what_a_command_leaves_in_the_background_is_left_alone_and_named(home: Home) -> None:
     child = home.path / "child"
     home.run("apply", "-", given=document("j", f"sleep 3600 & echo $! > {child}"))
     home.start()
-    home.until(lambda: home.runs("j"))
-    home.until(lambda: gone(int(child.read_text())))
+    (run,) = home.until(lambda: home.runs("j"))
+    pid = int(child.read_text())
+    try:
+        assert run["result"] == "success"
+        assert str(pid) in str(run["actions"][0]["left_behind"])
+        assert not gone(pid)
+    finally:
+        os.kill(pid, signal.SIGKILL)
 
 
 def test_an_action_that_ignores_term_is_killed_with_all_it_started(home: Home) -> None:
@@ -252,9 +269,9 @@ def test_a_command_killed_at_any_point_has_declared_all_or_nothing(home: Home) -
         command.stdin.write(json.dumps(many))
         command.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            command.wait(took * (number + 1) / 14 if number < 15 else None)
+            command.wait(took * (number + 1) / 14 if number < 15 else LIMIT)
         command.kill()
-        acknowledged = command.wait() == 0
+        acknowledged = ended(command) == 0
         command.stdout.close()
         code, answer = home.run("list", "--documents")
         found = {job["document"]["description"] for job in answer["jobs"]} if code == 0 else set()
@@ -262,6 +279,7 @@ def test_a_command_killed_at_any_point_has_declared_all_or_nothing(home: Home) -
         assert not acknowledged or found == {f"round {number}"}
         assert found >= seen or found == {f"round {number}"}, "what was acknowledged stays"
         seen = found
+        assert home.run("ledger", "verify")[0] == (0 if (home.path / "lib").exists() else 69)
     assert seen
 
 
@@ -307,7 +325,7 @@ def test_a_retry_that_waits_makes_no_job_wait(home: Home) -> None:
 def test_the_command_selftest_finds_nothing_here(tmp_path: Path) -> None:
     done = subprocess.run(
         [*COMMAND, "selftest", "--rounds", "3", "--directory", str(tmp_path)],
-        capture_output=True, text=True, env=ENVIRONMENT, timeout=PATIENCE,
+        capture_output=True, text=True, env=ENVIRONMENT, timeout=LIMIT,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 violations" in done.stdout

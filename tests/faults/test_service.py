@@ -19,7 +19,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from homes import COMMAND, ENVIRONMENT, PATIENCE, Home, document
+from homes import COMMAND, ENVIRONMENT, Home, document
+from waiting import ended, joined, until
 
 
 class Manager:
@@ -40,11 +41,12 @@ class Manager:
 
     def close(self) -> None:
         self.socket.sendto(b"", self.socket.getsockname())
-        self._reader.join()
+        joined(self._reader)
         self.socket.close()
 
     def hear(self) -> str:
-        return self._heard.get(timeout=PATIENCE)
+        until(lambda: not self._heard.empty())
+        return self._heard.get()
 
     def hear_until(self, message: str) -> int:
         """How many others came before it."""
@@ -75,7 +77,7 @@ def test_readiness_watchdog_and_stop_are_told(home: Home, manager: Manager) -> N
     home.until(lambda: "0 jobs, 0 runs in progress, 0 waiting" in home.log())
     home.runner.send_signal(signal.SIGTERM)
     manager.hear_until("STOPPING=1")
-    assert home.runner.wait(PATIENCE) == 0
+    assert ended(home.runner) == 0
 
 
 def test_reloads_and_a_new_start_lose_and_repeat_no_due_run(home: Home) -> None:
@@ -88,7 +90,7 @@ def test_reloads_and_a_new_start_lose_and_repeat_no_due_run(home: Home) -> None:
         time.sleep(0.7)
         assert home.runner.poll() is None
     home.runner.send_signal(signal.SIGUSR2)
-    assert home.runner.wait(PATIENCE) == 75
+    assert ended(home.runner) == 75
     home.start()
     before = len(home.runs("j"))
     home.until(lambda: len(home.runs("j")) >= before + 2)
@@ -113,7 +115,7 @@ def test_a_reload_upon_a_reload_and_a_stop_upon_a_reload(home: Home) -> None:
         assert home.runner.poll() is None, home.log()
     home.runner.send_signal(signal.SIGHUP)
     home.runner.send_signal(signal.SIGTERM)
-    assert home.runner.wait(PATIENCE) == 0
+    assert ended(home.runner) == 0
     assert "stopping: 0 runs in progress" in home.log()
 
 
@@ -138,7 +140,7 @@ def test_a_stop_waits_for_what_runs(home: Home) -> None:
     home.runner.send_signal(signal.SIGTERM)
     home.until(lambda: "stopping: 1 runs in progress" in home.log())
     gate.touch()
-    assert home.runner.wait(PATIENCE) == 0
+    assert ended(home.runner) == 0
     assert home.runs("j")[0]["result"] == "success"
 
 
@@ -151,7 +153,7 @@ def test_a_stop_aborts_what_takes_longer_than_it_may_wait(home: Home) -> None:
     home.until(ready.exists)
     assert home.runner is not None
     home.runner.send_signal(signal.SIGTERM)
-    assert home.runner.wait(PATIENCE) == 0
+    assert ended(home.runner) == 0
     (run,) = home.runs("j")
     assert (run["result"], run["reason"]) == ("aborted", "the runner was stopped")
     assert flag.exists(), "the action had its grace"
@@ -165,7 +167,7 @@ def test_a_stop_stays_a_stop_whatever_comes_after_it(home: Home) -> None:
     assert home.runner is not None
     for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGHUP):
         home.runner.send_signal(number)
-    assert home.runner.wait(PATIENCE) == 0
+    assert ended(home.runner) == 0
     (run,) = home.runs("j")
     assert (run["result"], run["reason"]) == ("aborted", "the runner was stopped")
 

@@ -15,19 +15,20 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from conftest import COLLECTIONS, ROOT, Play
+import yaml
+from playbooks import COLLECTIONS, ROOT, Play
+from waiting import output
 
-(ARTIFACT,) = (ROOT / "build" / "dist").glob("coldchain-freezer-*.tar.gz")
 COLLECTION = Path("ansible_collections/coldchain/freezer")
 FILES = ROOT / "roles" / "runner" / "files"
 WHEELS = ROOT / "build" / "cache" / "wheels"
 
 ALLOWED = re.compile(
     r"(MANIFEST|FILES)\.json|LICENSE|(README|CHANGELOG|CONTRIBUTING|CODE_OF_CONDUCT|SECURITY)\.md"
-    r"|meta/runtime\.yml|changelogs/(config|changelog)\.yaml|changelogs/fragments/.*"
-    r"|docs/.*\.(md|rst|yml)"
-    r"|playbooks/[a-z_]+\.yml|playbooks/(files|templates|vars)/[a-z_]+\.(py|txt\.j2|yml)"
-    r"|plugins/[a-z_]+/[a-z_]+\.py"
+    r"|meta/(runtime|execution-environment)\.yml|changelogs/(config|changelog)\.yaml|changelogs/fragments/.*"
+    r"|docs/.*\.(md|rst|yml)|docs/images/[a-z-]+\.png|docs/prometheus/dashboard\.json"
+    r"|playbooks/[a-z_]+\.yml|playbooks/(files|tasks|templates|vars)/[a-z_]+\.(py|txt\.j2|yml)"
+    r"|plugins/[a-z_]+/[a-z_]+\.py|plugins/plugin_utils/report_page/page\.(css|html|js)"
     r"|roles/[a-z]+/(tasks|defaults|vars|handlers|meta)/[a-z_]+\.yml|roles/[a-z]+/README\.md"
     r"|roles/runner/templates/[a-z.-]+\.j2"
     r"|roles/runner/files/(build_bundle\.py|probe\.sh|bundle-requirements\.(in|txt))"
@@ -36,19 +37,25 @@ ALLOWED = re.compile(
 )
 
 
-def test_holds_nothing_but_what_belongs_in_it() -> None:
-    with tarfile.open(ARTIFACT) as archive:
+@pytest.fixture
+def artifact() -> Path:
+    version = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["version"]
+    return ROOT / "build" / "dist" / f"coldchain-freezer-{version}.tar.gz"
+
+
+def test_holds_nothing_but_what_belongs_in_it(artifact: Path) -> None:
+    with tarfile.open(artifact) as archive:
         names = [entry.name for entry in archive if entry.isfile()]
         assert all(entry.isfile() or entry.isdir() for entry in archive)
     assert [name for name in names if not ALLOWED.fullmatch(name)] == []
     assert "roles/runner/files/coldchain-bundle.tar.gz" in names
-    assert ARTIFACT.stat().st_size < 2_000_000
+    assert artifact.stat().st_size < 2_000_000
 
 
-def test_the_same_sources_make_the_same_bytes() -> None:
-    before = ARTIFACT.read_bytes()
+def test_the_same_sources_make_the_same_bytes(artifact: Path) -> None:
+    before = artifact.read_bytes()
     subprocess.run(["make", "--no-print-directory", "build"], cwd=ROOT, check=True)
-    assert ARTIFACT.read_bytes() == before
+    assert artifact.read_bytes() == before
 
 
 def test_the_bundle_is_what_its_manifest_says() -> None:
@@ -77,14 +84,14 @@ def build(output: Path, *options: str) -> subprocess.Popen[str]:
 
 def test_parallel_builds_do_not_disturb_each_other(tmp_path: Path) -> None:
     builds = [build(tmp_path, "--wheels", str(WHEELS)) for _number in range(3)]
-    results = [json.loads(process.communicate()[0]) for process in builds]
+    results = [json.loads(output(process, 60)[0]) for process in builds]
     assert [process.returncode for process in builds] == [0, 0, 0]
     assert len({result["release"] for result in results}) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "coldchain-bundle.json",
         "coldchain-bundle.tar.gz",
     ]
-    again = json.loads(build(tmp_path).communicate()[0])
+    again = json.loads(output(build(tmp_path), 60)[0])
     assert again["changed"] is False, "and a finished bundle is left alone, without an index"
 
 
@@ -100,11 +107,11 @@ def test_a_bundle_that_cannot_be_built_says_why(
     }.items():
         monkeypatch.setenv(variable, value)
     offline = build(tmp_path)
-    _out, err = offline.communicate()
+    _out, err = output(offline, 60)
     assert offline.returncode == 69
     assert "install the collection from its tarball" in err
     locked = build(Path("/proc/nowhere"), "--wheels", str(WHEELS))
-    _out, err = locked.communicate()
+    _out, err = output(locked, 60)
     assert locked.returncode == 73
     assert "/proc/nowhere: the bundle cannot be written" in err
 
@@ -118,7 +125,7 @@ def test_works_when_everything_else_is_deleted(play: Play, tmp_path: Path) -> No
     applied = play(
         "coldchain.freezer.site",
         collections=collections,
-        runner_home=str(tmp_path / "home"),
+        coldchain_home=str(tmp_path / "home"),
         coldchain_become=False,
         freezer_jobs=[
             {

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
-from conftest import Play
+from playbooks import Play
 
 
 def job(job_id: str, hour: int, **fields: object) -> dict[str, object]:
@@ -41,21 +42,27 @@ def test_lists_are_merged_in_the_order_of_their_names(play: Play, tmp_path: Path
         "freezer_jobs_web": [job("b", 2), job("d", 2)],
         "freezer_jobs_zz_host": [job("d", 3), {"job_id": "c", "state": "absent"}],
     }
-    site = {"runner_home": str(home), "coldchain_become": False}
+    site = {"coldchain_home": str(home), "coldchain_become": False}
     first = play("coldchain.freezer.site", **site, **lists)
     assert first.code == 0, first.output
     assert declared(home) == {"a": "1", "b": "2", "d": "3"}
     again = play("coldchain.freezer.site", **site, **lists)
     assert (again.code, again.changed) == (0, 0), again.output
+    assert len(re.findall(r"^(?:ok|skipping|changed): ", again.output, re.MULTILINE)) <= 10
 
     without = play("coldchain.freezer.site", **site, freezer_jobs=[job("a", 1)])
     assert declared(home) == {"a": "1", "b": "2", "d": "3"}, without.output
-    purged = play("coldchain.freezer.site", **site, freezer_jobs=[job("a", 1)], jobs_purge=True)
+    assert "these jobs of the host, and they go on running: b, d." in without.output
+    purged = play(
+        "coldchain.freezer.site", **site, freezer_jobs=[job("a", 1)], coldchain_jobs_purge=True
+    )
     assert declared(home) == {"a": "1"}, purged.output
-    refused = play("coldchain.freezer.site", **site, jobs_purge=True)
+    refused = play("coldchain.freezer.site", **site, coldchain_jobs_purge=True)
     assert refused.code != 0
     assert declared(home) == {"a": "1"}
-    emptied = play("coldchain.freezer.site", **site, jobs_purge=True, jobs_allow_empty=True)
+    emptied = play(
+        "coldchain.freezer.site", **site, coldchain_jobs_purge=True, coldchain_jobs_allow_empty=True
+    )
     assert emptied.code == 0, emptied.output
     assert declared(home) == {}
 
@@ -63,7 +70,7 @@ def test_lists_are_merged_in_the_order_of_their_names(play: Play, tmp_path: Path
 def test_a_variable_that_is_no_list_is_named(play: Play, tmp_path: Path) -> None:
     refused = play(
         "coldchain.freezer.site",
-        runner_home=str(tmp_path / "home"),
+        coldchain_home=str(tmp_path / "home"),
         coldchain_become=False,
         freezer_jobs_web="not a list",
     )
@@ -77,9 +84,52 @@ def test_check_mode_before_anything_is_there(play: Play, tmp_path: Path) -> None
         "coldchain.freezer.site",
         "--check",
         "--diff",
-        runner_home=str(home),
+        coldchain_home=str(home),
         coldchain_become=False,
         freezer_jobs=[job("a", 1)],
     )
     assert predicted.code == 0, predicted.output
+    assert len(predicted.output.splitlines()) < 60, predicted.output
     assert not home.exists()
+
+
+def test_a_retired_host_stays_green(play: Play, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    site = {"coldchain_home": str(home), "coldchain_become": False, "freezer_jobs": [job("a", 1)]}
+    assert play("coldchain.freezer.site", **site).code == 0
+    for changed in (True, False):
+        retired = play("coldchain.freezer.site", **site, coldchain_state="absent")
+        assert retired.code == 0, retired.output
+        assert (retired.changed > 0) is changed, retired.output
+    assert not (home / "program").exists()
+    assert (home / "lib" / "jobs.json").exists(), "the database is kept"
+
+
+def test_an_old_name_is_an_error_that_names_the_new_one(play: Play, tmp_path: Path) -> None:
+    site = {"coldchain_home": str(tmp_path / "home"), "coldchain_become": False}
+    refused = play("coldchain.freezer.site", **site, runner_state="absent")
+    assert refused.code != 0
+    assert "runner_state is coldchain_state" in refused.output
+    refused = play("coldchain.freezer.site", **site, jobs_purge=True)
+    assert refused.code != 0
+    assert "jobs_purge is coldchain_jobs_purge" in refused.output
+    others = play(
+        "coldchain.freezer.site", **site, runner_state="started", coldchain_ignore_old_names=True
+    )
+    assert others.code == 0, others.output
+    assert (tmp_path / "home" / "program").exists()
+
+
+def test_each_tag_does_its_part_alone(play: Play, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    site = {"coldchain_home": str(home), "coldchain_become": False, "freezer_jobs": [job("a", 1)]}
+    assert play("coldchain.freezer.site", "--tags=coldchain_install", **site).code == 0
+    assert (home / "bin" / "coldchain").exists()
+    assert not (home / "etc" / "runner.conf").exists()
+    settings = {**site, "coldchain_client_id": "other"}
+    configured = play("coldchain.freezer.site", "--tags=coldchain_configure", **settings)
+    assert configured.code == 0, configured.output
+    assert "client_id = other" in (home / "etc" / "runner.conf").read_text()
+    declare = play("coldchain.freezer.site", "--tags=coldchain_jobs", **site)
+    assert declare.code == 0, declare.output
+    assert declared(home) == {"a": "1"}

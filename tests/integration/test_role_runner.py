@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-from conftest import COLLECTIONS, Play
+import waiting
+from playbooks import COLLECTIONS, Play
 
 RUNNER = [{"hosts": "all", "gather_facts": False, "roles": ["coldchain.freezer.runner"]}]
 ROLE = Path("ansible_collections/coldchain/freezer/roles/runner")
@@ -52,24 +54,47 @@ def next_release(tmp_path: Path, mark: str) -> Path:
 
 def test_check_mode_predicts_and_changes_nothing(play: Play, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    predicted = play(RUNNER, "--check", "--diff", runner_home=str(home))
+    predicted = play(RUNNER, "--check", "--diff", coldchain_home=str(home))
     assert predicted.code == 0, predicted.output
-    assert predicted.changed > 0
+    assert predicted.changed == 1
+    assert f"in {home}/program" in predicted.output
     assert not home.exists()
 
 
 def test_second_run_changes_nothing(play: Play, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    first = play(RUNNER, runner_home=str(home))
+    first = play(RUNNER, coldchain_home=str(home))
     assert first.code == 0, first.output
     before = snapshot(home)
-    again = play(RUNNER, runner_home=str(home))
+    again = play(RUNNER, coldchain_home=str(home))
     assert (again.code, again.changed) == (0, 0), again.output
     assert snapshot(home) == before
     version = subprocess.run(
         [home / "bin" / "coldchain", "--version"], check=True, capture_output=True, text=True
     )
     assert version.stdout.startswith("coldchain ")
+
+    # A drift of any kind is found by the one look, and repaired.
+    (home / "bin" / "coldchain").write_text("# by hand\n", encoding="utf-8")
+    (home / "etc" / "runner.conf").unlink()
+    (home / "etc" / "credentials").mkdir()
+    (home / "lib").chmod(0o755)
+    (home / "log").rmdir()
+    (home / "program" / "command").symlink_to("/elsewhere")
+    for compiled in (home / "program" / "current" / "coldchain" / "__pycache__").iterdir():
+        compiled.unlink()
+    (home / "program" / "releases" / "0.0.1-old").mkdir()
+    (home / "program" / "releases" / "0.0.1-old" / "bundle.json").write_text("{}", encoding="utf-8")
+    repaired = play(RUNNER, "-v", coldchain_home=str(home))
+    assert repaired.code == 0, repaired.output
+    (told,) = re.findall(r"Check the host and the variables.*\n.*?(\{.*\})", repaired.output)
+    found = [line.partition("=")[0] for line in json.loads(told)["msg"]]
+    files = [f"digest:{home}/{name}" for name in ("bin/coldchain", "etc/runner.conf")]
+    modes = [f"mode:{home}/{name}" for name in ("lib", "log")]
+    lines = ["0.0.1-old", "command", "compiled", "credentials", *files, *modes]
+    assert sorted(found) == sorted(lines)
+    assert {name: kept[::2] for name, kept in snapshot(home).items()}.keys() == before.keys()
+    assert play(RUNNER, coldchain_home=str(home)).changed == 0
 
 
 def test_twice_in_a_play_without_facts_under_different_homes(play: Play, tmp_path: Path) -> None:
@@ -84,9 +109,12 @@ def test_twice_in_a_play_without_facts_under_different_homes(play: Play, tmp_pat
             "gather_facts": False,
             "tasks": [
                 clear,
-                {**include, "vars": {"runner_home": f"{tmp_path}/a", "runner_client_id": "one"}},
+                {
+                    **include,
+                    "vars": {"coldchain_home": f"{tmp_path}/a", "coldchain_client_id": "one"},
+                },
                 clear,
-                {**include, "vars": {"runner_home": f"{tmp_path}/b"}},
+                {**include, "vars": {"coldchain_home": f"{tmp_path}/b"}},
             ],
         }
     ]
@@ -98,9 +126,9 @@ def test_twice_in_a_play_without_facts_under_different_homes(play: Play, tmp_pat
 
 def test_bad_settings_never_replace_good_ones(play: Play, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    play(RUNNER, runner_home=str(home))
+    play(RUNNER, coldchain_home=str(home))
     before = (home / "etc" / "runner.conf").read_bytes()
-    refused = play(RUNNER, runner_home=str(home), runner_timezone="Mars/Olympus")
+    refused = play(RUNNER, coldchain_home=str(home), coldchain_timezone="Mars/Olympus")
     assert refused.code != 0
     assert "'Mars/Olympus' is not a time zone of this host" in refused.output
     assert (home / "etc" / "runner.conf").read_bytes() == before
@@ -109,23 +137,31 @@ def test_bad_settings_never_replace_good_ones(play: Play, tmp_path: Path) -> Non
 def test_variables_of_the_command_line_mean_what_they_say(play: Play, tmp_path: Path) -> None:
     """``-e name=false`` is a text, and a text that is not empty is true."""
     home = tmp_path / "home"
-    words = {"runner_allow_exec": "false", "runner_stop_timeout": "5", "runner_rollback": "false"}
-    installed = play(RUNNER, runner_home=str(home), **words)
+    words = {
+        "coldchain_allow_exec": "false",
+        "coldchain_stop_timeout": "5",
+        "coldchain_rollback": "false",
+    }
+    installed = play(RUNNER, coldchain_home=str(home), **words)
     assert installed.code == 0, installed.output
     assert "allow_exec = no\n" in (home / "etc/runner.conf").read_text(encoding="utf-8")
-    words |= {"runner_state": "absent", "runner_purge_data": "true"}
-    removed = play(RUNNER, runner_home=str(home), **words)
+    words |= {"coldchain_state": "absent", "coldchain_purge_data": "true"}
+    removed = play(RUNNER, coldchain_home=str(home), **words)
     assert removed.code == 0, removed.output
     assert not home.exists()
 
 
-def test_preflight_names_what_is_missing(play: Play, tmp_path: Path) -> None:
-    relative = play(RUNNER, runner_home="somewhere")
-    assert "runner_home must be an absolute path" in relative.output
-    python = play(RUNNER, runner_home=str(tmp_path / "home"), runner_python="/bin/true")
-    assert "The runner needs Python >= 3.9" in python.output
-    nowhere = play(RUNNER, runner_home=str(tmp_path / "home"), runner_rollback=True)
-    assert "this host has no other release" in nowhere.output
+def test_everything_that_is_missing_is_told_at_once_and_without_python(
+    play: Play, tmp_path: Path
+) -> None:
+    variables = {"coldchain_python": "/bin/true", "coldchain_rollback": True}
+    refused = play(
+        RUNNER, coldchain_home="somewhere", ansible_python_interpreter="/no", **variables
+    )
+    assert refused.code != 0
+    assert "coldchain_home must be an absolute path" in refused.output
+    assert "The runner needs Python >= 3.9" in refused.output
+    assert "this host has no other release" in refused.output
 
 
 def test_credentials_come_change_and_go_unseen(play: Play, tmp_path: Path) -> None:
@@ -135,10 +171,12 @@ def test_credentials_come_change_and_go_unseen(play: Play, tmp_path: Path) -> No
     key = {"name": "nas.key", "content": "hunter3\n\n"}
     seen = ["-vvv", "--diff"]
 
-    predicted = play(RUNNER, *seen, "--check", runner_home=str(home), runner_credentials=[secret])
+    predicted = play(
+        RUNNER, *seen, "--check", coldchain_home=str(home), coldchain_credentials=[secret]
+    )
     assert predicted.code == 0, predicted.output
     assert not home.exists()
-    first = play(RUNNER, *seen, runner_home=str(home), runner_credentials=[secret, key])
+    first = play(RUNNER, *seen, coldchain_home=str(home), coldchain_credentials=[secret, key])
     assert first.code == 0, first.output
     assert (folder / "s3").read_text(encoding="utf-8") == "SECRET_KEY=hunter2\n"
     assert (folder / "nas.key").read_text(encoding="utf-8") == "hunter3\n\n"
@@ -146,19 +184,21 @@ def test_credentials_come_change_and_go_unseen(play: Play, tmp_path: Path) -> No
         *[0o700, 0o600, 0o600]
     ]
     before = snapshot(home)
-    again = play(RUNNER, runner_home=str(home), runner_credentials=[secret, key])
+    again = play(RUNNER, coldchain_home=str(home), coldchain_credentials=[secret, key])
     assert (again.code, again.changed) == (0, 0), again.output
     assert snapshot(home) == before
 
     (folder / "by hand").write_text("hunter4", encoding="utf-8")
     other = {**secret, "content": "SECRET_KEY=hunter5"}
-    predicted = play(RUNNER, *seen, "--check", runner_home=str(home), runner_credentials=[other])
+    predicted = play(
+        RUNNER, *seen, "--check", coldchain_home=str(home), coldchain_credentials=[other]
+    )
     assert (predicted.code, predicted.changed) == (0, 2), predicted.output
     assert len(list(folder.iterdir())) == 3
-    changed = play(RUNNER, *seen, runner_home=str(home), runner_credentials=[other])
+    changed = play(RUNNER, *seen, coldchain_home=str(home), coldchain_credentials=[other])
     assert (changed.code, changed.changed) == (0, 2), changed.output
     assert [path.name for path in folder.iterdir()] == ["s3"]
-    gone = play(RUNNER, *seen, runner_home=str(home))
+    gone = play(RUNNER, *seen, coldchain_home=str(home))
     assert (gone.code, gone.changed) == (0, 1), gone.output
     assert not folder.exists()
     for played in (predicted, first, changed, gone):
@@ -169,7 +209,9 @@ def test_bad_credentials_are_refused_by_name_only(play: Play, tmp_path: Path) ->
     home = str(tmp_path / "home")
 
     def refused(*credentials: dict[str, str]) -> str:
-        result = play(RUNNER, "-vvv", "--diff", runner_home=home, runner_credentials=credentials)
+        result = play(
+            RUNNER, "-vvv", "--diff", coldchain_home=home, coldchain_credentials=credentials
+        )
         assert result.code != 0
         assert "hunter2" not in result.output
         return result.output.replace("\n", " ")
@@ -184,7 +226,7 @@ def test_bad_credentials_are_refused_by_name_only(play: Play, tmp_path: Path) ->
         *[{"name": "a", **one}, {"name": "b"}, {"name": "c", "content": ""}],
         {"name": "d", **one, "path": "/a"},
     )
-    assert "runner_credentials: b, c, d must have either content or path" in said
+    assert "coldchain_credentials: b, c, d must have either content or path" in said
     assert "missing required arguments: name" in refused(one, {"name": "a", "contents": "hunter2"})
     assert "there is no systemd to load it" in refused({"name": "a", "path": "/etc/hostname"})
     assert not Path(home).exists()
@@ -192,65 +234,73 @@ def test_bad_credentials_are_refused_by_name_only(play: Play, tmp_path: Path) ->
 
 def test_upgrade_way_back_and_pruning(play: Play, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    play(RUNNER, runner_home=str(home))
+    play(RUNNER, coldchain_home=str(home))
     names = [release(home)]
     for mark in ("second", "third"):
         collections = next_release(tmp_path, mark)
-        upgraded = play(RUNNER, collections=collections, runner_home=str(home))
+        upgraded = play(RUNNER, collections=collections, coldchain_home=str(home))
         assert upgraded.code == 0, upgraded.output
         names.append(release(home))
     assert len(set(names)) == 3
     kept = {path.name for path in (home / "program" / "releases").iterdir()}
     assert kept == set(names[1:]), "the release before stays, older ones go"
 
-    back = play(RUNNER, collections=collections, runner_home=str(home), runner_rollback=True)
+    back = play(RUNNER, collections=collections, coldchain_home=str(home), coldchain_rollback=True)
     assert back.code == 0, back.output
     assert release(home) == names[1]
-    again = play(RUNNER, collections=collections, runner_home=str(home), runner_rollback=True)
+    again = play(RUNNER, collections=collections, coldchain_home=str(home), coldchain_rollback=True)
     assert (again.changed, release(home)) == (0, names[1])
-    forward = play(RUNNER, collections=collections, runner_home=str(home))
+    forward = play(RUNNER, collections=collections, coldchain_home=str(home))
     assert (forward.code, release(home)) == (0, names[2])
 
 
 def test_a_change_of_settings_reaches_a_running_runner(play: Play, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    play(RUNNER, runner_home=str(home))
+    play(RUNNER, coldchain_home=str(home))
     command = home / "bin" / "coldchain"
     log = tmp_path / "serve.log"
     with log.open("wb") as stream:
         runner = subprocess.Popen([command, "serve"], stdout=stream, stderr=stream)
     try:
-        while "runner ready" not in log.read_text():
-            assert runner.poll() is None
-            time.sleep(0.1)
+        waiting.until(lambda: "runner ready" in log.read_text(), told=runner.poll)
         before = log.stat().st_size
-        unchanged = play(RUNNER, runner_home=str(home))
+        unchanged = play(RUNNER, coldchain_home=str(home))
         assert unchanged.changed == 0
         assert log.stat().st_size == before, "a run without a change tells the runner nothing"
-        changed = play(RUNNER, runner_home=str(home), runner_concurrent_jobs=2)
+        changed = play(RUNNER, coldchain_home=str(home), coldchain_concurrent_jobs=2)
         assert changed.code == 0, changed.output
         assert runner.poll() is None, "the runner goes on under the same process id"
         assert log.stat().st_size > before
-        removed = play(RUNNER, runner_home=str(home), runner_state="absent")
+        # As a play leaves it that ends between the writing and the telling.
+        told = home / "lib" / "runner.json"
+        waiting.until(lambda: told.stat().st_mtime > (home / "etc" / "runner.conf").stat().st_mtime)
+        os.utime(told, (1, 1))
+        made_up_for = play(RUNNER, coldchain_home=str(home))
+        assert made_up_for.code == 0 and made_up_for.changed > 0, made_up_for.output
+        waiting.until(lambda: told.stat().st_mtime > 1)
+        assert play(RUNNER, coldchain_home=str(home)).changed == 0
+        removed = play(RUNNER, coldchain_home=str(home), coldchain_state="absent")
         assert removed.code == 0, removed.output
-        assert runner.wait(timeout=300) == 0, "removal stops the runner"
+        assert waiting.ended(runner) == 0, "removal stops the runner"
     finally:
         if runner.poll() is None:
             os.kill(runner.pid, signal.SIGKILL)
-            runner.wait()
+            waiting.ended(runner)
 
 
 def test_removal_keeps_the_data_unless_told_otherwise(play: Play, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    play(RUNNER, runner_home=str(home))
+    play(RUNNER, coldchain_home=str(home))
     (home / "backups" / "precious").write_text("kept", encoding="utf-8")
-    removed = play(RUNNER, runner_home=str(home), runner_state="absent")
+    removed = play(RUNNER, coldchain_home=str(home), coldchain_state="absent")
     assert removed.code == 0, removed.output
     assert (home / "backups" / "precious").read_text(encoding="utf-8") == "kept"
     assert sorted(path.name for path in home.iterdir()) == ["backups", "bin", "lib", "log"]
-    again = play(RUNNER, runner_home=str(home), runner_state="absent")
+    again = play(RUNNER, coldchain_home=str(home), coldchain_state="absent")
     assert (again.code, again.changed) == (0, 0)
-    purged = play(RUNNER, runner_home=str(home), runner_state="absent", runner_purge_data=True)
+    purged = play(
+        RUNNER, coldchain_home=str(home), coldchain_state="absent", coldchain_purge_data=True
+    )
     assert purged.code == 0, purged.output
     assert f"The backups of this host stay in {home}/backups." in purged.output
     assert [str(path.relative_to(home)) for path in home.rglob("*")] == [
@@ -258,7 +308,9 @@ def test_removal_keeps_the_data_unless_told_otherwise(play: Play, tmp_path: Path
         "backups/precious",
     ]
     (home / "backups" / "precious").unlink()
-    purged = play(RUNNER, runner_home=str(home), runner_state="absent", runner_purge_data=True)
+    purged = play(
+        RUNNER, coldchain_home=str(home), coldchain_state="absent", coldchain_purge_data=True
+    )
     assert "stay in" not in purged.output
     assert not home.exists(), "nothing is left behind where there never was a backup"
 
@@ -266,11 +318,13 @@ def test_removal_keeps_the_data_unless_told_otherwise(play: Play, tmp_path: Path
 def test_removal_is_refused_where_it_would_take_the_backups(play: Play, tmp_path: Path) -> None:
     home = tmp_path / "home"
     inside = home / "lib" / "containers"
-    play(RUNNER, runner_home=str(home), runner_containers_dir=str(inside))
+    play(RUNNER, coldchain_home=str(home), coldchain_containers_dir=str(inside))
     inside.mkdir()
     (inside / "precious").write_text("kept", encoding="utf-8")
     # The host's settings say it, whatever the variables are now.
-    refused = play(RUNNER, runner_home=str(home), runner_state="absent", runner_purge_data=True)
+    refused = play(
+        RUNNER, coldchain_home=str(home), coldchain_state="absent", coldchain_purge_data=True
+    )
     assert refused.code != 0
     assert f"The backups of this host are in {inside}, and {home}/lib is" in refused.output
     assert (inside / "precious").exists()

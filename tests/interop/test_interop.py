@@ -5,17 +5,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from pathlib import Path
 
 import pytest
-from agent_trees import State, state
-from conftest import Pair
+import waiting
+from agent_points import catalogue, verify
+from interop_pair import Pair, grow, tree
 
-from coldchain.agent.info import catalogue
-from coldchain.agent.verify import verify
-from coldchain.instants import from_epoch, iso
+from coldchain.core.instants import from_epoch, iso
 
 COMPRESSIONS = ("gzip", "bzip2", "xz")
 
@@ -26,54 +24,13 @@ def _next_second(pair: Pair) -> None:
     time.sleep(max(newest + 1.05 - time.time(), 0))
 
 
-def _grow(pair: Pair, step: int) -> None:
-    """One step of a history with everything that a level has to record."""
-    source = pair.source
-    if step == 0:
-        for name in ("dir/sub", "gone", "moved"):
-            (source / name).mkdir(parents=True)
-        (source / "dir" / "sub" / "deep").write_text("deep")
-        (source / "gone" / "file").write_text("x")
-        (source / "moved" / "file").write_text("m")
-        (source / "with space 'and' \"quotes\" $(id)").write_text("q")
-        (source / "linked").write_text("l")
-        os.link(source / "linked", source / "dir" / "also linked")
-        (source / "symlink").symlink_to("dir/sub")
-        (source / "n").write_bytes(b"")
-        Path(os.fsdecode(os.fsencode(source) + b"/\xff\xfe")).write_text("bytes")
-        with (source / "sparse").open("wb") as stream:
-            stream.truncate(1 << 20)
-        (source / "linked").chmod(0o640)
-    elif step == 1:
-        shutil.rmtree(source / "gone")
-        (source / "new").write_text("new")
-    elif step == 2:
-        (source / "moved").rename(source / "dir" / "renamed")
-        (source / "linked").write_text("changed in place")
-    elif step == 3:
-        (source / "symlink").unlink()
-        (source / "symlink").mkdir()
-        (source / "symlink" / "inside").write_text("now a directory")
-        (source / "dir" / "sub" / "deep").write_bytes(os.urandom(200_000))
-    else:
-        (source / f"step {step}").write_text(str(step))
-
-
-def _tree(path: Path) -> State:
-    """The state with whole seconds: freezer-agent's archives have no more."""
-    found = state(os.fsencode(path))
-    return {
-        name: (*rest[:4], rest[4] // 10**9, *rest[5:])  # type: ignore[operator]
-        for name, rest in found.items()
-    }
-
-
 def _both_restore(pair: Pair, **secret: object) -> None:
-    expected = _tree(pair.source)
+    expected = tree(pair.source)
     pair.ours("restore", **secret)
-    assert _tree(pair.target) == expected
-    pair.freezer("restore", **secret)
-    assert _tree(pair.target) == expected
+    assert tree(pair.target) == expected
+    # It knows one scheme, and no field that names it.
+    pair.freezer("restore", **{k: v for k, v in secret.items() if k != "encrypt_scheme"})
+    assert tree(pair.target) == expected
 
 
 def _secret(pair: Pair, encrypted: bool) -> dict[str, object]:
@@ -95,11 +52,10 @@ def test_a_chain_written_in_turns(
     scheme = {"encrypt_scheme": "freezer"} if encrypted else {}
     turns = ["ours", "freezer"] if first == "ours" else ["freezer", "ours"]
     for step in range(4):
-        _grow(pair, step)
+        grow(pair, step)
         fields = {"incremental": True, "compression": compression, **secret}
         if turns[step % 2] == "ours":
-            # A chain that freezer-agent began is recognised as such without being told.
-            report = pair.ours("backup", **fields, **(scheme if step == 0 else {}))
+            report = pair.ours("backup", **fields, **scheme)
             assert report.fields["level"] == step, report.warnings
         else:
             pair.freezer("backup", **fields)
@@ -109,8 +65,9 @@ def test_a_chain_written_in_turns(
         pair.container,
         mode="full",
         pass_file=Path(str(secret["encrypt_pass_file"])) if encrypted else None,
+        scheme="freezer" if encrypted else None,
     ).sound
-    _both_restore(pair, **secret)
+    _both_restore(pair, **secret, **scheme)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +88,7 @@ def test_level_rules_are_the_same(
     pair: Pair, rules: dict[str, float], levels: list[int], writers: str
 ) -> None:
     for step, writer in enumerate(writers):
-        _grow(pair, step)
+        grow(pair, step)
         if writer == "o":
             pair.ours("backup", incremental=True, **rules)
         else:
@@ -144,11 +101,11 @@ def test_level_rules_are_the_same(
     else:
         # Of several entries of one level freezer-agent takes whichever the directory lists last.
         pair.ours("restore")
-        assert _tree(pair.target) == _tree(pair.source)
+        assert tree(pair.target) == tree(pair.source)
 
 
 def test_not_incremental_begins_a_chain_each_time(pair: Pair) -> None:
-    _grow(pair, 0)
+    grow(pair, 0)
     pair.ours("backup")
     _next_second(pair)
     pair.freezer("backup")
@@ -159,22 +116,22 @@ def test_not_incremental_begins_a_chain_each_time(pair: Pair) -> None:
 def test_both_go_back_to_a_date(pair: Pair) -> None:
     states = []
     for step in range(4):
-        _grow(pair, step)
-        states.append(_tree(pair.source))
+        grow(pair, step)
+        states.append(tree(pair.source))
         writer = pair.ours if step % 2 else pair.freezer
         writer("backup", incremental=True)
         _next_second(pair)
     for one, expected in zip(catalogue(pair.container), states):
         when = iso(from_epoch(one.time_stamp))
         pair.ours("restore", restore_from_date=when)
-        assert _tree(pair.target) == expected
+        assert tree(pair.target) == expected
         pair.freezer("restore", restore_from_date=when)
-        assert _tree(pair.target) == expected
+        assert tree(pair.target) == expected
 
 
 @pytest.mark.parametrize("mode", ["soft", "hard", "all"])
 def test_links_are_followed_alike(pair: Pair, mode: str) -> None:
-    _grow(pair, 0)
+    grow(pair, 0)
     # Followed, a link to a directory of the same tree makes an archive that GNU tar cannot
     # extract as freezer-agent asks it to, whoever wrote it.
     (pair.source / "symlink").unlink()
@@ -183,11 +140,11 @@ def test_links_are_followed_alike(pair: Pair, mode: str) -> None:
     pair.ours("backup", backup_name="ours", dereference_symlink=mode)
     pair.freezer("backup", backup_name="freezer", dereference_symlink=mode)
     pair.ours("restore", backup_name="ours")
-    mine = _tree(pair.target)
+    mine = tree(pair.target)
     pair.ours("restore", backup_name="freezer")
-    assert _tree(pair.target) == mine
+    assert tree(pair.target) == mine
     pair.freezer("restore", backup_name="ours")
-    assert _tree(pair.target) == mine
+    assert tree(pair.target) == mine
 
 
 def test_one_pattern_excludes_alike(pair: Pair) -> None:
@@ -198,10 +155,10 @@ def test_one_pattern_excludes_alike(pair: Pair) -> None:
     pair.ours("backup", backup_name="ours", exclude="*.log")
     pair.freezer("backup", backup_name="freezer", exclude="*.log")
     pair.freezer("restore", backup_name="ours")
-    mine = _tree(pair.target)
+    mine = tree(pair.target)
     assert sorted(mine) == [b".", b"b.txt", b"d"]
     pair.ours("restore", backup_name="freezer")
-    assert _tree(pair.target) == mine
+    assert tree(pair.target) == mine
 
 
 def test_a_single_file(pair: Pair) -> None:
@@ -217,7 +174,7 @@ def test_a_single_file(pair: Pair) -> None:
 
 
 def test_either_removes_what_the_other_wrote(pair: Pair) -> None:
-    _grow(pair, 0)
+    grow(pair, 0)
     pair.ours("backup", backup_name="a")
     pair.freezer("backup", backup_name="b")
     _next_second(pair)
@@ -228,22 +185,25 @@ def test_either_removes_what_the_other_wrote(pair: Pair) -> None:
 
 
 def test_another_hosts_backup(pair: Pair) -> None:
-    _grow(pair, 0)
+    grow(pair, 0)
     pair.ours("backup", hostname="there")
     pair.freezer("restore", hostname="there")
-    assert _tree(pair.target) == _tree(pair.source)
+    assert tree(pair.target) == tree(pair.source)
 
 
 def test_what_a_killed_run_left_does_not_disturb_freezer(pair: Pair) -> None:
     (pair.source / "large").write_bytes(os.urandom(30 << 20))
     child = pair.ours_in_a_process("backup", upload_limit="500K")
-    while not any(p.stat().st_size for p in pair.container.glob("data/.coldchain/*/*/data")):
-        assert child.poll() is None
-        time.sleep(0.01)
+
+    def writing() -> bool:
+        parts = pair.container.glob("data/.coldchain/*/*/data")
+        return any(path.stat().st_size for path in parts)
+
+    waiting.until(writing, told=child.poll)
     child.kill()
-    child.wait()
+    waiting.ended(child)
     (pair.source / "large").unlink()
-    _grow(pair, 0)
+    grow(pair, 0)
     for step in range(2):
         pair.freezer("backup", incremental=True)
         _next_second(pair)
@@ -255,7 +215,7 @@ def test_what_a_killed_run_left_does_not_disturb_freezer(pair: Pair) -> None:
 def test_strong_encryption_is_refused_by_freezer_without_harm(pair: Pair) -> None:
     # The one thing that freezer-agent cannot read; it neither restores nor continues it.
     secret = _secret(pair, True)
-    _grow(pair, 0)
+    grow(pair, 0)
     pair.ours("backup", incremental=True, **secret)
     _next_second(pair)
     code, _ = pair.try_freezer("restore", **secret)
@@ -265,4 +225,4 @@ def test_strong_encryption_is_refused_by_freezer_without_harm(pair: Pair) -> Non
     assert code != 0
     assert len(catalogue(pair.container)) == 1
     pair.ours("restore", **secret)
-    assert _tree(pair.target) == _tree(pair.source)
+    assert tree(pair.target) == tree(pair.source)

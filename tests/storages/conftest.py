@@ -1,93 +1,27 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every storage against a real server that the tests start: `make storages` installs them."""
+"""The servers, started when the first test asks for one: `make storages` installs them."""
 
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
 
+import guardian
 import pytest
-from storage_servers import NAMES, Makers, Server
 
-from coldchain.agent import cipher
-from coldchain.agent.action import perform
-from coldchain.agent.info import Backup, catalogue
-from coldchain.agent.location import Location, location
-from coldchain.agent.options import Fields
-from coldchain.agent.report import Report
-from coldchain.agent.verify import Verification, verify
+# Before anything takes a copy of the environment.
+guardian.start()
 
-ROOT = Path(__file__).parents[2]
-# The description of a tree is the unit tests' own.
-sys.path.insert(0, str(ROOT / "tests" / "unit" / "runner" / "agent"))
+from storage_servers import Makers, Server
+from storage_site import ROOT, Site
+
+from coldchain.agent.engines.tar import cipher
 
 _numbers = count(1)
-
-
-@dataclass
-class Site:
-    """A source on this host and a container of its own on a storage."""
-
-    root: Path
-    server: Server
-    container: str
-
-    @property
-    def source(self) -> Path:
-        return self.root / "source"
-
-    @property
-    def target(self) -> Path:
-        return self.root / "target"
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        fields = {**self.server.fields, "container": self.container}
-        if self.server.secrets:
-            fields["credentials_file"] = str(self.root / "credentials")
-        return fields
-
-    def action(self, kind: str, **more: object) -> dict[str, Any]:
-        shared = {"action": kind, "hostname": "host", "backup_name": "docs", "sync": False}
-        if kind == "backup":
-            shared["path_to_backup"] = str(self.source)
-        if kind == "restore":
-            shared["restore_abs_path"] = str(self.target)
-        return {**shared, **self.fields, **more}
-
-    def perform(self, kind: str, **more: object) -> Report:
-        return perform(
-            self.action(kind, **more),
-            containers_dir=self.root,
-            client_id="client",
-            state_dir=self.root / "lib",
-        )
-
-    def backup(self, **more: object) -> Report:
-        return self.perform("backup", incremental=True, **more)
-
-    @property
-    def location(self) -> Location:
-        return location(Fields(self.fields), self.root)
-
-    def catalogue(self) -> list[Backup]:
-        return catalogue(self.location)
-
-    def verify(self, mode: str = "quick", **more: Any) -> Verification:
-        return verify(self.location, mode=mode, **more)
-
-    def stored(self) -> set[str]:
-        """Every file of the container, where the server keeps them as files."""
-        assert self.server.folder is not None
-        top = self.server.folder / self.container.rpartition(":")[2]
-        return {str(path.relative_to(top)) for path in top.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="session")
@@ -143,10 +77,10 @@ def site(
         yield one
 
 
-def on(*names: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("site", names or NAMES, indirect=True)
-
-
 @pytest.fixture(autouse=True)
 def _quick_derivation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cipher, "ITERATIONS", 1000)
+
+
+def pytest_unconfigure() -> None:
+    guardian.stop()

@@ -12,23 +12,23 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import waiting
 from agent_trees import state
-from conftest import ROOT, Site, on
+from checked_actions import checked_action
 from storage_servers import Server
-from test_storages import grow
+from storage_site import ROOT, Site, grow, on
 
-from coldchain.agent import backup as action
-from coldchain.agent import rclone, remotes
-from coldchain.agent.opening import open_storage
-from coldchain.agent.remote import RemoteStorage
+from coldchain.agent.engines.tar import backup as action
+from coldchain.agent.storages.rclone import config, process
+from coldchain.agent.storages.rclone.storage import RemoteStorage
+from coldchain.agent.storages.registry import open_storage
 from coldchain.cli import run
-from coldchain.errors import (
+from coldchain.core.errors import (
     CannotWrite,
     ColdchainError,
     DataError,
@@ -39,15 +39,17 @@ from coldchain.errors import (
 
 #: Bytes a second at which an upload takes long enough to be hit.
 SLOW = "1M"
+#: Seconds for what needs a server, a connection and some of the data to have passed.
+BEGINNING = waiting.PATIENCE + 20
 REMOTES = ("ssh_openssh", "s3_rclone", "ftp", "webdav", "swift")
 
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """One attempt is enough to see a failure."""
-    monkeypatch.setitem(rclone._OPTIONS, "RCLONE_LOW_LEVEL_RETRIES", "1")
-    monkeypatch.setitem(rclone._OPTIONS, "RCLONE_RETRIES", "1")
-    monkeypatch.setattr(remotes, "S3_PART", 5 << 20)
+    monkeypatch.setitem(process._OPTIONS, "RCLONE_LOW_LEVEL_RETRIES", "1")
+    monkeypatch.setitem(process._OPTIONS, "RCLONE_RETRIES", "1")
+    monkeypatch.setattr(config, "S3_PART", 5 << 20)
 
 
 @contextmanager
@@ -56,14 +58,9 @@ def during(site: Site, then: Callable[[], None]) -> Iterator[list[int]]:
     found: list[int] = []
 
     def hit() -> None:
-        deadline = time.monotonic() + 300
-        while not found:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-            found.extend(uploading())
-        while taken(found[0]) < 500_000:
-            assert time.monotonic() < deadline and not ended(found[0])
-            time.sleep(0.01)
+        found.extend(waiting.until(uploading, BEGINNING))
+        waiting.until(lambda: ended(found[0]) or taken(found[0]) >= 500_000, BEGINNING)
+        assert not ended(found[0])
         then()
 
     thread = threading.Thread(target=hit)
@@ -71,7 +68,7 @@ def during(site: Site, then: Callable[[], None]) -> Iterator[list[int]]:
     try:
         yield found
     finally:
-        thread.join()
+        waiting.joined(thread, BEGINNING)
 
 
 def uploading() -> list[int]:
@@ -137,15 +134,15 @@ def test_a_server_that_dies_in_the_middle(site: Site) -> None:
 
 @on("ssh_openssh", "s3_rclone", "ftp")
 def test_a_server_that_answers_no_more(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rclone, "PATIENCE", 1.0)
-    monkeypatch.setattr(rclone, "UNKNOWN", 0.0)
-    monkeypatch.setattr(rclone, "SLOWEST", 1 << 40)
+    monkeypatch.setattr(process, "PATIENCE", 1.0)
+    monkeypatch.setattr(process, "MAX_UPLOAD_WAIT", 0.0)
+    monkeypatch.setattr(process, "SLOWEST", 1 << 40)
     grow(site, 0)
     (site.source / "more").write_bytes(os.urandom(12_000_000))
 
     def freeze() -> None:
-        monkeypatch.setattr(rclone, "STALL", 3.0)
-        monkeypatch.setattr(rclone, "FINISH", 3.0)
+        monkeypatch.setattr(process, "STALL", 3.0)
+        monkeypatch.setattr(process, "FINISH", 3.0)
         for pid in site.server.everyone():
             os.kill(pid, signal.SIGSTOP)
 
@@ -167,11 +164,13 @@ def test_killed_in_the_middle_and_swept_by_the_next(site: Site) -> None:
     grow(site, 0)
     (site.source / "more").write_bytes(os.urandom(12_000_000))
     config = site.root / "action.json"
-    config.write_text(json.dumps(site.action("backup", upload_limit=SLOW)))
+    config.write_text(json.dumps(checked_action(site.action("backup", upload_limit=SLOW))))
     code = (
-        "import sys; from pathlib import Path; from coldchain.agent import remotes;"
-        "remotes.S3_PART = 5 << 20; from coldchain.agent.action import main;"
-        "sys.exit(main(sys.argv[1], None, None, Path(sys.argv[2]), state_dir=Path(sys.argv[3])))"
+        "import json, sys; from pathlib import Path; from coldchain.agent.action import perform;"
+        "from coldchain.agent.storages.rclone import config; config.S3_PART = 5 << 20;"
+        "action = json.loads(Path(sys.argv[1]).read_text());"
+        "perform(action, containers_dir=Path(sys.argv[2]), client_id='client',"
+        " state_dir=Path(sys.argv[3]))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, config, site.root, site.root / "lib"],
@@ -179,13 +178,13 @@ def test_killed_in_the_middle_and_swept_by_the_next(site: Site) -> None:
     )
     _parents.add(process.pid)
     with during(site, process.kill) as writers:
-        assert process.wait() == -signal.SIGKILL
+        assert waiting.ended(process, BEGINNING) == -signal.SIGKILL
     _parents.remove(process.pid)
-    while not ended(writers[0]):
-        time.sleep(0.05)  # what it was given it still writes
+    waiting.until(lambda: ended(writers[0]), BEGINNING)  # what it was given it still writes
     assert site.catalogue() == []
     (note,) = (site.root / "lib" / "locks").iterdir()
-    assert note.read_text().split()[1] == "0"
+    folder, marker = json.loads(note.read_text())
+    assert "/0_" in folder and marker.endswith("/metadata")
     site.backup()
     sound(site, 1)
     assert note.read_text() == ""
@@ -201,8 +200,7 @@ def test_no_unfinished_upload_is_left_to_be_paid_for(site: Site) -> None:
     listing = ("backend", "list-multipart-uploads", storage.remote.root)
 
     def kill_rclone() -> None:
-        while "UploadId" not in storage.rclone.text(*listing):
-            time.sleep(0.1)
+        waiting.until(lambda: "UploadId" in storage.rclone.text(*listing), BEGINNING)
         for pid in uploading():
             os.kill(pid, signal.SIGKILL)
 
@@ -302,7 +300,7 @@ def test_a_part_that_is_cut_or_gone(site: Site) -> None:
     whole = data.read_bytes()
     data.write_bytes(whole[:-1000])
     assert [finding.kind for finding in site.verify().findings] == ["truncated"]
-    with pytest.raises(JobFailed, match="were written"):
+    with pytest.raises(JobFailed, match="has not its full size"):
         site.perform("restore")
     data.write_bytes(whole[:-1000] + bytes(1000))
     assert site.verify().sound
@@ -379,12 +377,14 @@ def test_memory_does_not_grow_with_the_backup(site: Site) -> None:
         for dummy in range(200):
             stream.write(os.urandom(1 << 20))
     config = site.root / "action.json"
-    config.write_text(json.dumps(site.action("backup")))
+    config.write_text(json.dumps(checked_action(site.action("backup"))))
     code = (
-        "import sys, resource; from pathlib import Path; from coldchain.agent.action import main;"
-        "code = main(sys.argv[1], None, None, Path(sys.argv[2]));"
+        "import json, resource, sys; from pathlib import Path;"
+        "from coldchain.agent.action import perform;"
+        "action = json.loads(Path(sys.argv[1]).read_text());"
+        "perform(action, containers_dir=Path(sys.argv[2]), client_id='client');"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,"
-        " *[x.split()[1] for x in open('/proc/self/status') if 'VmHWM' in x]); sys.exit(code)"
+        " *[x.split()[1] for x in open('/proc/self/status') if 'VmHWM' in x])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, config, site.root],

@@ -12,30 +12,24 @@ from collections.abc import Mapping
 
 import pytest
 from agent_trees import state
-from conftest import Site, on
+from storage_contract import SCRIPT, absent, one_writer, play
+from storage_site import KINDS, LARGE, Site, grow, on
 
-from coldchain.agent.layout import Series
-from coldchain.agent.opening import open_storage
+from coldchain.agent.storages.base import Storage
+from coldchain.agent.storages.registry import open_storage
 from coldchain.cli import run
-from coldchain.errors import JobFailed, TryAgain
-from coldchain.instants import from_epoch, iso
-
-#: More than any buffer on the way, and not to be compressed.
-LARGE = 3_000_000
+from coldchain.core.errors import JobFailed, TryAgain
+from coldchain.core.instants import from_epoch, iso
 
 
-def grow(site: Site, step: int) -> None:
-    source = site.source
-    if step == 0:
-        (source / "dir" / "sub").mkdir(parents=True)
-        (source / "dir" / "sub" / "deep").write_text("deep")
-        (source / "gone").write_text("x")
-        (source / "large").write_bytes(os.urandom(LARGE))
-        (source / "link").symlink_to("dir/sub")
-    else:
-        (source / "gone").unlink(missing_ok=True)
-        (source / f"new {step}").write_text(str(step))
-        (source / "dir" / "sub" / "deep").write_text(f"changed {step}")
+@on()
+def test_every_storage_keeps_the_contract(site: Site) -> None:
+    def opens() -> Storage:
+        return open_storage(site.location, site.root / "lib" / "locks")
+
+    absent(opens)
+    one_writer(opens)
+    play(opens, SCRIPT)
 
 
 @on()
@@ -66,7 +60,7 @@ def _iso(stamp: object) -> str:
     return iso(from_epoch(stamp))
 
 
-@on()
+@on(*KINDS)
 def test_old_chains_are_removed_whole_and_the_last_one_stays(site: Site) -> None:
     grow(site, 0)
     first = site.perform("backup").fields["chain"]
@@ -90,7 +84,7 @@ def test_old_chains_are_removed_whole_and_the_last_one_stays(site: Site) -> None
 NAMES = [("grüße_x", "100%d *[x]?{a}"), ("h", "a/quo'te\"$(id)`;&#")]
 
 
-@on()
+@on(*KINDS)
 def test_any_name_is_a_name_and_secrets_stay_secret(site: Site) -> None:
     """Both names in one container, encrypted, and compressed in different ways."""
     grow(site, 0)
@@ -110,7 +104,7 @@ def test_any_name_is_a_name_and_secrets_stay_secret(site: Site) -> None:
     assert state(os.fsencode(site.target)) == state(os.fsencode(site.source))
 
 
-@on()
+@on(*KINDS)
 def test_nothing_is_written_without_need(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a dry run, beside another writer, by a backup that fails: and then the next one works."""
     grow(site, 0)
@@ -122,7 +116,7 @@ def test_nothing_is_written_without_need(site: Site, monkeypatch: pytest.MonkeyP
     with pytest.raises(JobFailed, match="No matching backup name"):
         site.perform("restore")
     storage = open_storage(site.location, site.root / "lib" / "locks")
-    locked = storage.lock(Series("host", "docs"))
+    locked = storage.lock("host_docs")
     with locked, pytest.raises(TryAgain, match="another process is writing"):
         site.backup()
     # A compressor that gives up in the middle.

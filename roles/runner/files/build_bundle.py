@@ -17,7 +17,6 @@ cannot be had, 73 the output cannot be written.
 from __future__ import annotations
 
 import argparse
-import ast
 import gzip
 import hashlib
 import importlib.util
@@ -71,18 +70,22 @@ def locked() -> dict[str, set[str]]:
     return pins
 
 
+def package_version() -> str:
+    """The collection's version, as the package itself reads it."""
+    sys.dont_write_bytecode = True  # an installed collection is not ours to write to
+    from coldchain import __version__
+
+    if __version__ == "unknown":
+        raise BundleError(f"{HERE}: lies in no collection: no galaxy.yml, no MANIFEST.json", 65)
+    return __version__
+
+
 def package_files() -> Iterator[tuple[str, bytes]]:
-    """Our package as (name in the archive, content)."""
+    """Our package as (name in the archive, content), with the collection's version beside it."""
+    yield "coldchain/VERSION", f"{package_version()}\n".encode()
     for path in sorted(PACKAGE.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
             yield path.relative_to(HERE).as_posix(), path.read_bytes()
-
-
-def package_version() -> str:
-    for statement in ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")).body:
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__version__":
-            return str(ast.literal_eval(statement.value))
-    raise BundleError(f"{PACKAGE / '__init__.py'}: has no __version__", 65)
 
 
 def sources_digest() -> str:
@@ -96,6 +99,7 @@ def sources_digest() -> str:
 
 
 def up_to_date(output: Path, sources: str) -> bool:
+    """Whether *output* holds a bundle of these sources that nobody has changed."""
     try:
         manifest = json.loads((output / MANIFEST).read_text(encoding="utf-8"))
         archive = (output / ARCHIVE).read_bytes()
@@ -106,6 +110,7 @@ def up_to_date(output: Path, sources: str) -> bool:
 
 
 def pip_command() -> list[str]:
+    """What runs pip here; BundleError when there is none."""
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip"]
     for name in ("pip3", "pip"):
@@ -207,6 +212,7 @@ def publish(output: Path, name: str, content: bytes) -> None:
 
 
 def build(output: Path, cache: Path | None) -> dict[str, object]:
+    """Write the bundle unless it is there; returns its manifest and whether it is a new one."""
     sources = sources_digest()
     if up_to_date(output, sources):
         return {"changed": False, **json.loads((output / MANIFEST).read_text(encoding="utf-8"))}
@@ -242,6 +248,7 @@ def build(output: Path, cache: Path | None) -> dict[str, object]:
 
 
 def main() -> int:
+    """What the command line says; returns the exit code."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--output", type=Path, default=HERE, help="directory to write to")
     parser.add_argument("--wheels", type=Path, help="directory that keeps the downloaded wheels")

@@ -1,21 +1,28 @@
 #!/bin/sh
 # SPDX-FileCopyrightText: 2026 coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-# probe.sh PROGRAM COMMAND PYTHON UNIT SETTINGS CONTAINERS: what the role must know about a host, as key=value lines.
-# One look instead of a dozen tasks, and no gathered facts.  Changes nothing.
-program=$1 command=$2 wanted=$3 unit=$4 settings=$5 containers=$6
+# What the role must know about a host, as KEY=VALUE lines: one look instead of a dozen tasks, and no gathered facts.
+# Sent as it is, so that a host without a usable Python gets an answer too.  Changes nothing, is given no secret and
+# tells none.
+#   probe.sh PROGRAM COMMAND PYTHON UNIT ETC CONTAINERS FILES DIRECTORIES LOADED LIB
+# The last three before LIB are lists, a path a line: digests are told of FILES, modes of DIRECTORIES, and which of LOADED is missing.
+program=$1 command=$2 wanted=$3 unit=$4 etc=$5 containers=$6 files=$7 directories=$8 loaded=$9
+shift 9
+lib=$1
+SYSTEMD_PAGER='' PAGER=cat # there may be a terminal
+export SYSTEMD_PAGER PAGER
 
 # What the runner imports that a stripped python3 (Debian's python3-minimal) may lack.
-check='
+check="
 import sys
 if sys.version_info < (3, 9): sys.exit(1)
 import bz2, json, logging, lzma, selectors, subprocess, zlib, zoneinfo
-print("tag=" + sys.implementation.cache_tag)'
-python='' tag='' seen=''
+print('tag=' + sys.implementation.cache_tag)"
+python="" tag="" seen=""
 for name in ${wanted:-/usr/bin/python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9}; do
   path=$(command -v "$name") || continue
-  seen="$seen $path ($("$path" -V 2>&1))"
-  tag=$("$path" -I -c "$check" 2>/dev/null)
+  seen="$seen, $path ($("$path" -V 2>&1 | head -n 1))"
+  tag=$("$path" -I -c "$check" 2> /dev/null)
   case $tag in tag=?*)
     python=$path
     break
@@ -24,19 +31,22 @@ for name in ${wanted:-/usr/bin/python3 python3.14 python3.13 python3.12 python3.
 done
 echo "python=$python"
 echo "${tag:-tag=}"
-echo "seen=${seen# }"
+echo "seen=${seen#, }"
+system=$(sed -n "s/^ID\(_LIKE\)\{0,1\}=//p" /etc/os-release 2> /dev/null | tr -d "\"" | tr "\n" " ")
+echo "system=${system% }"
 
-case $(tar --version 2>/dev/null) in
-  *'GNU tar'*) echo tar=gnu ;;
-  '') echo tar= ;;
+case $(tar --version 2> /dev/null) in
+  *"GNU tar"*) echo tar=gnu ;;
+  "") echo tar= ;;
   *) echo tar=other ;;
 esac
 echo "uid=$(id -u)"
 
 name_of() { link=$(readlink "$1") && echo "${link##*/}"; }
-echo "current=$(name_of "$program/current")"
+current=$(name_of "$program/current")
+echo "current=$current"
 echo "previous=$(name_of "$program/previous")"
-releases='' busy=''
+releases="" busy=""
 for manifest in "$program"/releases/*/bundle.json; do # written last: the release is complete
   [ -f "$manifest" ] || continue
   directory=${manifest%/*}
@@ -46,31 +56,91 @@ for manifest in "$program"/releases/*/bundle.json; do # written last: the releas
 done
 echo "releases=${releases# }"
 echo "busy=${busy# }"
+if [ -f "$program/current/bundle.json" ]; then echo complete=yes; else echo complete=no; fi
+compiled=no
+[ -e "$program/current/coldchain/__pycache__/__init__.${tag#tag=}.pyc" ] && compiled=yes
+echo "compiled=$compiled"
+
+# Where the command was before, by the link in the program's directory or by default.
+moved=""
+linked=$(readlink "$program/command")
+for path in "$linked" /usr/local/bin/coldchain; do
+  [ "$path" != "$command" ] && grep -qs "role coldchain.freezer.runner" "$path" && moved="$moved$path "
+done
+echo "command=${linked:-}"
+case $program in /opt/coldchain) echo "moved=${moved% }" ;; *) echo "moved=" ;; esac
 
 # What the host's own settings say counts; CONTAINERS is where they say nothing, or are gone.
-named=$(sed -n 's/^containers_dir *[=:] *//p' "$settings" 2>/dev/null)
+named=$(sed -n "s/^containers_dir *[=:] *//p" "$etc/runner.conf" 2> /dev/null)
 containers=${named:-$containers}
-[ -n "$(ls -A "$containers" 2>/dev/null)" ] || containers=''
+[ -n "$(ls -A "$containers" 2> /dev/null)" ] || containers=""
 echo "containers=$containers"
+if [ -d "$etc/credentials" ]; then echo credentials=yes; else echo credentials=no; fi
 
-if [ -d "${settings%/*}/credentials" ]; then echo credentials=yes; else echo credentials=no; fi
+# Below what is there already: is it on a file system that can be written, by this user?
+locked="" missing=""
+IFS="
+"
+for path in $files; do
+  digest=$(sha256sum "$path" 2> /dev/null)
+  echo "digest:$path=${digest%% *}"
+done
+for path in ${command%/*} $directories; do
+  mode=$(stat -c %a "$path" 2> /dev/null)
+  echo "mode:$path=$mode"
+  place=$path
+  while [ ! -e "$place" ]; do
+    case $place in */*) place=${place%/*} ;; *) place=. ;; esac
+    [ -n "$place" ] || place=/
+  done
+  [ -w "$place" ] || locked="$locked, $path"
+done
+for path in $loaded; do
+  [ -f "$path" ] || missing="$missing, $path"
+done
+unset IFS
+echo "locked=${locked#, }"
+echo "missing=${missing#, }"
 
-# The runner of a home has no manager to ask: it is the one "PYTHON -I COMMAND ... serve".
-pid=''
+# The runner of a home has no manager to ask: it is the one "PYTHON -I COMMAND ... serve", from wherever it was
+# started (bin/coldchain serve) and through whatever link.
+pid="" resolved=$(readlink -f "$command")
 # shellcheck disable=SC2013  # paths of /proc have no blanks
-for line in $(grep -lszxF "$command" /proc/[0-9]*/cmdline); do
-  case $(tr '\0' ' ' < "$line" 2>/dev/null) in
-    *" -I $command "*'serve '*) pid=${line#/proc/} pid=${pid%/cmdline} ;;
+for line in $(grep -lszxF serve /proc/[0-9]*/cmdline); do
+  process=${line%/cmdline}
+  said=$({ tr "\0" "\n" < "$line"; } 2> /dev/null | sed -n "/^-I\$/{n;p;q;}")
+  case $said in
+    "") continue ;;
+    /*) ;;
+    *) said=$process/cwd/$said ;;
   esac
+  if [ "$said" = "$command" ] || [ "$(readlink -f "$said")" = "$resolved" ]; then pid=${process#/proc/}; fi
 done
 echo "serving=$pid"
 if [ -d /run/systemd/system ]; then
   echo systemd=yes
-  echo "active=$(systemctl is-active "$unit")"
-  echo "pid=$(systemctl show -p MainPID --value "$unit")"
-  echo "stale=$(systemctl show -p NeedDaemonReload --value "$unit")"
+  active=$(systemctl is-active "$unit" 2> /dev/null)
+  echo "active=$active"
+  if [ "$active" = active ]; then echo started=yes; else echo started=no; fi
+  if [ "$(systemctl is-enabled "$unit" 2> /dev/null)" = enabled ]; then echo enabled=yes; else echo enabled=no; fi
+  echo "pid=$(systemctl show -p MainPID --value "$unit" 2> /dev/null)"
+  echo "stale=$(systemctl show -p NeedDaemonReload --value "$unit" 2> /dev/null)"
 else
-  printf '%s\n' systemd=no active= pid= stale=
+  active=""
+  printf "%s\n" systemd=no active= started=no enabled=no pid= stale=
 fi
+# A runner that has begun before one of its files was written: a play ended between that and its handlers.
+untold=no
+case $program in
+  /opt/coldchain) own=/etc/systemd/system/$unit alive=$active ;;
+  *) own="" alive=${pid:+active} ;;
+esac
+began=$(stat -c %Y "$lib/runner.json" 2> /dev/null)
+if [ "$alive" = active ] && [ -n "$began" ]; then
+  for path in "$program/current" "$command" "$etc/runner.conf" $own; do
+    written=$(stat -c %Y "$path" 2> /dev/null) && [ "$written" -gt "$began" ] && untold=yes
+  done
+fi
+echo "untold=$untold"
 if [ -e "/etc/systemd/system/$unit" ]; then echo unit=yes; else echo unit=no; fi
-exit 0
+echo end=yes

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -11,31 +12,28 @@ import types
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible.module_utils import basic
 
 ROOT = Path(__file__).resolve().parents[3]
 
+# Under ansible-test the settings of pytest are not ours, and so the helpers are not on its path.
+sys.path.append(str(ROOT / "tests" / "helpers"))
 
-def _make_importable() -> None:
-    """ansible-test lays the collection out; in a plain checkout its import name needs a place."""
-    try:
-        import ansible_collections.coldchain.freezer.plugins.modules.job  # noqa: F401
-    except ImportError:
-        places = {
-            "ansible_collections": [],
-            "ansible_collections.coldchain": [],
-            "ansible_collections.coldchain.freezer": [str(ROOT)],
-        }
-        for name, path in places.items():
-            module = sys.modules.get(name) or types.ModuleType(name)
-            module.__path__ = list(getattr(module, "__path__", [])) + path
-            sys.modules[name] = module
-            parent, dot, child = name.rpartition(".")
-            if dot:
-                setattr(sys.modules[parent], child, module)
+import collection_tree
+import guardian
+
+guardian.start()
 
 
-_make_importable()
+def pytest_unconfigure() -> None:
+    guardian.stop()
+
+
+try:
+    importlib.import_module("ansible_collections.coldchain.freezer.plugins.modules.job")
+except ImportError:
+    collection_tree.make_importable()
 
 COMMAND = """#!{python} -I
 import json, os, sys
@@ -120,6 +118,32 @@ class Ended(Exception):
         self.result = result
 
 
+def as_documented(module: types.ModuleType, result: dict[str, object]) -> None:
+    """What RETURN says is what comes back: in every test, of success, failure and check mode."""
+    documented = yaml.safe_load(module.RETURN)
+    failed = result["failed"]
+    if "text" in result:
+        documented = {
+            key: about
+            for key, about in documented.items()
+            if about["returned"] != "success unless O(as_text=true)"
+        }
+    for about in documented.values():
+        about["returned"] = about["returned"].partition(" unless ")[0]
+    always = "always" if failed else ("always", "success")
+    expected = {key for key, about in documented.items() if about["returned"].startswith(always)}
+    only = {key for key, about in documented.items() if about["returned"] == "success"}
+    present = result.keys() - {"failed", "changed", "diff", "invocation"}
+    assert present <= {*documented, "msg"}, f"not in RETURN: {present - set(documented)}"
+    assert expected <= present, f"promised by RETURN: {expected - present}"
+    assert not (failed and present & only), f"RETURN knows no failure with {present & only}"
+    for key in present & documented.keys():
+        inner = documented[key].get("contains")
+        rows = result[key] if isinstance(result[key], list) else [result[key]]
+        for row in rows if inner else ():
+            assert (row or {}).keys() <= inner.keys(), f"not in RETURN: {key} {row}"
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch):
     """run(module, check=False, **arguments) -> its result, with "failed" and "warnings"."""
@@ -150,6 +174,8 @@ def run(monkeypatch: pytest.MonkeyPatch):
             with pytest.raises(Ended) as ended:
                 module.main()
         # As Ansible does it: what cannot become JSON is no result.
-        return dict(json.loads(json.dumps(ended.value.result)), warnings=warnings)
+        result = json.loads(json.dumps(ended.value.result))
+        as_documented(module, result)
+        return dict(result, warnings=warnings)
 
     return run_module

@@ -20,7 +20,10 @@ from ansible_collections.coldchain.freezer.plugins.modules import (
     job_event,
     job_info,
     jobs,
+    restore,
+    status_info,
 )
+from waiting import LIMIT, at_most, ended, until
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNNER = ROOT / "roles" / "runner" / "files"
@@ -32,7 +35,6 @@ sys.path.insert(0, {runner!r})
 from coldchain.cli import main
 main(default_home={home!r})
 """
-PATIENCE = 300  # seconds until a runner that does not come up is given up
 
 
 @pytest.fixture
@@ -51,14 +53,10 @@ def home(tmp_path):
 def runner(home):
     """The runner of the installation, at work."""
     process = subprocess.Popen([str(home / "bin" / "coldchain"), "serve"])
-    deadline = time.monotonic() + PATIENCE
-    while not ask(home, "list")["runner_alive"]:
-        assert process.poll() is None, "the runner has ended"
-        assert time.monotonic() < deadline, "the runner does not come up"
-        time.sleep(0.05)
+    until(lambda: ask(home, "list")["runner_alive"], told=process.poll)
     yield process
     process.terminate()
-    process.wait(PATIENCE)
+    ended(process)
 
 
 def ask(home, *arguments):
@@ -94,8 +92,8 @@ def exec_job(job_id, *command, **schedule):
 
 def four_times(run, module, home, **arguments):
     """Check, run, again, check again; the first prediction and what came of it."""
-    while time.gmtime().tm_min == 59:
-        time.sleep(1)  # a slot that passes in between changes the next runs
+    # A slot that passes in between changes the next runs.
+    until(lambda: time.gmtime().tm_min != 59, within=LIMIT, pause=1.0)
     before = files(home / "lib")
     predicted = run(module, check=True, home=str(home), **arguments)
     assert files(home / "lib") == before
@@ -137,6 +135,34 @@ def test_a_job_comes_changes_and_goes_as_predicted(run, home):
         "after": None,
         "next_runs": [],
     }
+
+
+def test_options_that_ansible_refuses_are_told_with_what_is_wrong_in_the_documents(run, home):
+    before = files(home / "lib")
+    bad = [nightly("a", hour=99), nightly("b", containr="x"), nightly("c")]
+    told = run(jobs, home=str(home), jobs=bad, purge="perhaps", allow_empty="never")
+    *ours, first, second, last = told["msg"].splitlines()
+    assert ["'purge'" in "".join(ours), "'allow_empty'" in "".join(ours)] == [True, True]
+    assert first.startswith("jobs[0] (job_id 'a')") and second.startswith("jobs[1] (job_id 'b')")
+    assert last == "Nothing was changed on this host."
+    assert [(error["index"], error["path"]) for error in told["errors"]] == [
+        (0, "job_schedule.schedule_hour"),
+        (1, "containr"),
+    ]
+    for wrong in ({"state": "gone"}, {"state": "gone", "show_secrets": "perhaps"}):
+        told = run(job, home=str(home), **nightly(hour=99, **wrong))
+        assert "gone" in told["msg"] and "hour" in told["msg"] and len(told["errors"]) == 1
+    unnamed = {name: value for name, value in nightly(hour=99).items() if name != "job_id"}
+    told = run(job, home=str(home), **unnamed)
+    assert "job_id" in told["msg"].splitlines()[0]
+    assert [error["path"] for error in told["errors"]] == ["job_schedule.schedule_hour"]
+    sound = run(job, home=str(home), **nightly(state="gone"))
+    assert sound["failed"] and "errors" not in sound
+    gone = run(job, home=str(home), job_id="a", state="absent", show_secrets="perhaps")
+    assert gone["failed"] and "errors" not in gone
+    for other in ("jobs", {"a": 1}):
+        assert run(jobs, home=str(home), jobs=other, purge="perhaps")["failed"]
+    assert files(home / "lib") == before
 
 
 def test_a_changed_secret_is_no_secret_in_the_diff(run, home):
@@ -238,7 +264,7 @@ def test_duplicates_are_refused_together_with_the_rest(run, home):
         (1, "job_id"),
         (2, "job_schedule.schedule_minute"),
     ]
-    assert "already used by jobs[0]" in result["msg"]
+    assert "already used by document 0" in result["msg"]
 
 
 def test_a_database_that_others_can_write_is_refused_with_the_remedy(run, home):
@@ -278,9 +304,10 @@ def test_events_are_predicted_done_and_told(run, home, runner, tmp_path):
     run(jobs, home=str(home), jobs=[good, bad])
 
     def event(name, job_id, **more):
-        arguments = dict(more, home=str(home), job_id=job_id, event=name, timeout=PATIENCE)
+        arguments = dict(more, home=str(home), job_id=job_id, event=name, timeout=LIMIT)
         predicted = run(job_event, check=True, **arguments)
-        done = run(job_event, wait=True, **arguments)
+        with at_most():
+            done = run(job_event, wait=True, **arguments)
         assert done["changed"] == predicted["changed"]
         return done
 
@@ -296,6 +323,37 @@ def test_events_are_predicted_done_and_told(run, home, runner, tmp_path):
     assert "out of ideas" in failed["msg"]
     assert "out of ideas" in failed["log"]
 
+    status = run(status_info, check=True, home=str(home), days=1)
+    assert (status["failed"], status["changed"], status["protected"]) == (False, False, False)
+    assert "is not protected: job bad: failed: its last run failed" in status["msg"]
+    documented = set(yaml.safe_load(status_info.RETURN))
+    beside = {"failed", "changed", "warnings", "invocation"}
+    assert documented - {"text"} <= set(status) <= documented - {"text"} | beside
+    text = run(status_info, check=True, home=str(home), days=1, as_text=True)
+    assert {"text", "msg"} <= set(text) <= {"text", "msg"} | beside
+    assert set(json.loads(text["text"])) <= documented
+
+    # And back: as predicted, into a target that holds something, and on record.
+    (source / "file").write_text("spoilt")
+    (source / "mine").write_text("mine")
+    options = {"home": str(home), "job_id": "good", "timeout": LIMIT}
+    assert "is not empty" in run(restore, check=True, **options)["msg"]
+    predicted = run(restore, check=True, overwrite=True, **options)
+    kinds = [predicted[kind]["names"] for kind in ("created", "replaced", "left_alone")]
+    assert kinds == [[], ["file"], ["mine"]]
+    assert (source / "file").read_text() == "spoilt"
+    with at_most():
+        restored = run(restore, overwrite=True, _ansible_diff=True, **options)
+    assert [(source / name).read_text() for name in ("file", "mine")] == ["x", "mine"]
+    assert restored["msg"].startswith("restored s as of ") and restored["changed"]
+    assert restored["diff"] == predicted["diff"] and restored["warnings"] == []
+    assert ask(home, "history", "restore:good")["runs"] == [restored["run"]]
+    with at_most():
+        refused = run(restore, **options)
+    assert (refused["failed"], refused["run"]["result"]) == (True, "fail")
+    assert "is not empty" in refused["msg"]
+    assert "writes no backup" in run(restore, check=True, **{**options, "job_id": "bad"})["msg"]
+
     assert event("stop", "good")["changed"] is True
     assert event("stop", "good")["changed"] is False
     assert event("abort", "good")["changed"] is False
@@ -306,3 +364,27 @@ def test_events_are_predicted_done_and_told(run, home, runner, tmp_path):
     assert [one["result"] for one in info["runs"]] == ["success"]
     assert event("remove", "good")["changed"] is True
     assert event("remove", "good")["changed"] is False
+
+
+def test_a_document_of_freezers_api_is_taken_by_both_modules(run, home):
+    """Facts of runs, null, and what the API puts into every action."""
+    action = {"action": "exec", "command": "true", "mode": None, "timeout": None, "priority": None}
+    identity = {"project_id": "p", "user_id": "u", "action_id": "a"}
+    document = {
+        "job_id": "cached",
+        "user_id": "u",
+        "session_tag": 0,
+        "job_actions": [dict(identity, freezer_action=action, max_retries=5)],
+        "job_schedule": {
+            "schedule_hour": 3,
+            "status": "scheduled",
+            "event": "",
+            "result": "success",
+            "time_created": 1493051865,
+            "time_ended": -1,
+            "current_pid": 16793,
+        },
+        "_version": 83,
+    }
+    assert run(job, home=str(home), **document)["job"]["change"] == "created"
+    assert run(jobs, home=str(home), jobs=[document])["changed"] is False

@@ -1,17 +1,27 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many examples property tests get, and which.
+"""The command for each test, and how many examples property tests get, and which.
 
 They get the same ones in every run, so that a change of ours is what lets a test fail; ``make
 torture`` searches among new ones (pytest --hypothesis-profile search).
 
-pytest --quick: a tenth of them.  For the second to sixth Python, where the question is whether the
-code runs there at all: the first one has tried all, and each takes minutes of both cores.
+pytest --quick: a tenth of them, and of the cases of a parametrised test the first, the sixth and so
+on.  For the other Pythons, where the question is whether the code runs there at all: the first one
+has tried all.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
+
+import guardian
 import pytest
+
+# Before anything takes a copy of the environment.
+guardian.start()
+
+from cli_command import Command
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.detection import is_hypothesis_test
 
@@ -33,14 +43,52 @@ settings.register_profile("same", settings.get_profile("search"), derandomize=Tr
 settings.load_profile("same")
 
 
+def pytest_unconfigure() -> None:
+    guardian.stop()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--quick", action="store_true", help="a tenth of the examples")
+    parser.addoption(
+        "--quick", action="store_true", help="a tenth of the examples, a fifth of the cases"
+    )
+
+
+def _seconds(item: pytest.Item) -> float:
+    mark = item.get_closest_marker("long")
+    return 0 if mark is None else mark.args[0] if mark.args else 5
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # The longest first: no other worker of pytest-xdist takes a test over that has begun.
+    items.sort(key=_seconds, reverse=True)
     if not config.getoption("--quick"):
         return
+    _leave_cases(config, items)
     tests = {item.obj for item in items if isinstance(item, pytest.Function)}
     for test in filter(is_hypothesis_test, tests):
         own = getattr(test, _SETTINGS, settings.default)
         setattr(test, _SETTINGS, settings(own, max_examples=max(own.max_examples // 10, 10)))
+
+
+def _leave_cases(config: pytest.Config, items: list[pytest.Item]) -> None:
+    seen: Counter[tuple[Path, str]] = Counter()
+    kept, left_out = [], []
+    for item in items:
+        cases = isinstance(item, pytest.Function) and hasattr(item, "callspec")
+        key = (item.path, item.originalname) if cases else (item.path, item.nodeid)
+        (left_out if seen[key] % 5 else kept).append(item)
+        seen[key] += 1
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Command:
+    """The command, with a home directory of its own."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    monkeypatch.delenv("COLDCHAIN_HOME", raising=False)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    return Command(home, capsys, monkeypatch)

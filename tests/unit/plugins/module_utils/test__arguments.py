@@ -1,144 +1,123 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options that were given, and options that are refused."""
+"""What a module logs, what -vvv shows, and what becomes of options that Ansible refuses."""
 
 from __future__ import annotations
 
+import json
+import random
+
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.coldchain.freezer.plugins.module_utils._arguments import (
-    findings,
-    given,
-    job_options,
-)
+from ansible.module_utils import basic
+from ansible_collections.coldchain.freezer.plugins.modules import job, job_info, jobs
 
-DOCUMENTS = [
-    {"job_id": "a", "job_actions": [{"freezer_action": {"action": "exec", "command": ["true"]}}]},
-    {
-        "job_id": "a",
-        "description": "d",
-        "session_tag": 0,
-        "priority": -1,
-        "action_defaults": {"container": "c", "exclude": ["*.o", "a,b"]},
-        "job_actions": [
-            {
-                "freezer_action": {"path_to_backup": "/x", "incremental": False, "max_level": 0},
-                "mandatory": False,
-                "retry_backoff": 1.5,
-            },
-            {
-                "freezer_action": {
-                    "action": "exec",
-                    "command": "a 'b c'",
-                    "environment": {"A": "1"},
-                    "shell": True,
-                }
-            },
-        ],
-        "job_schedule": {
-            "schedule_hour": "3",
-            "missed": {"run": "all"},
-            "dst": {"gap": "skip"},
-            "blackout": [{"start": "08:00", "end": "18:00"}],
-            "status": "stop",
-        },
-    },
-]
+SECRET = "hunter2"
 
 
-def validated(values):
-    """What a module finds in its parameters: every option of every level filled with None."""
-    result = ArgumentSpecValidator(job_options()).validate(values)
-    assert result.error_messages == []
-    return result.validated_parameters
+def exec_job(**more):
+    action = {"action": "exec", "command": ["true"], "environment": {"PGPASSWORD": SECRET}}
+    return dict({"job_id": "db", "job_actions": [{"freezer_action": action}]}, **more)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_what_is_sent_is_what_was_given(document):
-    assert given(job_options(), validated(document)) == dict(document, state="present")
+def misplaced():
+    """Documents with a secret at places where Ansible expects none, and where it expects one."""
+    action = exec_job()["job_actions"][0]
+    yield exec_job()
+    yield exec_job(environment={"PGPASSWORD": SECRET})
+    yield exec_job(action_defaults={"environment": {"A": SECRET}})
+    yield exec_job(action_defaults={"enviroment": {"A": SECRET}})
+    yield exec_job(job_actions=SECRET)
+    yield exec_job(job_actions=[SECRET])
+    yield exec_job(job_actions=[{"freezer_action": {"environment": [SECRET]}}])
+    yield exec_job(job_actions=[{"freezer_action": {"environment": f"A={SECRET}"}}])
+    yield {"job_id": "db", "job_action": [action]}
+    yield {"job_id": "db", "job-actions": [action]}
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_what_ansible_accepts_has_no_findings(document):
-    assert list(findings(job_options(), document)) == []
-    assert list(findings(job_options(), validated(document))) == []
+@pytest.fixture
+def syslog(monkeypatch):
+    """Every line that goes to the host's log."""
+    lines = []
+    monkeypatch.setattr(basic, "HAS_SYSLOG", True)
+    monkeypatch.setattr(basic, "has_journal", False)
+    monkeypatch.setattr(basic.syslog, "syslog", lambda level, text: lines.append(text))
+    return lines
 
 
-def test_an_older_spelling_is_sent_under_the_modern_name():
-    params = validated(
-        {
-            "job_id": "a",
-            "job_action": [
-                {
-                    "freezer_action": {"src_file": "/x", "max_backup_level": 3},
-                    "max_retry_interval": 9,
-                }
-            ],
-        }
-    )
-    assert given(job_options(), params)["job_actions"] == [
-        {"freezer_action": {"path_to_backup": "/x", "max_level": 3}, "max_retries_interval": 9}
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize("number", range(len(list(misplaced()))))
+def test_no_secret_of_a_document_is_logged_or_shown(run, host, syslog, listed, number):
+    document = list(misplaced())[number]
+    entry = {"job_id": "db", "change": "unchanged", "before": None, "after": None, "next_runs": []}
+    host.answers("apply", data={"changed": False, "jobs": [entry]})
+    module, arguments = (jobs, {"jobs": [document]}) if listed else (job, document)
+    result = run(module, home=host.home, **arguments)
+    assert host.calls[0][1] == {"jobs": [document]}
+    assert SECRET not in json.dumps(result)
+    assert syslog
+    assert SECRET not in "".join(syslog)
+    told = result["invocation"]["module_args"]
+    assert told["home"] == host.home
+    assert set(told) == {"home", *arguments}
+
+
+def test_a_refusal_of_another_option_shows_no_secret_either(run, host, syslog):
+    host.answers("apply", data={"changed": False, "jobs": []})
+    for module, arguments in (
+        (jobs, {"jobs": [exec_job()], "purge": "perhaps"}),
+        (job, exec_job()),
+    ):
+        result = run(module, home=host.home, show_secrets="perhaps", **arguments)
+        assert result["failed"]
+        assert SECRET not in json.dumps(result) + "".join(syslog)
+    result = run(jobs, home=host.home, jobs=[exec_job()], purgee=True)
+    assert "purgee" in result["msg"]
+    assert SECRET not in json.dumps(result) + "".join(syslog)
+    # What is wrong with the documents is asked for all the same, and only that.
+    assert [call[0] for call in host.calls] == [["--json", "apply", "--check", "-"]] * 3
+
+
+def test_hidden_values_are_not_wiped_out_of_everything_else(run, host):
+    action = {"action": "exec", "command": ["true"], "environment": {"A": "1", "B": "db", "C": "e"}}
+    document = exec_job(job_actions=[{"freezer_action": action}])
+    told = dict(document, job_actions=[{"freezer_action": dict(action, environment={})}])
+    entry = {"job_id": "db", "change": "created", "before": None, "after": told, "next_runs": ["1"]}
+    host.answers("apply", data={"changed": True, "jobs": [entry]})
+    assert run(job, home=host.home, **document)["job"] == entry
+
+
+@pytest.mark.parametrize("module", [job, jobs, job_info])
+def test_secrets_are_asked_for(run, host, module):
+    entry = {"job_id": "db", "change": "unchanged", "before": None, "after": None, "next_runs": []}
+    host.answers("apply", data={"changed": False, "jobs": [entry]})
+    host.answers("list", data={"jobs": [], "unknown": [], "runner_alive": True})
+    arguments = {job: exec_job(), jobs: {"jobs": [exec_job()]}, job_info: {"documents": True}}[
+        module
     ]
+    run(module, home=host.home, **arguments)
+    run(module, home=host.home, show_secrets=True, **arguments)
+    assert ["--show-secrets" in call[0] for call in host.calls] == [False, True]
 
 
-def test_false_for_a_text_is_not_set_and_false_for_a_switch_is_false():
-    params = validated(
-        {
-            "job_id": "a",
-            "job_actions": [
-                {
-                    "freezer_action": {
-                        "hostname": False,
-                        "log_file": False,
-                        "max_cpu_priority": False,
-                    }
-                }
-            ],
-        }
-    )
-    assert given(job_options(), params)["job_actions"] == [
-        {"freezer_action": {"max_priority": False}}
-    ]
+def anything(source, depth):
+    kind = source.randrange(8 if depth else 6)
+    if kind < 6:
+        return source.choice(["a", "", "No", "1", 1, 0, -1, 1.5, True, False, None, [], {}, "ü\n"])
+    if kind == 6:
+        return [anything(source, depth - 1) for number in range(source.randrange(4))]
+    names = ["job_actions", "freezer_action", "environment", "job_schedule", "x", "dst", "lock"]
+    return {source.choice(names): anything(source, depth - 1) for number in range(3)}
 
 
-@pytest.mark.parametrize(
-    ("values", "path", "words"),
-    [
-        (
-            {"job_actions": [{}, {"freezer_action": {"containr": "c"}}]},
-            "job_actions[1].freezer_action.containr",
-            "did you mean container?",
-        ),
-        (
-            {"job_actions": [{"freezer_action": {"restore-abs-path": "/x"}}]},
-            "job_actions[0].freezer_action.restore-abs-path",
-            "restore_abs_path?",
-        ),
-        ({"job_schedule": {"dst": {"zzz": 1}}}, "job_schedule.dst.zzz", "known are gap, overlap"),
-        ({"job_schedule": {"dst": {"gap": "bogus"}}}, "job_schedule.dst.gap", "bogus"),
-        (
-            {"job_actions": [{"freezer_action": {"max_level": "many"}}]},
-            "job_actions[0].freezer_action.max_level",
-            "many",
-        ),
-        ({"job_actions": [{}]}, "job_actions[0].freezer_action", "is required"),
-        ({"job_actions": ["backup"]}, "job_actions[0]", "must be a mapping"),
-        (
-            {"job_actions": {"freezer_action": []}},
-            "job_actions[0].freezer_action",
-            "must be a mapping",
-        ),
-        (
-            {"job_schedule": {"blackout": [{"start": "08:00"}]}},
-            "job_schedule.blackout[0].end",
-            "is required",
-        ),
-        ({"job_schedule": "daily"}, "job_schedule", "must be a mapping"),
-    ],
-)
-def test_a_finding_names_the_place(values, path, words):
-    found = {
-        place: message + " " + hint
-        for place, message, hint in findings(job_options(), dict(values, job_id="a"))
-    }
-    assert words in found[path]
+@pytest.mark.parametrize("seed", range(200))
+def test_a_document_reaches_the_command_as_it_was_written(run, host, seed):
+    source = random.Random(seed)
+    entry = {"job_id": "db", "change": "unchanged", "before": None, "after": None, "next_runs": []}
+    host.answers("apply", data={"changed": False, "jobs": [entry]})
+    fields = ["job_actions", "job_schedule", "action_defaults", "lock", "priority", "no_such"]
+    document = {source.choice(fields): anything(source, 3) for number in range(4)}
+    document["job_id"] = "db"
+    run(job, home=host.home, **document)
+    assert host.calls[-1][1] == {"jobs": [document]}
+    run(jobs, home=host.home, jobs=[document, "no job"])
+    assert host.calls[-1][1] == {"jobs": [document, "no job"]}

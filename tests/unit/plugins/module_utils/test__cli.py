@@ -60,12 +60,15 @@ def test_an_end_without_an_answer_is_told_with_what_there_was(run, host, answer,
 def test_a_missing_runner_names_the_role(run, bare_host):
     result = ask(run, bare_host)
     command = bare_host.home + "/bin/coldchain"
-    assert result["msg"] == MISSING.format(command, " with runner_home: " + bare_host.home)
+    assert result["msg"] == MISSING.format(command, " with coldchain_home: " + bare_host.home)
 
 
 def test_without_home_the_systems_command_is_called(run, monkeypatch, tmp_path):
     monkeypatch.setattr(_cli, "SYSTEM_COMMAND", str(tmp_path / "coldchain"))
+    monkeypatch.setattr(_cli, "MOVED_COMMAND", str(tmp_path / "command"))
     assert run(backup_info)["msg"] == MISSING.format(tmp_path / "coldchain", "")
+    (tmp_path / "command").symlink_to("/nowhere/coldchain")
+    assert run(backup_info)["msg"] == MISSING.format("/nowhere/coldchain", "")
 
 
 def test_a_command_that_cannot_be_run_is_not_taken_for_a_missing_one(run, host):
@@ -80,9 +83,19 @@ def test_a_command_that_cannot_be_run_is_not_taken_for_a_missing_one(run, host):
 @pytest.mark.parametrize(
     ("version", "noted"), [("0.0.9", True), ("0.1.0", False), ("0.10.0", False), ("1.0", False)]
 )
-def test_only_an_older_runner_is_noted_and_only_when_something_fails(run, host, version, noted):
+def test_only_an_older_runner_is_noted_and_only_when_something_fails(
+    run, host, monkeypatch, version, noted
+):
+    monkeypatch.setattr(_cli, "VERSION", "0.1.0")
     (host.bin / "version").write_text(version)
     host.refuses("backups", code=64, message="unknown command")
     message = ask(run, host)["msg"]
     assert ("The runner on this host is version " + version in message) is noted
     assert ("apply the role coldchain.freezer.runner to upgrade it" in message) is noted
+
+
+def test_a_collection_that_does_not_know_its_version_gives_no_such_advice(run, host, monkeypatch):
+    monkeypatch.setattr(_cli, "VERSION", "")
+    (host.bin / "version").write_text("0.0.1")
+    host.refuses("backups", code=64, message="unknown command")
+    assert ask(run, host)["msg"] == "unknown command"

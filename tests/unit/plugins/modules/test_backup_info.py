@@ -32,6 +32,16 @@ def test_every_option_has_its_argument(run, host, options, arguments):
     assert (result["changed"], result["backups"]) == (False, [BACKUP])
 
 
+@pytest.mark.parametrize("check", [False, True])
+def test_a_job_of_an_earlier_task_is_awaited_in_check_mode_only(run, host, check):
+    error = {"code": 65, "message": "there is no job j", "hint": "", "errors": []}
+    host.answers("backups", code=65, data={"error": dict(error, unknown_job=True)})
+    result = run(backup_info, check=check, home=host.home, job_id="j")
+    assert (result["failed"], result.get("backups")) == (not check, [] if check else None)
+    said = result["warnings"][0] if check else result["msg"]
+    assert said.startswith("there is no job j")
+
+
 def test_a_missing_runner_lets_check_mode_go_on(run, bare_host):
     result = run(backup_info, check=True, home=bare_host.home)
     assert (result["failed"], result["backups"], len(result["warnings"])) == (False, [], 1)

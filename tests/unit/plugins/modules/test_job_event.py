@@ -7,7 +7,13 @@ from __future__ import annotations
 import pytest
 from ansible_collections.coldchain.freezer.plugins.modules import job_event
 
-RUN = {"run_id": "r1", "job_id": "db", "cause": "event", "result": "success", "actions": []}
+RUN = {
+    "run_id": "r1",
+    "job_id": "db",
+    "cause": "event",
+    "result": "success",
+    "actions": [{"message": "level 2 of pg"}, {"message": ""}],
+}
 
 
 def listed(status, **more):
@@ -31,7 +37,6 @@ def event(run, host, name, **arguments):
 
 @pytest.mark.parametrize("changed", [True, False])
 def test_changed_is_what_the_command_says(run, host, changed):
-    host.answers("list", data={"jobs": [listed("scheduled")]})
     host.answers(
         "event",
         data={
@@ -45,10 +50,10 @@ def test_changed_is_what_the_command_says(run, host, changed):
     result = event(run, host, "stop")
     assert host.calls[-1] == [["--json", "event", "db", "stop"], None]
     assert (result["changed"], result["run"], result["job"]["status"]) == (changed, None, "stop")
+    assert result["msg"] == ("db: stop is asked for" if changed else "db: stop changes nothing")
 
 
 def test_waiting_returns_the_run(run, host):
-    host.answers("list", data={"jobs": [listed("scheduled")]})
     host.answers(
         "event",
         data={
@@ -59,7 +64,10 @@ def test_waiting_returns_the_run(run, host):
             "job": listed("scheduled", last_run=RUN),
         },
     )
+
     result = event(run, host, "start", wait=True, timeout=7)
+    assert result["msg"] == "db: success; level 2 of pg"
+    assert "last_run" not in result["job"], "each record once"
     assert host.calls[-1][0] == ["--json", "event", "db", "start", "--wait", "--timeout", "7"]
     assert result["run"] == RUN
 
@@ -70,7 +78,6 @@ def fails(host):
     job = listed("scheduled", last_run=failed)
     error = {"code": 1, "message": "job db: fail: /srv is missing", "hint": "", "errors": []}
     answer = {"job_id": "db", "event": "start", "changed": True, "run": failed, "job": job}
-    host.answers("list", data={"jobs": [listed("scheduled")]})
     host.answers("event", code=1, data=dict(answer, error=error))
     return failed
 
@@ -99,7 +106,6 @@ def test_a_failed_run_is_told_even_when_its_log_is_gone(run, host):
     ("code", "message"), [(69, "the runner is not running"), (75, "not finished after 5 s")]
 )
 def test_no_run_to_show_is_the_commands_message(run, host, code, message):
-    host.answers("list", data={"jobs": [listed("scheduled")]})
     host.refuses("event", code=code, message=message, hint="systemctl start coldchain-runner")
     result = event(run, host, "start", wait=True, timeout=5)
     assert result["msg"] == message + " (systemctl start coldchain-runner)"
@@ -110,59 +116,45 @@ def test_who_has_waited_in_vain_is_told_how_far_the_run_is(run, host):
     job = listed("running", progress=progress)
     error = {"code": 75, "message": "not done after 5 seconds", "hint": "", "errors": []}
     answer = {"job_id": "db", "event": "start", "changed": True, "run": None, "job": job}
-    host.answers("list", data={"jobs": [listed("scheduled")]})
     host.answers("event", code=75, data=dict(answer, error=error))
     result = event(run, host, "start", wait=True, timeout=5)
     assert (result["failed"], result["job"]["progress"]) == (True, progress)
 
 
-def test_removing_what_is_not_there_is_no_change(run, host):
-    host.answers("list", data={"jobs": [], "unknown": ["db"]})
-    result = event(run, host, "remove")
-    assert (result["failed"], result["changed"]) == (False, False)
+def unknown(host):
+    error = {"code": 65, "message": "there is no job db", "hint": "did you mean db1?"}
+    host.answers("event", code=65, data={"error": dict(error, errors=[], unknown_job=True)})
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_removing_what_is_not_there_is_no_change(run, host, check):
+    unknown(host)
+    result = event(run, host, "remove", check=check)
+    assert (result["failed"], result["changed"], result["warnings"]) == (False, False, [])
 
 
 def test_an_unknown_job_is_refused_by_the_command(run, host):
-    host.answers("list", data={"jobs": [], "unknown": ["db"]})
-    host.refuses("event", code=65, message="there is no job db", hint="did you mean db1?")
+    unknown(host)
     assert event(run, host, "start")["msg"] == "there is no job db (did you mean db1?)"
 
 
-@pytest.mark.parametrize(
-    ("name", "status", "changed"),
-    [
-        ("start", "scheduled", True),
-        ("start", "stop", True),
-        ("start", "running", False),
-        ("stop", "scheduled", True),
-        ("stop", "running", True),
-        ("stop", "stop", False),
-        ("abort", "running", True),
-        ("abort", "scheduled", True),
-        ("abort", "aborting", True),
-        ("abort", "stop", False),
-        ("remove", "stop", True),
-    ],
-)
-def test_check_mode_predicts_and_sends_nothing(run, host, name, status, changed):
-    host.answers("list", data={"jobs": [listed(status)]})
-    assert event(run, host, name, check=True)["changed"] is changed
-    assert [call[0][1] for call in host.calls] == ["list"]
-
-
-def test_check_mode_knows_a_request_that_the_runner_has_not_come_to(run, host):
-    host.answers("list", data={"jobs": [listed("scheduled", event="stop")]})
-    assert event(run, host, "stop", check=True)["changed"] is False
-    assert event(run, host, "start", check=True)["changed"] is True
-
-
-def test_check_mode_knows_that_a_start_takes_a_waiting_stop_back(run, host):
-    host.answers("list", data={"jobs": [listed("running", event="stop")]})
-    assert event(run, host, "start", check=True)["changed"] is True
+@pytest.mark.parametrize("changed", [False, True])
+def test_check_mode_is_the_commands_own_answer(run, host, changed):
+    answer = {
+        "job_id": "db",
+        "event": "stop",
+        "changed": changed,
+        "run": None,
+        "job": listed("stop"),
+    }
+    host.answers("event", data=answer)
+    result = event(run, host, "stop", check=True, wait=True)
+    assert (result["changed"], result["job"]) == (changed, listed("stop"))
+    assert host.calls == [[["--json", "event", "db", "stop", "--check"], None]]
 
 
 def test_check_mode_expects_an_undeclared_job_to_be_declared_by_then(run, host):
-    host.answers("list", data={"jobs": [], "unknown": ["db"]})
+    unknown(host)
     result = event(run, host, "start", check=True)
     assert (result["failed"], result["changed"]) == (False, True)
     assert "is not declared on this host" in result["warnings"][0]

@@ -15,20 +15,23 @@ import time
 from pathlib import Path
 
 import pytest
+from agent_bench import CAP_SYS_ADMIN, CAP_SYS_NICE, Bench, capable
 from agent_chains import age
+from agent_points import catalogue
 from agent_users import as_nobody, give_away, in_a_child
-from conftest import CAP_SYS_ADMIN, CAP_SYS_NICE, Bench, capable
+from checked_actions import checked_action
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import joined
 
-from coldchain.agent import action, command
-from coldchain.agent.info import catalogue
-from coldchain.agent.options import Fields
+from coldchain.agent.action import perform
+from coldchain.agent.engines.tar.gnu_tar import unquote
 from coldchain.agent.progress import Meter, Progress, into_file, into_log
-from coldchain.agent.report import shown, size
-from coldchain.agent.tar import unquote
-from coldchain.errors import ColdchainError, DataError, JobFailed
-from coldchain.instants import from_epoch, iso
+from coldchain.cli import run
+from coldchain.core.errors import ColdchainError, DataError, JobFailed, NoProgram
+from coldchain.core.instants import from_epoch, iso
+from coldchain.core.text import display_name, format_bytes
+from coldchain.execution import command
 
 
 @pytest.mark.parametrize(
@@ -42,7 +45,7 @@ from coldchain.instants import from_epoch, iso
         ({"max_level": 1.5}, "max_level"),
         ({"always_level": True}, "always_level"),
         ({"restart_always_level": "nan"}, "restart_always_level"),
-        ({"exclude": [1]}, "exclude"),
+        ({"exclude": [{}]}, "exclude"),
         ({"storage": "tape"}, "storage"),
         ({"storage": "ssh", "ssh_username": "u"}, "ssh_host"),
         ({"storage": "rclone", "container": "no-remote"}, "name of a remote"),
@@ -104,12 +107,12 @@ def test_relative_containers_lie_under_the_containers_directory(bench: Bench) ->
     assert report.fields["container"] == str(bench.root / "a b" / "c%")
 
 
-def test_level_options_imply_incremental_unless_it_is_denied() -> None:
-    from coldchain.agent.options import _rules
-
-    assert _rules(Fields({"max-level": "2"})).incremental
-    assert not _rules(Fields({"max_level": 2, "incremental": False})).incremental
-    assert not _rules(Fields({})).incremental
+def test_level_options_imply_incremental_unless_it_is_denied(bench: Bench) -> None:
+    assert bench.backup(**{"max-level": "2"}).fields["level"] == 0
+    assert bench.backup(max_level=2).fields["level"] == 1
+    with pytest.raises(DataError, match="incremental: is false, but max_level"):
+        bench.backup(max_level=2, incremental=False)
+    assert bench.backup().fields["level"] == 0
 
 
 @given(st.binary(min_size=1, max_size=30).filter(lambda name: b"\0" not in name))
@@ -122,12 +125,14 @@ def test_quoted_names_come_back(name: bytes) -> None:
 
 
 def test_sizes_for_people() -> None:
-    shown = [size(n) for n in (0, 999, 1000, 3_400_000, 10**12)]
-    assert shown == ["0 B", "999 B", "1.0 kB", "3.4 MB", "1.0 TB"]
+    texts = [format_bytes(n) for n in (0, 999, 1000, 3_400_000, 10**12)]
+    assert texts == ["0 B", "999 B", "1.0 kB", "3.4 MB", "1.0 TB"]
 
 
 def test_names_are_shown_on_one_line() -> None:
-    shown_names = [shown(name) for name in (b"a b", "grüße".encode(), b"\xff", b"x\ny\x1b[31m\x7f")]
+    shown_names = [
+        display_name(name) for name in (b"a b", "grüße".encode(), b"\xff", b"x\ny\x1b[31m\x7f")
+    ]
     assert shown_names == ["a b", "grüße", "\\xff", "x\\ny\\x1b[31m\\x7f"]
 
 
@@ -158,10 +163,40 @@ def test_the_priority_is_raised_and_its_refusal_is_no_failure(
 
 
 def test_a_line_is_split_without_a_shell() -> None:
-    action = {"command": "echo 'a b' $(id) | cat > x"}
-    assert command.argv(action) == ["echo", "a b", "$(id)", "|", "cat", ">", "x"]
-    assert command.argv({**action, "shell": True}) == ["/bin/sh", "-c", action["command"]]
-    assert command.argv({"command": ["x", "y z"]}) == ["x", "y z"]
+    action = {"command": "echo 'a b' \\$x | cat"}
+    assert command.stages(action) == [["echo", "a b", "$x"], ["cat"]]
+    assert command.stages({**action, "shell": True}) == [["/bin/sh", "-c", action["command"]]]
+    assert command.stages({"command": ["x", "y | z"]}) == [["x", "y | z"]]
+    with pytest.raises(DataError, match="command: holds >"):
+        command.stages({"command": "echo > x"})
+
+
+def test_every_command_of_a_pipeline_runs(bench: Bench) -> None:
+    out = bench.root / "out.gz"
+    line = f"seq 1 200000 | grep -v 7 | sort -rn | dd bs=64K of={out}"
+    assert bench.perform("exec", command=line).fields["exit_code"] == 0
+    numbers = [number for number in range(200_000, 0, -1) if "7" not in str(number)]
+    assert out.read_text().split() == list(map(str, numbers))
+
+
+@pytest.mark.parametrize(
+    ("line", "how"),
+    [
+        ("false | cat", "exit code 1"),
+        ("cat | false | cat", "exit code 1"),
+        ("sh -c 'exit 3' | sh -c 'exit 4' | true", "exit code 4"),
+        ("sh -c 'kill -TERM \\$\\$' | cat", "signal 15"),
+        ("yes | head -n 1", "exit code 141"),
+    ],
+)
+def test_a_pipeline_fails_as_one_with_pipefail_does(bench: Bench, line: str, how: str) -> None:
+    with pytest.raises(JobFailed, match=f"the pipeline ended with {how}"):
+        bench.perform("exec", command=line.replace("\\$", "$"))
+
+
+def test_a_pipeline_names_the_program_that_is_not_there(bench: Bench) -> None:
+    with pytest.raises(ColdchainError, match="no program 'no-such-program'"):
+        bench.perform("exec", command="true | no-such-program")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +205,7 @@ def test_a_line_is_split_without_a_shell() -> None:
         {},
         {"command": ""},
         {"command": "'open"},
-        {"command": [1]},
+        {"command": [{}]},
         {"command": ["a"], "shell": True},
         {"command": "true", "user": "no such user"},
         {"command": "true", "environment": {"A=B": "x"}},
@@ -179,7 +214,7 @@ def test_a_line_is_split_without_a_shell() -> None:
 )
 def test_bad_commands_are_refused(fields: dict[str, object]) -> None:
     with pytest.raises(DataError):
-        command.command(fields)
+        command.command(checked_action({"action": "exec", **fields}))
 
 
 def test_exec_runs_in_its_place_with_its_environment(bench: Bench) -> None:
@@ -193,20 +228,41 @@ def test_exec_runs_in_its_place_with_its_environment(bench: Bench) -> None:
     assert (bench.root / "out").read_text() == "hello"
     with pytest.raises(JobFailed, match="exit code 3"):
         bench.perform("exec", command="sh -c 'exit 3'")
-    with pytest.raises(JobFailed, match="cannot be started"):
+    with pytest.raises(NoProgram, match="there is no program /no-such-place/program"):
         bench.perform("exec", command="/no-such-place/program")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_exec_as_another_user() -> None:
-    words = command.argv({"command": "id -un", "user": "nobody"})
+    words = command.command({"command": "id -un", "user": "nobody"}).argv
     output = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     assert output.strip() == "nobody"
     made = command.command({"command": "id", "user": "nobody", "environment": {"USER": "x"}})
     assert made.environment["HOME"] == pwd.getpwnam("nobody").pw_dir
     assert (made.environment["LOGNAME"], made.environment["USER"]) == ("nobody", "x")
     own = pwd.getpwuid(os.geteuid()).pw_name
-    assert command.argv({"command": "id", "user": own}) == ["id"]
+    assert command.command({"command": "id", "user": own}).argv == (shutil.which("id"),)
+
+
+def test_a_program_is_a_path_and_no_command_of_a_shell(tmp_path: Path) -> None:
+    own = tmp_path / "eval"
+    own.write_text("#!/bin/sh\n")
+    for name in ("eval", "exit", ".", "cd", "no-such-program"):
+        with pytest.raises(NoProgram) as refusal:
+            command.command({"command": [name, "echo x"], "environment": {"PATH": str(tmp_path)}})
+        assert refusal.value.hopeless
+        assert ("shell: true" in refusal.value.hint) == (name != "no-such-program")
+    with pytest.raises(NoProgram, match="cannot be executed") as refusal:
+        command.command({"command": ["./eval"], "working_directory": str(tmp_path)})
+    assert refusal.value.hint == f"chmod +x {tmp_path}/./eval"
+    own.chmod(0o755)
+    for fields in (
+        {"command": ["eval"], "environment": {"PATH": f"/nowhere:{tmp_path}"}},
+        {"command": ["./eval"], "working_directory": str(tmp_path)},
+        {"command": [str(own)]},
+    ):
+        (path,) = command.command(fields).argv
+        assert os.path.samefile(path, own) and path.startswith("/")
 
 
 # admin and info
@@ -274,7 +330,7 @@ def test_removal_after_a_backup_spares_what_was_just_written(bench: Bench) -> No
 
 
 def test_admin_of_nothing_and_without_a_bound_are_errors(bench: Bench) -> None:
-    with pytest.raises(DataError, match="no removal option"):
+    with pytest.raises(DataError, match="nothing says what is to be removed"):
         bench.perform("admin")
     with pytest.raises(JobFailed, match="no backup"):
         bench.perform("admin", remove_older_than=1)
@@ -295,10 +351,14 @@ def test_names_come_from_the_manifest_where_underscores_are_ambiguous(bench: Ben
 # the entrance
 
 
-def _main(bench: Bench, text: str, **more: object) -> tuple[int, dict[str, object]]:
-    config, result = bench.root / "config", bench.root / "result.json"
+def _main(bench: Bench, text: str) -> tuple[int, dict[str, object]]:
+    home, config, result = (bench.root / name for name in ("home", "config", "result.json"))
+    home.mkdir(mode=0o700, exist_ok=True)
+    (home / "etc").mkdir(exist_ok=True)
+    (home / "etc" / "runner.conf").write_text("[runner]\nclient_id = host\n")
     config.write_text(text)
-    code = action.main(config, result, bench.root / "progress.json", bench.root, "host")
+    words = ["--home", str(home), "agent", "--config", str(config), "--result", str(result)]
+    code = run([*words, "--progress", str(bench.root / "progress.json")])
     return code, json.loads(result.read_text())
 
 
@@ -376,7 +436,7 @@ def test_many_threads_tell_one_at_a_time() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        joined(thread)
     assert len(overlaps) > 1
     assert not any(overlaps)
 
@@ -415,7 +475,7 @@ def test_a_full_backup_expects_what_the_last_one_was(bench: Bench, files: int) -
     def totals(**fields: object) -> list[Progress]:
         told: list[Progress] = []
         options = {"container": str(bench.container), "backup_name": "docs", "sync": False}
-        action.perform(
+        perform(
             {"action": "backup", "path_to_backup": str(bench.source), **options, **fields},
             containers_dir=bench.root,
             client_id="host",
@@ -426,7 +486,22 @@ def test_a_full_backup_expects_what_the_last_one_was(bench: Bench, files: int) -
     assert totals()[0].total == 0
     first, *dummy = totals()
     (archive,) = (bench.container / "data").glob(f"tar/*/{bench.catalogue()[-1].chain}/*/data")
-    size = len(subprocess.run(["gunzip", "-c", archive], capture_output=True, check=True).stdout)
+    length = len(subprocess.run(["gunzip", "-c", archive], capture_output=True, check=True).stdout)
     assert first.estimated
-    assert first.total == pytest.approx(size, rel=0.05)
+    assert first.total == pytest.approx(length, rel=0.05)
     assert {moment.total for moment in totals(incremental=True)} == {0}  # is not foreseen
+
+
+def test_names_begin_no_lines_in_messages_and_logs(bench: Bench) -> None:
+    """Whoever names a backup cannot forge a line, or talk to a terminal."""
+    name = "a\nERROR \x1b[31mforged"
+    log = bench.root / "log"
+    told = [bench.backup(backup_name=name, log_file=str(log)).message]
+    told.append(bench.restore(backup_name=name, log_file=str(log)).message)
+    with pytest.raises(ColdchainError) as refusal:
+        bench.restore(backup_name=f"{name}x", log_file=str(log))
+    told.append(refusal.value.message)
+    told += log.read_text().splitlines()
+    assert len(told) == 3 + 6
+    assert not [line for line in told if "\n" in line or "\x1b" in line]
+    assert all(line[:4].isdigit() for line in told[3:])

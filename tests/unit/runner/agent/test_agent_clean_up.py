@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from pathlib import Path
 
-from conftest import Bench
+from agent_bench import Bench
 
 from coldchain.agent.action import perform
-from coldchain.agent.layout import Level, Series
-from coldchain.agent.local import LocalStorage
+from coldchain.agent.engines.tar.layout import Level, Series
+from coldchain.agent.storages.local import LocalStorage
+from coldchain.cli import run
 
 
 def clean_up(bench: Bench, action: str, **fields: object) -> int:
@@ -31,7 +33,8 @@ def clean_up(bench: Bench, action: str, **fields: object) -> int:
 def half_written(bench: Bench, name: str) -> Path:
     """A draft as a killed backup of series *name* leaves it."""
     storage, series = LocalStorage(bench.container), Series("host", name)
-    with storage.draft(series, Level(100, 0, 100)) as draft:
+    level = Level(100, 0, 100)
+    with storage.draft(series.host_name, series.data_of(level), series.marker_of(level)) as draft:
         with draft.write("data") as sink:
             sink(b"half")
         folder = draft.folder.parent
@@ -58,7 +61,7 @@ def test_only_the_series_own_remnants_go(bench: Bench) -> None:
 
 def test_a_living_writer_is_left_alone(bench: Bench) -> None:
     mine = half_written(bench, "docs")
-    with LocalStorage(bench.container).lock(Series("host", "docs")):
+    with LocalStorage(bench.container).lock("host_docs"):
         assert clean_up(bench, "backup") == 0
     assert mine.exists()
 
@@ -66,7 +69,10 @@ def test_a_living_writer_is_left_alone(bench: Bench) -> None:
 def test_a_dry_run_and_a_command_have_nothing_to_remove(bench: Bench) -> None:
     mine = half_written(bench, "docs")
     assert clean_up(bench, "backup", dry_run=True) == 0
-    assert clean_up(bench, "exec", command=["touch", str(bench.root / "ran")]) == 0
+    config = bench.root / "config"
+    command = {"action": "exec", "command": ["touch", str(bench.root / "ran")]}
+    config.write_text(json.dumps({"freezer_action": command}))
+    assert run(["--home", str(bench.root), "agent", "--clean-up", "--config", str(config)]) == 0
     assert mine.exists() and not (bench.root / "ran").exists()
 
 
@@ -77,6 +83,7 @@ def test_a_restore_s_folder_goes_wherever_it_was_begun(bench: Bench) -> None:
     foreign = bench.root / "new" / ".coldchain-restore-file"
     for folder in (*stale, living):
         (folder / "tree").mkdir(parents=True)
+        folder.chmod(0o700)
     foreign.write_text("a file of somebody")
     descriptor = os.open(living, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)

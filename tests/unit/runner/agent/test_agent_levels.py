@@ -4,19 +4,23 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import json
 import os
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import pytest
-from conftest import Bench
+from agent_bench import Bench
+from agent_chains import set_ahead
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldchain.agent import snapshot
-from coldchain.agent.layout import Chain, Level, chain_of, chain_times, newest_chain
-from coldchain.agent.levels import DAY, LevelRules, next_level, previous_backup
-from coldchain.agent.local import LocalStorage
+from coldchain.agent.engines.tar.layout import Chain, Level, chain_of, chain_times, newest_chain
+from coldchain.agent.engines.tar.levels import DAY, next_level, previous_backup
+from coldchain.agent.options import LevelRules
+from coldchain.agent.storages.local import LocalStorage
 
 RULES = st.builds(
     LevelRules,
@@ -102,13 +106,9 @@ def test_a_lineage_is_what_each_level_was_based_on(steps: list[tuple[LevelRules,
         chains = [*kept, Chain(level.zero, tuple(sorted([*old, level])))]
     for chain in chains:
         for point in chain.levels:
-            lineage, missing = chain.lineage(point)
-            assert not missing
-            step: Level | None = point
-            for level in reversed(lineage):
-                assert level == step
-                step = bases[level]
-            assert step is None
+            # What is taken for the parent of a level that does not name it.
+            guess = chain.of_number(point.number - 1, point.time) if point.number else None
+            assert guess == bases[point]
 
 
 @given(st.sets(st.integers(0, 50), min_size=1), st.integers(-1, 60))
@@ -181,19 +181,20 @@ def test_always_level_repeats_the_level_and_the_newest_entry_counts(bench: Bench
     assert len(os.listdir(bench.target)) == 5
 
 
-def test_a_clock_set_back_loses_nothing(bench: Bench, monkeypatch) -> None:
-    # tar would take a file changed after the step for an old one, so a new chain is begun.
+def test_a_clock_set_right_loses_nothing_and_begins_no_chain(bench: Bench) -> None:
+    """It was ahead at level 0: tar takes all that is changed until then for old."""
+    (bench.source / "stays").write_text("s")
     first = bench.level().fields
-    set_back = 3600
-    real = snapshot.started
-    monkeypatch.setattr(snapshot, "started", lambda snar: (real(snar) or 0) + set_back)
+    set_ahead(bench, 3600)
     (bench.source / "changed").write_text("x")
     report = bench.level()
-    assert report.fields["level"] == 0
+    assert report.fields["level"] == 1
+    assert report.fields["files"] == 1
     assert report.fields["time_stamp"] > first["time_stamp"]
-    assert "clock was set back" in report.warnings[0]
+    assert "1 entry older than the last level" in report.warnings[0]
+    assert "./changed" in report.warnings[0]
     bench.restore()
-    assert os.listdir(bench.target) == ["changed"]
+    assert sorted(os.listdir(bench.target)) == ["changed", "stays"]
 
 
 def test_two_runs_in_one_second_are_two_levels(bench: Bench) -> None:
@@ -214,9 +215,14 @@ def test_another_source_or_key_begins_a_new_chain_and_says_so(bench: Bench) -> N
         secret = {"encrypt_pass_file": str(bench.pass_file), "encrypt_scheme": scheme}
         bench.level(backup_name=scheme, **secret)
         assert bench.level(backup_name=scheme, **secret).fields["level"] == 1
-        # Without a scheme the chain keeps its own.
-        kept = bench.level(backup_name=scheme, encrypt_pass_file=str(bench.pass_file)).fields
-        assert (kept["level"], kept["encrypt_scheme"]) == (2, scheme)
+        # Without a scheme a password means strong.
+        report = bench.level(backup_name=scheme, encrypt_pass_file=str(bench.pass_file))
+        kept = report.fields["level"], report.fields["encrypt_scheme"]
+        assert kept == ((2, "strong") if scheme == "strong" else (0, "strong"))
+        assert bool(report.warnings) == (scheme == "freezer")
+        if scheme == "freezer":
+            assert "the chain's encrypt_scheme is freezer" in report.warnings[0]
+            bench.level(backup_name=scheme, **secret)
         bench.pass_file.write_text("another\n")
         report = bench.level(backup_name=scheme, **secret)
         assert report.fields["level"] == 0
@@ -239,3 +245,64 @@ def test_a_long_chain_is_looked_at_once(bench: Bench, monkeypatch: pytest.Monkey
     assert len(bench.catalogue()) == 8
     # Marker and manifest of each level: once to judge it, once to describe it; and for the name.
     assert len(opened) <= 8 * 4 + 2
+
+
+@pytest.mark.parametrize("scheme", [None, "freezer"])
+def test_levels_without_our_files_are_continued(bench: Bench, scheme: str | None) -> None:
+    """As freezer-agent leaves them: the archive's listing stands for the list."""
+    secret = {"encrypt_pass_file": str(bench.pass_file), "encrypt_scheme": scheme} if scheme else {}
+    for name in ("stays", "changes", "goes"):
+        (bench.source / name).write_text(name)
+    os.link(bench.source / "stays", bench.source / "also")
+    (bench.source / "link").symlink_to("stays")
+    bench.level(**secret, exclude="left out")
+    for name in ("manifest.json", "entries.gz", "tree.gz"):
+        next(bench.container.glob(f"data/tar/*/*/*/{name}")).unlink()
+    status = (bench.source / "changes").stat()
+    (bench.source / "goes").unlink()
+    report = bench.level(**secret)
+    assert (report.fields["level"], report.fields["files"], report.warnings) == (1, 0, ())
+    for name in ("manifest.json", "entries.gz", "tree.gz"):
+        next(bench.container.glob(f"data/tar/*/*/1_*/{name}")).unlink()
+    (bench.source / "changes").write_text("CHANGES and is longer")
+    os.utime(bench.source / "changes", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert bench.level(**secret).fields["level"] == 2
+    bench.restore(**secret)
+    assert sorted(os.listdir(bench.target)) == ["also", "changes", "link", "stays"]
+    assert (bench.target / "changes").read_text() == "CHANGES and is longer"
+
+
+def test_what_a_killed_restore_has_left_is_not_backed_up(bench: Bench) -> None:
+    (bench.source / "d" / ".coldchain-restore-12345678").mkdir(parents=True)
+    (bench.source / "d" / ".coldchain-restore-12345678" / "half").write_text("x")
+    (bench.source / "d" / "file").write_text("x")
+    for _ in range(2):
+        report = bench.level()
+        assert report.warnings == ()
+    bench.restore()
+    assert os.listdir(bench.target / "d") == ["file"]
+
+
+def test_a_byte_order_mark_in_the_password_is_told(bench: Bench) -> None:
+    bench.pass_file.write_bytes(b"\xef\xbb\xbfcorrect horse\n")
+    report = bench.backup(encrypt_pass_file=str(bench.pass_file))
+    assert "byte order mark" in report.warnings[0]
+    bench.restore(encrypt_pass_file=str(bench.pass_file))
+
+
+def test_a_list_that_cannot_be_read_begins_a_new_chain(bench: Bench) -> None:
+    (bench.source / "f").write_text("x")
+    bench.level()
+    path = next(bench.container.glob("data/tar/*/*/*/tree.gz"))
+    forged = gzip.compress(b"not a list at all")
+    path.write_bytes(forged)
+    manifest = path.with_name("manifest.json")
+    fields = json.loads(manifest.read_text())
+    fields["parts"]["tree.gz"] = {
+        "sha256": hashlib.sha256(forged).hexdigest(),
+        "size": len(forged),
+    }
+    manifest.write_text(json.dumps(fields))
+    report = bench.level()
+    assert report.fields["level"] == 0
+    assert "tree.gz: ends in the middle" in report.warnings[0]

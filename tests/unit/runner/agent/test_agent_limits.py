@@ -10,19 +10,18 @@ import time
 from pathlib import Path
 
 import pytest
+from agent_bench import Bench
 from agent_chains import age
-from conftest import Bench
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldchain.agent.layout import Level, Series
-from coldchain.agent.local import LocalStorage
-from coldchain.agent.throttle import SMALLEST, Bucket, Limited
-from coldchain.errors import DataError
-from coldchain.instants import from_epoch, iso
-from coldchain.rates import parse_rate, rate_text
+from coldchain.agent.storages.local import LocalStorage
+from coldchain.agent.storages.throttle import SMALLEST, Bucket, Limited
+from coldchain.core.errors import DataError
+from coldchain.core.instants import from_epoch, iso
+from coldchain.core.rates import parse_rate, rate_text
 
-SERIES, LEVEL = Series("host", "docs"), Level(1000, 0, 1000)
+FOLDER, MARKER = "data/copies/1", "metadata/copies/docs/1/metadata"
 
 
 class Clock:
@@ -65,20 +64,20 @@ def test_a_limited_storage_passes_every_byte_at_its_pace(tmp_path: Path) -> None
     up, down = Clock(), Clock()
     storage._upload = Bucket(100_000, up, up.sleep)
     storage._download = Bucket(50_000, down, down.sleep)
-    with storage.lock(SERIES), storage.draft(SERIES, LEVEL) as draft:
+    with storage.lock("docs"), storage.draft("docs", FOLDER, MARKER) as draft:
         with draft.write("data") as sink:
             sink(data)
         draft.commit(b"{}")
     assert up.now - 1000 == pytest.approx(10)
-    with storage.open(f"{SERIES.data_of(LEVEL)}/data") as stream:
+    with storage.open(f"{FOLDER}/data") as stream:
         chunks = list(iter(lambda: stream.read(1 << 20), b""))
     assert b"".join(chunks) == data
     assert max(map(len, chunks)) <= max(SMALLEST, 50_000 / 4)
     assert down.now - 1000 == pytest.approx(20)
-    with storage.open(f"{SERIES.data_of(LEVEL)}/data") as stream:
+    with storage.open(f"{FOLDER}/data") as stream:
         assert stream.read() == data
-    assert storage.names(SERIES.metadata_folder) == ["1000"]
-    assert storage.size(f"{SERIES.data_of(LEVEL)}/data") == len(data)
+    assert storage.names("metadata/copies/docs") == ["1"]
+    assert storage.size(f"{FOLDER}/data") == len(data)
 
 
 def test_backup_and_restore_keep_to_their_limits(bench: Bench) -> None:
@@ -144,7 +143,7 @@ def test_a_failed_restore_removes_nothing(bench: Bench) -> None:
 
 def test_a_removal_that_cannot_be_is_a_warning_beside_the_restored_files(bench: Bench) -> None:
     age(bench, CHAINS)
-    with LocalStorage(bench.container).lock(Series("host", "docs")):
+    with LocalStorage(bench.container).lock("host_docs"):
         report = bench.restore(remove_older_than=2)
     assert (bench.target / "f").read_text() == "[3.0]"
     assert report.fields["removed"] == []

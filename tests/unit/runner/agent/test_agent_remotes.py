@@ -8,24 +8,27 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from checked_actions import checked_action
 from hypothesis import given
 from hypothesis import strategies as st
 
 import coldchain
-from coldchain.agent.connection import connect, host_key_algorithms
-from coldchain.agent.credentials import credentials
-from coldchain.agent.listing import Entry, Listing, parse
-from coldchain.agent.location import Location, location
-from coldchain.agent.options import Fields
-from coldchain.agent.rclone import reason
-from coldchain.agent.remotes import part_size, remote
+from coldchain.agent.fields import Fields
+from coldchain.agent.storages.credentials import credentials
+from coldchain.agent.storages.kinds import FIELDS, PATHS, PORTS, SECRETS, STORAGES
+from coldchain.agent.storages.location import Location, location
+from coldchain.agent.storages.rclone.config import _BACKENDS, part_size, remote
+from coldchain.agent.storages.rclone.known_hosts import host_key_algorithms
+from coldchain.agent.storages.rclone.listing import ListedFile, Listing, parse
+from coldchain.agent.storages.rclone.process import Rclone, reason
+from coldchain.agent.storages.registry import open_storage
+from coldchain.core.errors import DataError, Unavailable
 from coldchain.document.fields import FREEZER_ACTION
-from coldchain.errors import DataError, Unavailable
-from coldchain.storages import FIELDS, PATHS, PORTS, SECRETS, STORAGES
 
 HERE = Path("/containers")
 #: An action of each storage with everything it can say.
@@ -52,14 +55,15 @@ NEEDED = {
 
 
 def of(storage: str, **more: object) -> Location:
-    return location(Fields({"storage": storage, **GIVEN[storage], **more}), HERE)
+    options = {"action": "info", "storage": storage, **GIVEN[storage], **more}
+    return location(Fields(checked_action(options)), HERE)
 
 
 def test_the_field_table_and_the_storages_agree() -> None:
     names = {field.name for field in FREEZER_ACTION}
     assert names.issuperset(FIELDS) and "credentials_file" in names
     assert not names & SECRETS
-    forms = {field.name: (field.form, field.type) for field in FREEZER_ACTION}
+    forms = {field.name: (field.format, field.type) for field in FREEZER_ACTION}
     assert {name for name in FIELDS if forms[name][0] == "path"} == PATHS
     assert {name for name in FIELDS if forms[name][1] == "int"} == set(PORTS)
 
@@ -143,7 +147,8 @@ def test_a_secret_is_only_in_the_environment(storage: str, secret: str) -> None:
 
 
 def test_inline_secrets_are_for_the_ini_file_of_freezer_agent_and_never_shown() -> None:
-    place = of("ftp", ftp_password="hunter2")
+    options = {"storage": "ftp", **GIVEN["ftp"], "ftp_password": "hunter2"}
+    place = location(Fields(options), HERE)
     assert credentials(place, {"FTP_PASSWORD": "other"})["FTP_PASSWORD"] == "hunter2"
     assert "hunter2" not in repr(place) + str(place) + str(place.server)
     assert place == of("ftp")
@@ -170,7 +175,7 @@ def test_a_bare_name_is_a_credential_of_systemd_or_of_the_installation(tmp_path:
     directories = {variable: str(tmp_path / variable) for variable in variables}
     with pytest.raises(Unavailable, match="no credential 's3'") as caught:
         credentials(named, directories)
-    assert "runner_credentials" in caught.value.hint
+    assert "coldchain_credentials" in caught.value.hint
     for variable in reversed(variables):
         (tmp_path / variable).mkdir()
         (tmp_path / variable / "s3").write_text(f"SECRET_KEY={variable}\n")
@@ -208,10 +213,14 @@ def test_a_missing_credential_is_named_with_the_remedy(storage: str) -> None:
     assert "credentials_file" in caught.value.hint
 
 
+def test_every_storage_elsewhere_has_a_backend() -> None:
+    assert set(_BACKENDS) == set(STORAGES) - {"local"}
+
+
 def test_a_missing_rclone_conf_is_no_empty_one(tmp_path: Path) -> None:
     path = tmp_path / "rclone.conf"
     with pytest.raises(Unavailable, match=f"rclone_config {path} is not there"):
-        connect(of("rclone", rclone_config=str(path)), None, None, {})
+        open_storage(of("rclone", rclone_config=str(path)))
 
 
 @pytest.mark.parametrize(
@@ -269,7 +278,7 @@ def test_a_listing_is_what_os_walk_would_say(paths: list[str], with_folders: boo
     for path, entry in parse(lines, "top"):
         listing.add(path, entry)
     for path in paths:
-        assert listing.get(f"top/{path}") == Entry(len(path), 1795508553.0)
+        assert listing.get(f"top/{path}") == ListedFile(len(path), 1795508553.0)
         assert path.rpartition("/")[2] in listing.names(f"top/{path}".rpartition("/")[0])
     files = {path for path, entry in listing.below("top") if entry.size is not None}
     assert files == {f"top/{path}" for path in paths}
@@ -357,16 +366,56 @@ def test_every_storage_can_be_said(tmp_path: Path) -> None:
         assert of(storage).container in str(of(storage))
 
 
+COPIES = """
+import os, sys
+for name in sys.stdin.read().splitlines():
+    with open(os.path.join(sys.argv[-1], name), "wb", buffering=0) as file:
+        left = {sent}
+        try:
+            while left:
+                left -= file.write(bytes(left))
+        except OSError as error:
+            sys.exit(f"Failed to copy: write {{name}}: {{error.strerror.lower()}}")
+"""
+
+
+@pytest.mark.parametrize(("sent", "arrives"), [(1000, True), (1001, False)])
+def test_not_a_byte_more_is_copied_than_was_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: int, arrives: bool
+) -> None:
+    """Whatever a server sends: a disk could be filled by it."""
+    for folder in ("bin", "aim"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "bin" / "rclone").write_text(f"#!{sys.executable}{COPIES.format(sent=sent)}")
+    (tmp_path / "bin" / "rclone").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    moved: list[int] = []
+    aim = os.open(tmp_path / "aim", os.O_RDONLY)
+    try:
+        more = pytest.raises(DataError, match="more bytes came")
+        outcome: AbstractContextManager[object] = nullcontext() if arrives else more
+        with Rclone("there").copy("remote:", aim, {"a": 1000, "b c": 1000}) as arrival, outcome:
+            arrival(moved.append)
+    finally:
+        os.close(aim)
+    found = {path.name: path.stat().st_size for path in (tmp_path / "aim").iterdir()}
+    assert found == ({"a": 1000, "b c": 1000} if arrives else {"a": 1000})
+    assert sum(moved) == 2000 or not arrives
+
+
 def test_a_local_backup_carries_nothing_of_the_remotes(tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
-    action = {"path_to_backup": f"{tmp_path}/source", "container": f"{tmp_path}/c", "sync": False}
-    (tmp_path / "action.json").write_text(json.dumps(action))
+    (tmp_path / "home").mkdir(mode=0o700)
+    action = {"action": "backup", "path_to_backup": f"{tmp_path}/source", "sync": False}
+    action["container"] = f"{tmp_path}/c"
+    (tmp_path / "action.json").write_text(json.dumps({"freezer_action": action}))
     code = (
-        "import sys; from coldchain.agent.action import main; from pathlib import Path;"
-        "main(sys.argv[1], None, None, Path('/')); print(*sys.modules, file=sys.stderr)"
+        "import sys; from coldchain.cli import run;"
+        "run(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
     )
+    words = ["--home", tmp_path / "home", "agent", "--canonical", "--config"]
     done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "action.json"],
+        [sys.executable, "-c", code, *words, tmp_path / "action.json"],
         env={**os.environ, "PYTHONPATH": str(Path(coldchain.__file__).parents[1])},
         capture_output=True,
         text=True,
@@ -374,5 +423,6 @@ def test_a_local_backup_carries_nothing_of_the_remotes(tmp_path: Path) -> None:
     )
     assert "level 0" in done.stdout
     modules = set(done.stderr.splitlines()[-1].split())
-    names = ("connection", "credentials", "listing", "rclone", "remote", "remotes")
-    assert not modules & {f"coldchain.agent.{name}" for name in names}
+    assert "coldchain.agent.storages.local" in modules
+    assert "coldchain.agent.storages.credentials" not in modules
+    assert not [name for name in modules if name.startswith("coldchain.agent.storages.rclone.")]

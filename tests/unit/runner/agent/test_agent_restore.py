@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import shutil
@@ -13,12 +14,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from agent_bench import CAP_LINUX_IMMUTABLE, Bench, capable
+from agent_hostile import REG, plant
+from agent_points import verify
 from agent_trees import state
-from agent_users import as_nobody, give_away, in_a_child
-from conftest import Bench
+from agent_users import NOBODY, as_nobody, give_away, in_a_child
 
-from coldchain.agent.verify import verify
-from coldchain.errors import CannotWrite, ColdchainError, DataError, JobFailed, UsageError
+from coldchain.core.errors import CannotWrite, ColdchainError, DataError, JobFailed, UsageError
 
 
 def _tree(bench: Bench) -> None:
@@ -178,7 +180,6 @@ def test_a_dry_run_knows_sizes_and_the_list_is_no_leak(bench: Bench, scheme: str
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(bench.source / "socket"))
     bench.level(**secret)
-    secret.pop("encrypt_scheme", None)
     report = bench.restore(dry_run=True, **secret)
     assert (report.fields["bytes"], report.fields["names"]) == (1234, ["later", "private\\nname"])
     for path in bench.container.glob("data/tar/host_docs/*/*/entries.gz"):
@@ -266,6 +267,7 @@ def test_a_source_that_cannot_be_summed_up_is_named(bench: Bench) -> None:
         assert len(bench.catalogue()) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("depth", [1200, 2100])
 def test_directories_deep_in_each_other_leave_nothing_behind(bench: Bench, depth: int) -> None:
     # By hand: a path of more than 4096 bytes has no name for the system.
@@ -306,6 +308,7 @@ def test_what_a_killed_restore_left_is_removed_by_the_next(bench: Bench) -> None
     bench.backup()
     stale = bench.root / ".coldchain-restore-dead"
     (stale / "tree").mkdir(parents=True)
+    stale.chmod(0o700)
     bench.restore()
     assert not stale.exists()
 
@@ -347,7 +350,7 @@ def test_a_user_without_a_name_restores(bench: Bench) -> None:
         mine = bench.restore(backup_name="mine", restore_abs_path=str(bench.root / "mine"))
         return "\n".join([*mine.warnings, *bench.restore().warnings])
 
-    assert in_a_child(told).startswith("what belonged to root/root is yours now")
+    assert "what belonged to root/root is yours now" in in_a_child(told)
     assert (bench.target / "a").read_text() == "a"
 
 
@@ -415,3 +418,69 @@ def test_verify_says_what_it_did(bench: Bench) -> None:
     assert full.as_dict()["sound"] and not full.notes and len(full.restorable) == 4
     with pytest.raises(UsageError):
         verify(bench.container, mode="sample")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_numeric_owners_are_those_of_the_archive(bench: Bench) -> None:
+    """The archive says that number 12345 is called nobody, who has another number here."""
+    plant(bench.container, [("./file", REG, "x")], owner=(12345, "nobody"))
+    bench.restore()
+    assert (bench.target / "file").stat().st_uid == NOBODY
+    bench.restore(numeric_owner=True, overwrite=True)
+    assert (bench.target / "file").stat().st_uid == 12345
+
+
+@pytest.mark.parametrize("paths", [False, True])
+@pytest.mark.parametrize("merge", [False, True])
+def test_the_longest_paths_come_back(bench: Bench, merge: bool, paths: bool) -> None:
+    """As long as a system call takes, relative to the directory that was backed up."""
+    steps = ["d" * 200] * 19
+    for _ in range(2):
+        folder = os.open(bench.source, os.O_RDONLY)
+        for step in steps:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(step, dir_fd=folder)
+            inner = os.open(step, os.O_RDONLY, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        name = "f" * 250
+        if not os.listdir(folder):
+            os.symlink("nowhere", "link", dir_fd=folder)
+        with os.fdopen(os.open(name, os.O_WRONLY | os.O_CREAT, dir_fd=folder), "w") as stream:
+            stream.write("x")
+        bench.level()
+        os.close(folder)
+    if merge:
+        bench.target.mkdir()
+        (bench.target / "mine").write_text("x")
+    path = "/".join([*steps, name])
+    assert len(path) > 4060
+    report = bench.restore(overwrite=merge, restore_paths=[path] if paths else [])
+    assert report.fields["files"] == (1 if paths else 2)
+    folder = os.open(bench.target, os.O_RDONLY)
+    assert os.stat(path, dir_fd=folder).st_size == 1
+    os.close(folder)
+    assert not [entry for entry in os.listdir(bench.root) if entry.startswith(".coldchain")]
+
+
+@pytest.mark.skipif(not capable(CAP_LINUX_IMMUTABLE), reason="needs the right to use chattr")
+@pytest.mark.parametrize("name", ["a", "sub", "sub/b", "z"])
+def test_what_must_not_be_changed_stops_a_merge_before_it_begins(bench: Bench, name: str) -> None:
+    (bench.source / "sub").mkdir()
+    for path in ("a", "sub/b", "z"):
+        (bench.source / path).write_text("new")
+    bench.backup()
+    shutil.copytree(bench.source, bench.target)
+    for path in ("a", "sub/b", "z"):
+        (bench.target / path).write_text("old")
+    before = state(os.fsencode(bench.target))
+    subprocess.run(["chattr", "+i", bench.target / name], check=True)
+    try:
+        with pytest.raises(JobFailed, match=f"{bench.target}/{name} must not be changed") as caught:
+            bench.restore(overwrite=True)
+        assert f"chattr -i -a {bench.target}/{name}" in caught.value.hint
+        assert state(os.fsencode(bench.target)) == before
+    finally:
+        subprocess.run(["chattr", "-i", bench.target / name], check=True)
+    bench.restore(overwrite=True)
+    assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))

@@ -16,18 +16,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from agent_bench import CAP_SYS_ADMIN, INSTALLED, Bench, capable, make_bench
 from agent_trees import HISTORIES, apply, state
-from conftest import CAP_SYS_ADMIN, INSTALLED, Bench, capable, make_bench
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coldchain.agent.report import shown
-from coldchain.errors import JobFailed
+from coldchain.core.errors import JobFailed
+from coldchain.core.text import display_name
 
 SCHEMES = st.sampled_from([None, "freezer", "strong"])
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@pytest.mark.long(27)
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(
     history=HISTORIES,
     scheme=SCHEMES,
@@ -40,19 +41,22 @@ def test_every_level_restores_to_the_source_of_its_time(history, scheme, compres
         source = os.fsencode(bench.source)
         secret = {}
         if scheme is not None:
-            secret = {"encrypt_pass_file": str(bench.pass_file)}
+            secret = {"encrypt_pass_file": str(bench.pass_file), "encrypt_scheme": scheme}
         points = []
         for changes in history:
             apply(source, changes)
-            chosen = {**secret, "encrypt_scheme": scheme} if scheme else {}
-            report = bench.backup(compression=compression, **rules, **chosen)
+            report = bench.backup(compression=compression, **rules, **secret)
             assert not [w for w in report.warnings if "socket" not in w]
             points.append((report.fields["time_stamp"], state(source)))
         for moment, expected in points:
             when = f"@{moment}"
             listed = bench.restore(restore_from_date=_iso(moment), dry_run=True, **secret)
-            files = [shown(name) for name, (kind, *_) in expected.items() if not stat.S_ISDIR(kind)]
-            assert listed.fields["names"] == sorted(files)
+            files = [
+                display_name(name)
+                for name, (kind, *_) in sorted(expected.items())
+                if not stat.S_ISDIR(kind)
+            ]
+            assert listed.fields["names"] == files
             report = bench.restore(restore_from_date=_iso(moment), **secret)
             assert state(os.fsencode(bench.target)) == expected, when
             assert report.fields["time_stamp"] == moment
@@ -60,7 +64,7 @@ def test_every_level_restores_to_the_source_of_its_time(history, scheme, compres
 
 
 def _iso(moment: object) -> str:
-    from coldchain.instants import from_epoch, iso
+    from coldchain.core.instants import from_epoch, iso
 
     assert isinstance(moment, int)
     return iso(from_epoch(moment))
@@ -308,7 +312,7 @@ def test_links_that_lead_back_do_not_make_an_endless_archive(bench: Bench) -> No
 def test_too_many_links_that_lead_back_are_refused(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("coldchain.agent.archive.MOST_LOOPS", 1)
+    monkeypatch.setattr("coldchain.agent.engines.tar.archive_writer.MOST_LOOPS", 1)
     for name in "ab":
         (bench.source / name).symlink_to(".")
     with pytest.raises(JobFailed, match=r"dereference_symlink: 2 links below .* lead back"):
@@ -334,3 +338,14 @@ def test_plain_tar_reads_what_we_write(bench: Bench) -> None:
     command = ["tar", "-xzf", data, "--incremental", "--directory", bench.target]
     subprocess.run(command, check=True)
     assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
+
+
+def test_removals_are_replayed_when_the_container_lies_inside_the_source(bench: Bench) -> None:
+    inner = {"container": str(bench.source / "backups")}
+    for name in ("stays", "goes"):
+        (bench.source / name).write_text(name)
+    bench.level(**inner, exclude="*.log")
+    (bench.source / "goes").unlink()
+    bench.level(**inner, exclude="*.log")
+    bench.restore(**inner)
+    assert os.listdir(bench.target) == ["stays"]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from cli_command import Command
+from waiting import ended, until
 
 
 def backup_job(source: Path, **options: Any) -> dict[str, Any]:
@@ -75,6 +77,18 @@ def docs_host(command: Command) -> str:
     return str(command.json("backups", "--job", "docs")["backups"][0]["hostname"])
 
 
+def test_a_name_begins_no_line_of_its_own_among_the_backups(
+    command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "source").mkdir()
+    forged = "first\nwww of web9, in -srv: all of it can be restored"
+    assert command("apply", "-", data=backup_job(tmp_path / "source", container=forged)) == 0
+    assert command("run", "docs") == 0
+    assert command("backups") == 0
+    heading, head, point = command.out.splitlines()
+    assert "first\\nwww" in heading and head.startswith("TIME") and point.endswith("yes")
+
+
 def test_backups_where_nothing_is_declared_is_an_empty_list(command: Command) -> None:
     assert command.json("backups")["backups"] == []
     assert command("backups") == 0
@@ -125,24 +139,31 @@ def test_a_name_that_one_container_lacks_is_found_in_another(
 
 
 def test_a_container_that_cannot_be_read_hides_nothing_of_the_others(
-    command: Command, source: Path
+    command: Command, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert command("apply", "-", data=backup_job(source, backup_name="x", container="x")) == 0
-    loop = command.home / "backups" / "x"
-    loop.mkdir()
-    (loop / "metadata").symlink_to("metadata")
+    bad = command.home / "backups" / "x"
+    (bad / "metadata" / "tar").mkdir(parents=True)
+    real = os.listdir
+
+    def listdir(path: Any) -> list[Any]:
+        if str(path).startswith(str(bad)):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", listdir)
     answer = command.json("backups")
     assert command.code == answer["error"]["code"] == 65
     assert len(answer["backups"]) == 2
     assert command("backups") == 65
     assert command.out.count(" yes\n") == 2
-    assert str(loop) in command.err
+    assert str(bad) in command.err
     answer = command.json("verify")
     assert command.code == answer["error"]["code"] == 65
     assert answer["containers"][0]["checked"] == 2
     assert command("verify") == 65
     assert "2 points in time can be restored, 0 lost" in command.out
-    assert str(loop) in command.err
+    assert str(bad) in command.err
     assert command.error("backups", "--container", "x")["code"] == 65
 
 
@@ -170,8 +191,10 @@ def test_when_it_was_verified_is_kept(
     assert verified() == [None, None]
     assert command("verify") == 0
     assert [each["how"] for each in verified()] == ["quick", "quick"]
-    while command.json("verify", "--sample", "1") and verified()[0]["how"] == "quick":
-        pass  # until chance has drawn level 0
+    for dummy in range(1000):  # until chance has drawn level 0
+        command.json("verify", "--sample", "1")
+        if verified()[0]["how"] != "quick":
+            break
     assert command("verify", "--full") == 0
     assert {each["how"] for each in verified()} == {"full"}
     full = verified()
@@ -223,6 +246,7 @@ def test_receipts_that_cannot_be_read_or_kept_are_no_obstacle(
     assert (command.home / "lib" / "verified.json").read_text() == "garbage"
 
 
+@pytest.mark.long
 def test_a_wrong_password_marks_nothing_as_damaged(
     command: Command, source: Path, tmp_path: Path
 ) -> None:
@@ -354,6 +378,9 @@ def test_each_bad_input_is_one_error_that_names_the_way_out(
         path.write_bytes(path.read_bytes()[:-1])
     newest = hint(*known)
     assert newest.startswith("the newest that can be restored: --restore-from-date ")
+    for path in (command.home / "backups/first").glob("metadata/tar/*/*/1_*/metadata"):
+        path.write_text("[]")
+    assert hint(*known) == f"the backup is damaged; {newest}"
     assert command("restore", *known, "--restore-from-date", newest.split()[-1]) == 0
     assert (tmp_path / "t" / "two").read_text() == "2"
 
@@ -367,10 +394,9 @@ def test_a_restore_whose_terminal_goes_away_leaves_nothing_behind(
     before = sorted(path.name for path in tmp_path.iterdir())
     target = str(tmp_path / "target")
     process = command.process("restore", "--job", "docs", "--restore-abs-path", target)
-    while sorted(path.name for path in tmp_path.iterdir()) == before:
-        assert process.poll() is None
+    until(lambda: sorted(path.name for path in tmp_path.iterdir()) != before, told=process.poll)
     process.send_signal(signal.SIGHUP)
-    assert process.wait() == 143
+    assert ended(process) == 143
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
@@ -386,6 +412,20 @@ def test_verify_tells_which_points_are_lost_and_which_are_left(
     assert before.count(" no: ") == 1
     assert after.count(" yes\n") == 1
     assert after.splitlines()[-1].endswith("1 point in time can be restored, 1 lost")
+
+
+def test_names_in_a_container_forge_no_line(command: Command, source: Path) -> None:
+    container = command.home / "backups" / "first"
+    for tree in ("data", "metadata"):
+        copy = container / tree / "tar" / "host_a\nforged: b\n"
+        shutil.copytree(container / tree / "tar" / f"{docs_host(command)}_docs", copy)
+    (manifest,) = container.glob(f"data/tar/{docs_host(command)}_docs/*/1_*/manifest.json")
+    text = manifest.read_text().replace('"parent": "', '"parent": "\\nforged: ')
+    manifest.write_text(text)
+    for words in (["backups"], ["verify"], ["verify", "--full"]):
+        command(*words)
+        assert "forged: " in command.out
+        assert not [line for line in command.out.splitlines() if line.startswith("forged: ")]
 
 
 def test_restore_brings_the_newest_state_back(
@@ -445,3 +485,43 @@ def test_a_credential_is_found_by_its_name(command: Command) -> None:
     (folder / "s3").chmod(0o600)
     assert f"{folder}/s3: line 1" in command.error(*words.split(), "s3")["message"]
     assert "no credential 's4'" in command.error(*words.split(), "s4")["message"]
+
+
+def test_a_scheme_is_asked_for_on_the_command_line(
+    command: Command, source: Path, tmp_path: Path
+) -> None:
+    password = tmp_path / "password"
+    password.write_text("secret\n")
+    password.chmod(0o600)
+    job = backup_job(
+        source,
+        backup_name="mine",
+        container="mine",
+        encrypt_pass_file=str(password),
+        encrypt_scheme="freezer",
+    )
+    assert command("apply", "-", data=job) == 0
+    assert command("run", "mine") == 0
+    (point,) = command.json("backups", "--job", "mine", "--encrypt-scheme", "strong")["backups"]
+    assert (point["restorable"], point["reason"]) == (
+        False,
+        "encrypt_scheme freezer, strong was asked for",
+    )
+    (point,) = command.json("backups", "--job", "mine", "--encrypt-scheme", "freezer")["backups"]
+    assert point["restorable"]
+    target = tmp_path / "target"
+    words = ["restore", "--job", "mine", "--restore-abs-path", str(target)]
+    error = command.error(*words, "--encrypt-scheme", "strong")
+    assert "--encrypt-scheme freezer reads" in error["hint"]
+    assert "--accept-unsealed takes" in error["hint"]
+    assert not target.exists()
+    # The job knows its own scheme.
+    assert command(*words) == 0
+    report = command.json(*words, "--overwrite", "--encrypt-scheme", "strong", "--accept-unsealed")
+    assert any(line.startswith("accept_unsealed: ") for line in report["warnings"])
+    verified = ["verify", "--job", "mine", "--full"]
+    assert command(*verified) == 0
+    answer = command.json(*verified, "--encrypt-scheme", "strong")
+    assert command.code == 1
+    assert [flaw["kind"] for flaw in answer["containers"][0]["findings"]] == ["unsealed"]
+    assert command(*verified, "--encrypt-scheme", "strong", "--accept-unsealed") == 0

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from cli_command import Command, exec_job, timed_job
+from waiting import at_most, output, until
 
-from coldchain.cli import control
-from coldchain.paths import Paths
+from coldchain.cli import waiting
+from coldchain.core.paths import Paths
 from coldchain.store import State, Store
 
 
@@ -87,22 +88,29 @@ def test_remove_takes_the_job_out_of_the_declarations(command: Command) -> None:
     assert command.json("list")["jobs"] == []
 
 
+def waited(command: Command, *words: str) -> dict[str, Any]:
+    """The answer of an event that is waited for; it has to come soon."""
+    with at_most():
+        return command.json("event", *words, "--wait", "--timeout", "300")
+
+
 def test_start_and_wait_brings_the_run(command: Command, runner: subprocess.Popen[str]) -> None:
     assert command("apply", "-", data=[exec_job("good"), exec_job("bad", "false")]) == 0
-    answer = command.json("event", "good", "start", "--wait", "--timeout", "300")
+    answer = waited(command, "good", "start")
     assert command.code == 0
     assert answer["run"]["result"] == "success"
     assert answer["job"]["last_run"]["run_id"] == answer["run"]["run_id"]
     first = answer["run"]["run_id"]
-    again = command.json("event", "good", "start", "--wait", "--timeout", "300")
+    again = waited(command, "good", "start")
     assert again["run"]["run_id"] != first
 
-    answer = command.json("event", "bad", "start", "--wait", "--timeout", "300")
+    answer = waited(command, "bad", "start")
     assert command.code == 1
     assert answer["run"]["result"] == "fail"
     assert answer["error"]["code"] == 1
     assert "exit code 1" in answer["error"]["message"]
-    assert command("event", "bad", "start", "--wait", "--timeout", "300") == 1
+    with at_most():
+        assert command("event", "bad", "start", "--wait", "--timeout", "300") == 1
     assert "coldchain log bad" in command.err
 
 
@@ -113,11 +121,11 @@ def test_stop_abort_and_remove_wait_for_the_run(
     assert command("event", "long", "start", "--wait", "--timeout", "1") == 75
     assert "coldchain explain long" in command.err
     assert command("event", "long", "stop", "--wait", "--timeout", "0") == 75
-    answer = command.json("event", "long", "abort", "--wait", "--timeout", "300")
+    answer = waited(command, "long", "abort")
     assert command.code == 0
     assert answer["run"]["result"] == "aborted"
     assert answer["job"]["status"] == "stop"
-    answer = command.json("event", "long", "remove", "--wait", "--timeout", "300")
+    answer = waited(command, "long", "remove")
     assert command.code == 0
     assert answer["job"] is None
 
@@ -128,7 +136,7 @@ def test_starting_a_job_with_a_later_slot_arms_it_without_a_run(
     far = timed_job("far", schedule_date="2199-01-01", status="stop")
     far["job_schedule"]["schedule_date"] = "2198-01-01"
     assert command("apply", "-", data=far) == 0
-    answer = command.json("event", "far", "start", "--wait", "--timeout", "300")
+    answer = waited(command, "far", "start")
     assert command.code == 0
     assert answer["run"] is None
     assert answer["job"]["status"] == "scheduled"
@@ -139,18 +147,17 @@ def test_a_runner_that_dies_ends_the_wait(
 ) -> None:
     assert command("apply", "-", data=exec_job("x", "sleep", "600")) == 0
     process = command.process("serve", stderr=subprocess.PIPE)
-    while not command.json("list")["runner_alive"]:
-        assert process.poll() is None
+    until(lambda: command.json("list")["runner_alive"], told=process.poll)
     looks = []
 
     def kill_once(seconds: float) -> None:
         if not looks:
             process.send_signal(signal.SIGKILL)
-            process.communicate()
+            output(process)
         looks.append(seconds)
 
-    monkeypatch.setattr(control.time, "sleep", kill_once)
-    monkeypatch.setattr(control, "ALIVE_EVERY", 0.0)
+    monkeypatch.setattr(waiting.time, "sleep", kill_once)
+    monkeypatch.setattr(waiting, "ALIVE_EVERY", 0.0)
     error = command.error("event", "x", "start", "--wait", "--timeout", "300")
     assert error["code"] == 69
     assert "runner ended" in error["message"]
@@ -243,6 +250,20 @@ def test_simulate_tells_troubles_by_its_exit_code(command: Command) -> None:
     assert "overlap: often on " in command.out
 
 
+def test_simulate_knows_that_nothing_before_the_declaration_runs(command: Command) -> None:
+    splayed = timed_job("a", schedule_hour="3", schedule_splay="2 hours", schedule_timezone="UTC")
+
+    def from_(at: str) -> dict[str, Any]:
+        return simulated(command, "--days", "1", "--start", at, data=splayed)
+
+    first = from_("2026-12-01T03:00:00Z")["fleet"]["at"]
+    assert "2026-12-01T03:00:02" < first < "2026-12-01T05:00:00"
+    assert from_("2026-12-01T03:00:00Z")["runs"] == 1
+    assert from_("2026-12-01T03:00:02Z")["runs"] == 0
+    apply = command.json("apply", "--check", "-", data=splayed)["jobs"][0]
+    assert apply["next_runs"][0][11:] == first[11:], "it is the splay that apply shows"
+
+
 def test_simulate_takes_an_inventory_of_hosts(command: Command) -> None:
     jobs = [timed_job("j", schedule_hour=1) | {"client_id": name} for name in ("h1", "h2")]
     answer = simulated(command, "--days", "1", data=jobs)
@@ -252,3 +273,78 @@ def test_simulate_takes_an_inventory_of_hosts(command: Command) -> None:
     assert command.error("simulate", "-", "--days", "1", "--duration", "x", data=jobs)["code"] == 64
     error = command.error("simulate", "-", "--days", "1", data=[jobs[0], exec_job("a b")])
     assert [each["index"] for each in error["errors"]] == [1]
+
+
+def slotted(host: str, offset: int, **fields: Any) -> dict[str, Any]:
+    """A job of slot "n" on a host, so many minutes into it."""
+    times = {"schedule_hour": "2", "schedule_splay": "1 hours", "schedule_timezone": "UTC"}
+    job = timed_job("j", **times, schedule_offset=f"{offset} minutes")
+    return {**job, "client_id": host, "slot": "n", **fields}
+
+
+def test_simulate_counts_the_runs_of_a_slot_on_all_hosts(command: Command) -> None:
+    words = ("--days", "2", "--start", "2027-01-01T00:00:00Z", "--slot", "n=2")
+    jobs = [slotted(f"h{number}", number * 5) for number in range(6)]
+    use = simulated(command, *words, data=jobs)["slots"]["n"]
+    assert command.code == 0
+    assert (use["runs"], use["at_once"], use["crowded"]) == (2, 2, [])
+    assert use["at"] == "2027-01-01T02:05:00+00:00"
+
+    use = simulated(command, *words, "--duration", "11 minutes", data=jobs)["slots"]["n"]
+    assert command.code == 1
+    assert use["runs"] == 3 and "last longer than their places" in use["why"]
+    assert use["crowded"][0] == "h0/j 2027-01-01T02:00:00+00:00 to 2027-01-01T02:11:00+00:00"
+    assert command("simulate", "-", *words, "--duration", "11 minutes", data=jobs) == 1
+    assert "slot n: at most 3 runs of 2 at once, first " in command.out
+    assert simulated(command, *words[:4], "--duration", "11 minutes", data=jobs)["clean"] is True
+
+    by_hand = [{**jobs[0], "client_id": f"x{number}"} for number in range(2)]
+    del by_hand[0]["job_schedule"]
+    by_hand[0]["job_schedule"] = {"schedule_hour": "2", "schedule_timezone": "UTC"}
+    use = simulated(command, *words[:4], "--slot", "n=1", data=by_hand)["slots"]["n"]
+    assert "j on x0 has no place in it" in use["why"]
+
+    before = {**timed_job("a", schedule_hour="2", schedule_timezone="UTC"), "client_id": "h0"}
+    waiting = [{**before, "lock": "disk"}, {**jobs[0], "lock": "disk"}, slotted("h2", 10)]
+    use = simulated(command, *words[:4], "--slot", "n=1", data=waiting)["slots"]["n"]
+    assert "j on h0 had to wait on its host" in use["why"]
+
+
+def test_simulate_takes_the_measures_of_playbook_status(command: Command, tmp_path: Path) -> None:
+    run = {"time_started": 5.0, "time_ended": 605.5}
+    status = {"jobs": [{"job_id": "j", "last_run": run}, {"job_id": "x", "last_run": None}]}
+    path = tmp_path / "status.json"
+    path.write_text(json.dumps({"hosts": [{"host": "h0", "status": status}, {"host": "h1"}]}))
+    words = ("--days", "1", "--slot", "n=1", "--status", str(path))
+    jobs = [slotted("h0", 0), slotted("h1", 10)]
+    assert simulated(command, *words, data=jobs)["slots"]["n"]["runs"] == 2
+    rows = {"job_id": "j", "columns": ["started", "seconds"], "rows": [[1, 590]]}
+    path.write_text(json.dumps({"hosts": [{"host": "h0", "status": {"runs": [rows]}}]}))
+    assert simulated(command, *words, data=jobs)["slots"]["n"]["runs"] == 1
+    recent = [[5], "s", [601], "00"]
+    report = {"hosts": {"columns": ["name"], "rows": [["h0"]]}}
+    report["jobs"] = {"columns": ["host", "job_id", "recent"], "rows": [[0, "j", recent]]}
+    path.write_text(json.dumps(report))
+    assert simulated(command, *words, data=jobs)["slots"]["n"]["runs"] == 2
+    for text in ("{", "[]", '{"hosts": 1}', '{"hosts": [{"host": "h", "status": {"jobs": [1]}}]}'):
+        path.write_text(text)
+        assert command.error("simulate", "-", *words, data=jobs)["code"] == 65
+    missing = command.error("simulate", "-", *words[:4], "--status", "/nowhere", data=jobs)
+    assert missing["code"] == 65 and "/nowhere" in missing["message"]
+    for text in ("n", "n=", "n=0", "=1", "n=x"):
+        error = command.error("simulate", "-", "--days", "1", "--slot", text, data=jobs)
+        assert error["code"] == 64 and "--slot nightly=2" in error["hint"]
+
+
+def test_explain_tells_the_place_in_a_slot(command: Command) -> None:
+    job = slotted("h", 20)
+    del job["client_id"]
+    command.json("apply", "-", data=job)
+    facts = {fact["about"]: fact["text"] for fact in command.json("explain", "j")["facts"]}
+    assert facts["slot"] == "n: 20 minutes into its 1 hours"
+    assert facts["schedule"].endswith("each run 20 minutes later, of 1 hour")
+    by_hand = {**job, "job_schedule": {"schedule_hour": "2"}}
+    (entry,) = command.json("apply", "-", data=by_hand)["jobs"]
+    assert [warning["path"] for warning in entry["warnings"]] == ["$.slot"]
+    facts = {fact["about"]: fact["text"] for fact in command.json("explain", "j")["facts"]}
+    assert "without a place in it" in facts["slot"]

@@ -16,10 +16,12 @@ from typing import Any
 
 import pytest
 from cli_command import PACKAGE, Command, exec_job
+from waiting import output
 
 import coldchain
-import coldchain.cli.look
+import coldchain.cli.list
 from coldchain.cli import entry, run
+from coldchain.core.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -135,6 +137,8 @@ def test_a_settings_file_with_a_mistake_is_named(command: Command) -> None:
     error = command.error("apply", "-", data=exec_job("x"))
     assert error["code"] == 65
     assert "concurrent_jobs" in error["hint"]
+    settings.write_text("[runner]\nof_a_later_release =\n")
+    assert command("apply", "-", data=exec_job("x")) == 0
 
 
 def test_a_bug_of_ours_is_exit_code_70_with_a_traceback(
@@ -143,7 +147,7 @@ def test_a_bug_of_ours_is_exit_code_70_with_a_traceback(
     def broken(call: Any) -> int:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(coldchain.cli.look, "list_jobs", broken)
+    monkeypatch.setattr(coldchain.cli.list, "run", broken)
     assert command("list") == 70
     assert "Traceback" in command.err
     assert "oops" in command.err
@@ -154,7 +158,7 @@ def test_an_interrupt_is_no_traceback(command: Command, monkeypatch: pytest.Monk
     def interrupted(call: Any) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(coldchain.cli.look, "list_jobs", interrupted)
+    monkeypatch.setattr(coldchain.cli.list, "run", interrupted)
     assert command("list") == 130
     assert command.err == ""
 
@@ -165,7 +169,7 @@ def test_a_reader_that_goes_away_is_no_traceback(command: Command) -> None:
     os.close(reading)
     process = command.process("list", stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
-    _, error = process.communicate()
+    _, error = output(process)
     assert process.returncode == 141
     assert "Traceback" not in error
     assert "Exception ignored" not in error
@@ -176,7 +180,7 @@ def test_an_answer_that_cannot_be_written_is_an_error(command: Command, words: l
     command("apply", "-", data=exec_job("j"))
     with open("/dev/full", "w") as full:
         process = command.process(*words, stdout=full, stderr=subprocess.PIPE)
-        _, error = process.communicate()
+        _, error = output(process)
     assert process.returncode == 73
     assert "standard output or a file: No space left on device" in error
     assert "Traceback" not in error and "Exception ignored" not in error
@@ -240,6 +244,7 @@ def test_what_is_no_file_is_named_and_not_waited_for(
     [
         ["list"],
         ["list", "--documents"],
+        ["status"],
         ["show", "x"],
         ["history", "x"],
         ["next", "x"],
@@ -248,6 +253,7 @@ def test_what_is_no_file_is_named_and_not_waited_for(
 )
 def test_reading_commands_import_only_what_they_need(command: Command, words: list[str]) -> None:
     assert command("apply", "-", data=exec_job("x")) == 0
+    assert command("run", "x") == 0  # what no runner has seen yet has to be predicted
     code = (
         "import sys; from coldchain.cli import run; run(sys.argv[1:]);"
         "print(*sys.modules, file=sys.stderr)"
@@ -261,8 +267,14 @@ def test_reading_commands_import_only_what_they_need(command: Command, words: li
     )
     modules = set(done.stderr.splitlines()[-1].split())
     assert "coldchain.cli.entry" in modules
-    assert not modules & {"jsonschema", "schedule", "subprocess", "asyncio", "coldchain.document"}
-    if words[0] != "next":
+    assert not modules & {
+        "jsonschema",
+        "schedule",
+        "subprocess",
+        "asyncio",
+        "coldchain.document.rules",
+    }
+    if words[0] not in ("next", "status"):
         assert "coldchain.schedule" not in modules
 
 
@@ -272,9 +284,11 @@ def test_a_backup_imports_nothing_of_a_restore(command: Command, tmp_path: Path)
     config.write_text(
         json.dumps(
             {
-                "action": "backup",
-                "path_to_backup": str(tmp_path / "source"),
-                "container": str(tmp_path / "container"),
+                "freezer_action": {
+                    "action": "backup",
+                    "path_to_backup": str(tmp_path / "source"),
+                    "container": str(tmp_path / "container"),
+                }
             }
         )
     )
@@ -285,12 +299,51 @@ def test_a_backup_imports_nothing_of_a_restore(command: Command, tmp_path: Path)
     # Without site, which has imports of its own.
     words = [sys.executable, "-I", "-S", "-c", code, str(PACKAGE), "--home", str(command.home)]
     done = subprocess.run(
-        [*words, "agent", "--config", str(config)], capture_output=True, text=True, check=True
+        [*words, "agent", "--canonical", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     modules = set(done.stderr.splitlines()[-1].split())
-    assert "coldchain.agent.backup" in modules
-    assert not modules & {"coldchain.agent.restore", "coldchain.agent.command", "coldchain.store"}
+    assert "coldchain.agent.engines.tar.backup" in modules
+    assert not modules & {
+        "coldchain.agent.engines.tar.restore",
+        "coldchain.execution.command",
+        "coldchain.store",
+    }
     assert not modules & {"difflib", "socket", "traceback", "jsonschema"}
+    assert not modules & {"coldchain.document", "dataclasses", "inspect"}
+
+
+@pytest.mark.parametrize(
+    ("line", "sure"),
+    [
+        ("list", True),
+        ("list list", True),
+        ("--home list --json list", True),
+        ("--home=x show j --no-such", True),
+        ("--home x --home y event j strat", True),
+        ("--home --json list", True),
+        ("--home --home list", False),
+        ("bogus list", False),
+        ("--bogus list", False),
+        ("--json=1 list", False),
+        ("-- list", False),
+        ("--home", False),
+    ],
+)
+def test_a_command_line_means_the_same_where_only_its_command_is_known(
+    line: str, sure: bool
+) -> None:
+    words, answers = line.split(), []
+    called, alone = entry._command_of(words)
+    assert alone == sure
+    for only in (alone, False):
+        try:
+            answers.append(str(vars(entry._parser(called, only).parse_args(words))))
+        except UsageError as error:
+            answers.append(f"{error.message}: {error.hint}")
+    assert answers[0] == answers[1]
 
 
 def test_an_idle_runner_carries_nothing_of_the_agent_and_no_openssl(command: Command) -> None:
@@ -312,14 +365,15 @@ def test_an_idle_runner_carries_nothing_of_the_agent_and_no_openssl(command: Com
         assert process.stderr is not None
         assert any("runner ready: 1 jobs" in line for line in process.stderr)
         process.send_signal(signal.SIGTERM)
-        dummy, error = process.communicate()
+        dummy, error = output(process)
     finally:
         process.kill()
     modules = set(error.splitlines()[-1].split())
     assert "coldchain.runner.daemon" in modules
-    assert not modules & {"jsonschema", "coldchain.document", "_hashlib", "ssl", "tempfile"}
-    of_the_agent = {name for name in modules if name.startswith("coldchain.agent.")}
-    assert not of_the_agent & {f"coldchain.agent.{name}" for name in ("action", "backup", "local")}
+    assert not modules & {"jsonschema", "coldchain.document.rules", "_hashlib", "ssl", "tempfile"}
+    working = ("action", "engines.tar", "process.pipeline", "storages.local", "storages.rclone")
+    prefixes = tuple(f"coldchain.agent.{name}" for name in working)
+    assert not [name for name in modules if name.startswith(prefixes)]
 
 
 def test_what_steers_a_terminal_is_shown_and_not_sent(command: Command) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from cli_command import Command, exec_job, timed_job
 
+from coldchain.cli.vocabulary import vocabulary
+from coldchain.core.paths import Paths
 from coldchain.document import check
 from coldchain.document.rules import Context
-from coldchain.paths import Paths
 from coldchain.store import State, Store
 
 STARTED = 1_795_000_000.0
@@ -106,7 +107,7 @@ def test_show_is_freezers_document_with_the_state_in_it(command: Command, store:
 @pytest.mark.parametrize("name", ["a", "b"])
 def test_what_show_prints_can_be_applied_again(command: Command, store: Store, name: str) -> None:
     shown = command.json("show", name)
-    checked = check(shown, Context(None, timezone.utc, datetime.now(timezone.utc)))
+    checked = check(shown, Context(None, timezone.utc, datetime.now(timezone.utc), vocabulary()))
     assert checked.errors == []
     assert command.json("apply", "-", data=shown)["changed"] is False
 
@@ -233,3 +234,172 @@ def test_explain_tells_what_was_skipped_and_what_waits(command: Command, store: 
     facts = explained(command, "b")
     assert facts["skipped"] == "Fri 2026-11-20 04:00:00 CET and 1 more: in a blackout"
     assert "is due and waits (catch-up)" in facts["waiting"]
+
+
+# -- what people read, to the letter ---------------------------------------------------------------
+
+NOTHING_STARTS = (
+    "coldchain: no runner is at work here: nothing will start (service coldchain-runner,"
+    " or coldchain serve)\n"
+)
+
+
+def read(command: Command, *words: str, code: int = 0, err: str = "", **options: Any) -> str:
+    """What a command prints."""
+    assert command(*words, **options) == code
+    assert command.err == err
+    return command.out
+
+
+def test_a_table_of_jobs(command: Command, store: Store) -> None:
+    assert read(command, "list", err=NOTHING_STARTS) == (
+        "JOB  STATUS              RESULT  LAST RUN                     NEXT RUN             "
+        "        DESCRIPTION\n"
+        "a    stop (declaration)  -       -                            -                    "
+        "        -\n"
+        "b    scheduled           fail    Wed 2026-11-18 12:06:40 CET  Wed 2036-11-26 04:00:"
+        "00 CET  -\n"
+        "c    running             -       Wed 2026-11-18 12:06:40 CET  -                    "
+        "        -\n"
+    )
+    assert command("event", "a", "start") == 0
+    waits = read(command, "list", "a", err=NOTHING_STARTS)
+    assert "\na    stop (declaration, start)  -  " in waits
+    assert read(command, "list", "--session", "s", err=NOTHING_STARTS).count("\n") == 1
+    assert command("event", "b", "stop") == command("event", "c", "remove") == 0
+    unknown = f"coldchain: there is no job 'x'\n{NOTHING_STARTS}"
+    told = read(command, "list", "b", "x", "--documents", "--history", "5", err=unknown)
+    document, _end, runs = told.partition("{\n")[2].partition("\n}\n")
+    assert document.startswith('  "job_id": "b",\n  "job_actions": [\n')
+    assert runs == "\n" + HISTORY
+
+
+HISTORY = (
+    "RUN                  STARTED                      TOOK        CAUSE     RESULT  MESSAGE\n"
+    "20261118T111320Z-0a  Wed 2026-11-18 12:06:40 CET  3 min 20 s  schedule  fail    exit code 3\n"
+)
+SKIPPED = {
+    "job_id": "b",
+    "skipped": 3,
+    "reason": "in a blackout",
+    "scheduled_for": "2026-11-20T03:00:00+00:00",
+    "time_ended": STARTED,
+}
+SKIPPED_LINES = [
+    "Fri 2026-11-20 04:00:00 CET: in a blackout",
+    "Fri 2026-11-20 04:00:00 CET and 2 more: in a blackout",
+]
+
+
+def test_a_history_and_a_calendar(command: Command, store: Store) -> None:
+    assert read(command, "history", "b") == HISTORY
+    store.add_history("b", SKIPPED)
+    store.add_history("b", {**SKIPPED, "skipped": 1})
+    assert read(command, "history", "b") == HISTORY + "".join(
+        f"skipped: {line}\n" for line in SKIPPED_LINES
+    )
+    none = "coldchain: the history of which job?\n  name it, or --session ID\n"
+    assert read(command, "history", code=64, err=none) == ""
+    assert read(command, "next", "b", "-n", "2", "--after", "2027-03-27T03:00:00Z") == (
+        "Sun 2027-03-28 03:00:00 UTC = 03:00:00 UTC\nMon 2027-03-29 03:00:00 UTC = 03:00:00 UTC\n"
+    )
+    assert command("next", "a") == 0
+    assert command.err.startswith("coldchain: the job is stopped (declared with status stop);")
+    done = timed_job("once", schedule_date="2020-01-01")
+    assert command("apply", "-", data=done) == 0
+    assert command("next", "once") == 0 and command.out == ""
+    assert "(its schedule has no later run)" in command.err
+    assert command("next", "once", "--after", "2021-01-01") == 0 and command.out == ""
+    assert command.err == "coldchain: no further run is scheduled\n"
+
+
+def test_an_explanation(command: Command, store: Store) -> None:
+    runner = NOTHING_STARTS.removeprefix("coldchain: ")
+    assert read(command, "explain", "a") == (
+        "job       a: no description\n"
+        "schedule  once, when it is declared\n"
+        "status    stop: declared with status stop\n"
+        "next run  none: stopped; coldchain event a start lets it run again\n"
+        "last run  none\n"
+        f"runner    {runner}"
+    )
+    store.add_history("b", SKIPPED)
+    store.add_history("b", {**SKIPPED, "skipped": 1})
+    last = "fail, started Wed 2026-11-18 12:06:40 CET, took 3 min 20 s: exit code 3"
+    assert read(command, "explain", "b") == (
+        "job       b: no description\n"
+        "schedule  at 03:00 every day (UTC)\n"
+        "status    scheduled: waiting for the lock 'disk', held by job c\n"
+        "next run  Wed 2036-11-26 04:00:00 CET\n"
+        "lock      disk: held by c\n"
+        f"last run  {last}\n"
+        "          coldchain log b 20261118T111320Z-0a shows its log\n"
+        f"skipped   {SKIPPED_LINES[0]}\n"
+        f"skipped   {SKIPPED_LINES[1]}\n"
+        f"runner    {runner}"
+    )
+    lines = read(command, "explain", "c").splitlines()
+    assert lines[2:6] == [
+        "status    running",
+        "running   since Wed 2026-11-18 12:06:40 CET (r2)",
+        "next run  none is planned yet",
+        "lock      disk: held by c",
+    ]
+    assert lines[6] == "last run  none"
+    store.commit_states({"c": State(result="success")})
+    facts = explained(command, "c")
+    assert facts["lock"] == "disk: free" and "running" not in facts
+    assert facts["last run"] == "success (elsewhere, as the imported document says)"
+
+
+def test_what_is_said_of_a_request(command: Command, store: Store) -> None:
+    for job, event, err, text in (
+        ("a", "start --check", "", "start would change it to scheduled (checked only)"),
+        ("b", "start --check", "", "start would run it now (checked only)"),
+        ("a", "start", NOTHING_STARTS, "start requested"),
+        ("a", "start", "", "start changes nothing"),
+        ("a", "stop --check", "", "stop would change it to stop (checked only)"),
+        ("a", "remove --check", "", "remove would change it to removed (checked only)"),
+        ("a", "remove", "", "removed; its history and its backups are kept"),
+        ("c", "stop", NOTHING_STARTS, "stop requested"),
+        ("c", "remove --check", "", "remove would change it to removing (checked only)"),
+    ):
+        assert read(command, "event", job, *event.split(), err=err) == f"{job}: {text}\n"
+
+
+def backup_job(job_id: str, **fields: Any) -> dict[str, Any]:
+    options = {"action": "backup", "path_to_backup": "/srv", "container": "/c"}
+    schedule = {"schedule_hour": 2, "schedule_minute": 30, "schedule_timezone": "UTC"}
+    actions = [{"freezer_action": options}]
+    return {"job_id": job_id, "job_actions": actions, "job_schedule": schedule, **fields}
+
+
+def test_a_simulation(command: Command) -> None:
+    often = {**timed_job("often", schedule_interval="5 minutes"), "client_id": "h1"}
+    window = [{"start": "02:00", "end": "04:00"}]
+    daily = timed_job("daily", schedule_hour=2, schedule_timezone="Europe/Berlin", blackout=window)
+    stopped = timed_job("stopped", schedule_interval="1 hours", status="stop")
+    jobs = [
+        often,
+        {**daily, "client_id": "h2"},
+        backup_job("bk", client_id="h1", lock="l"),
+        backup_job("bk2", client_id="h1", lock="l"),
+        backup_job("bk3", client_id="h2"),
+        {**stopped, "client_id": "h1"},
+    ]
+    words = ("--days", "2", "--start", "2027-03-27T00:00:00Z", "--duration", "7 minutes")
+    assert read(command, "simulate", "-", *words, code=1, data=jobs) == (
+        "HOST  JOB    RUNS  OVERLAPS  LATE  BLACKED OUT  WAITS  LONGEST WAIT\n"
+        "h1    bk     2     0         0     0            0      -\n"
+        "h1    bk2    2     0         0     0            2      7 min\n"
+        "h1    often  288   287       0     0            0      -\n"
+        "h2    bk3    2     0         0     0            0      -\n"
+        "h2    daily  1     0         0     1            0      -\n"
+        "\n"
+        "295 runs of 5 jobs in 2 days\n"
+        "container /c: at most 2 runs at once, first Sat 2027-03-27 03:30:00 CET\n"
+        "clock change in Europe/Berlin, Sun 2027-03-28 03:00:00 CEST: 139 runs on that day\n"
+        "overlap: often on h1, first Sat 2027-03-27 01:10:00 CET\n"
+        "blacked out: daily on h2, first Sat 2027-03-27 02:00:00 CET\n"
+        "lock wait: bk2 on h1, first Sat 2027-03-27 03:30:00 CET\n"
+    )

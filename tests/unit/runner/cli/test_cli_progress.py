@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from cli_command import PACKAGE, Command, exec_job
+from waiting import at_most, ended, until
 
 
 def on_a_terminal(command: Command, *words: str) -> tuple[int, str]:
@@ -31,14 +32,14 @@ def on_a_terminal(command: Command, *words: str) -> tuple[int, str]:
     except OSError:  # the other end is closed
         pass
     os.close(ours)
-    return process.wait(), drawn.decode()
+    return ended(process), drawn.decode()
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     source = tmp_path / "source"
     source.mkdir()
-    (source / "noise").write_bytes(os.urandom(16_000_000))
+    (source / "noise").write_bytes(os.urandom(48_000_000))
     return source
 
 
@@ -105,7 +106,7 @@ def test_an_action_s_process_carries_no_store_and_no_tqdm(command: Command, sour
         "import sys; from coldchain.cli import run; code = run(sys.argv[1:]);"
         "sys.exit(code or ' '.join({'tqdm', 'tinydb', 'jsonschema'} & set(sys.modules)))"
     )
-    words = ["--home", str(command.home), "agent", "--config", str(config)]
+    words = ["--home", str(command.home), "agent", "--canonical", "--config", str(config)]
     done = subprocess.run(
         [sys.executable, "-c", code, *words],
         env={**os.environ, "PYTHONPATH": str(PACKAGE)},
@@ -113,21 +114,22 @@ def test_an_action_s_process_carries_no_store_and_no_tqdm(command: Command, sour
         text=True,
         check=False,
     )
-    assert done.stderr.strip() == ""
-    assert done.stdout.startswith("level 0 of b: 1 file, 16.0 MB read")
+    # Where the machine is slow, the plain line of progress; what else would be there is an error.
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert [line for line in lines if not line.startswith("progress: ")] == []
+    assert done.stdout.startswith("level 0 of b: 1 file, 48.0 MB read")
 
 
 @pytest.mark.usefixtures("runner")
 def test_the_record_tells_while_it_runs(command: Command, source: Path) -> None:
-    assert command("apply", "-", data=job(source, upload_limit="100K")) == 0
+    assert command("apply", "-", data=job(source, upload_limit="3M")) == 0
     assert command("event", "j", "start") == 0
-    listed: dict[str, Any] = {}
-    until = time.monotonic() + 300
-    while not (listed.get("progress") or {}).get("bytes"):
-        assert time.monotonic() < until, listed
-        time.sleep(0.05)
-        listed = command.json("list", "j")["jobs"][0]
-    progress = listed["progress"]
+
+    def written() -> Any:
+        progress = command.json("list", "j")["jobs"][0].get("progress")
+        return progress if progress and progress.get("bytes") else None
+
+    progress = until(written)
     assert (progress["action"], progress["attempt"]) == (2, 1)
     assert progress["message"] == "writing level 0"
     assert progress["rate"] > 0
@@ -143,7 +145,8 @@ def test_the_record_tells_while_it_runs(command: Command, source: Path) -> None:
     assert command.code == answer["error"]["code"] == 75
     assert "writing level 0: " in answer["error"]["message"]
     assert answer["job"]["progress"]["action"] == 2
-    assert command("event", "j", "abort", "--wait") == 0
+    with at_most():
+        assert command("event", "j", "abort", "--wait") == 0
     assert command.json("list", "j")["jobs"][0]["progress"] is None
     assert "progress" not in command.json("show", "j")
 

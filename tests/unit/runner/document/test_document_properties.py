@@ -15,12 +15,13 @@ from document_strategies import crooked, documents, json_values, respelled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coldchain.cli.vocabulary import vocabulary
+from coldchain.core.instants import parse_instant
 from coldchain.document import Context, canonical, check, difference
-from coldchain.instants import parse_instant
 from coldchain.schedule import build
 
 NOW = datetime(2026, 11, 25, 1, 2, 3, tzinfo=timezone.utc)
-CONTEXT = Context("host1", timezone.utc, NOW)
+CONTEXT = Context("host1", timezone.utc, NOW, vocabulary())
 
 few = settings(max_examples=300)
 
@@ -48,6 +49,7 @@ def test_any_json_value_gets_an_answer(raw: Any) -> None:
     answers(raw)
 
 
+@pytest.mark.long
 @few
 @given(crooked)
 def test_any_arrangement_of_known_keys_gets_an_answer(raw: Any) -> None:
@@ -73,12 +75,14 @@ def damaged(draw: st.DrawFn) -> Any:
     return document
 
 
+@pytest.mark.long
 @few
 @given(damaged())
 def test_a_damaged_document_gets_an_answer(raw: Any) -> None:
     answers(raw)
 
 
+@pytest.mark.long
 @few
 @given(documents())
 def test_a_valid_document_is_accepted_and_left_alone(document: dict[str, Any]) -> None:
@@ -89,6 +93,7 @@ def test_a_valid_document_is_accepted_and_left_alone(document: dict[str, Any]) -
     assert checked.document == canonical(document)
 
 
+@pytest.mark.long
 @few
 @given(documents())
 def test_the_canonical_form_is_its_own_canonical_form(document: dict[str, Any]) -> None:
@@ -99,6 +104,7 @@ def test_the_canonical_form_is_its_own_canonical_form(document: dict[str, Any]) 
     assert json.dumps(again.document) == json.dumps(once)
 
 
+@pytest.mark.long
 @few
 @given(st.data())
 def test_spellings_of_one_meaning_have_one_canonical_form(data: st.DataObject) -> None:
@@ -109,6 +115,7 @@ def test_spellings_of_one_meaning_have_one_canonical_form(data: st.DataObject) -
     assert json.dumps(checked.document) == json.dumps(canonical(document))
 
 
+@pytest.mark.long
 @few
 @given(documents(), documents())
 def test_difference_is_empty_for_equal_documents_only(
@@ -119,12 +126,13 @@ def test_difference_is_empty_for_equal_documents_only(
     assert (difference(before, after) == []) == (json.dumps(before) == json.dumps(after))
 
 
+@pytest.mark.long
 @few
 @given(documents())
 def test_json_schema_accepts_every_canonical_form(document: dict[str, Any]) -> None:
     from coldchain.document.schema import validator
 
-    assert list(validator().iter_errors(canonical(document))) == []
+    assert list(validator(vocabulary()).iter_errors(canonical(document))) == []
 
 
 def deep(levels: int) -> Any:
@@ -170,6 +178,8 @@ def test_a_document_of_nothing_but_mistakes_is_answered_at_once() -> None:
     raw.update({f"key{number}": 1 for number in range(20_000)})  # type: ignore[misc]
     checked = check(raw, CONTEXT)
     assert 200 <= len(checked.errors) <= 220
+    last = checked.errors[-1]
+    assert (last.path, last.message) == ("$", "has more than 200 problems; these are the first")
 
 
 def test_a_thousand_actions_are_no_problem() -> None:
@@ -198,10 +208,11 @@ def test_no_instant_of_a_canonical_form_depends_on_the_zone_of_the_reader() -> N
 def test_the_schema_is_a_valid_schema() -> None:
     from jsonschema import Draft202012Validator
 
-    from coldchain.document.schema import SCHEMA
+    from coldchain.document.schema import schema
 
-    Draft202012Validator.check_schema(SCHEMA)
-    assert json.loads(json.dumps(SCHEMA)) == SCHEMA
+    ours = schema(vocabulary())
+    Draft202012Validator.check_schema(ours)
+    assert json.loads(json.dumps(ours)) == ours
 
 
 def test_the_document_package_reads_no_clock_and_no_file() -> None:
@@ -210,3 +221,11 @@ def test_the_document_package_reads_no_clock_and_no_file() -> None:
         text = path.read_text(encoding="utf-8")
         for word in ("import time", "import os", ".now(", "open(", "pathlib"):
             assert word not in text, f"{path.name}: {word}"
+
+
+def test_the_package_has_the_names_that_it_lists_and_no_others() -> None:
+    from coldchain import document
+
+    assert all(hasattr(document, name) for name in document.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        document.nonsense  # noqa: B018

@@ -4,17 +4,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
-from coldchain.document import Context, canonical, check, effects, imported_facts
+from coldchain.cli.vocabulary import vocabulary
+from coldchain.core.errors import DataError, Problem
+from coldchain.document import Context, canonical, check, imported_facts, lint
 from coldchain.document.fields import LEVELS
-from coldchain.errors import Problem
 
 NOW = datetime(2026, 11, 25, 1, 2, 3, tzinfo=timezone.utc)
-CONTEXT = Context("host1", timezone.utc, NOW)
+CONTEXT = Context("host1", timezone.utc, NOW, vocabulary())
 BACKUP = {"action": "backup", "path_to_backup": "/srv", "backup_name": "srv"}
 SSH = {"storage": "ssh", "container": "/srv/b", "ssh_host": "nas", "ssh_username": "backup"}
 
@@ -38,8 +40,37 @@ A = "$.job_actions[0].freezer_action"
 S = "$.job_schedule"
 
 # document, path of the one error, words of its message, words of its hint
+IN_SLOT = {"slot": "nightly"}
 REFUSED = [
     ([], "$", "a list is no job document", "object"),
+    ({"actions": []}, "$", "is a list of Freezer's actions and no job", "coldchain convert"),
+    ({"sessions": [{}], "x": 1}, "$", "is a list of Freezer's sessions", "coldchain convert"),
+    ({"clients": []}, "$", "is a list of Freezer's clients", "in the inventory"),
+    ({"backups": []}, "$", "is a list of Freezer's backups", "coldchain backups"),
+    (timed(schedule_hour=2, schedule_offset=60), f"{S}.schedule_offset", "is missing", "write a"),
+    (
+        timed(schedule_hour=2, schedule_offset=61, schedule_splay=60),
+        f"{S}.schedule_offset",
+        "is more than schedule_splay",
+        "at least as long",
+    ),
+    (
+        timed(
+            schedule_hour="1,4",
+            schedule_timezone="Europe/Berlin",
+            schedule_offset=0,
+            schedule_splay="3 hours",
+        ),
+        f"{S}.schedule_splay",
+        "is longer than the 2 hours between two times",  # of the night when the clocks change
+        "within, in coldchain_slots",
+    ),
+    (timed(schedule_interval="1 days") | IN_SLOT, "$.slot", "none that come again", "start_date"),
+    (timed(schedule_interval="continuous") | IN_SLOT, "$.slot", "calendar", "cron-like"),
+    (timed(schedule_date="2027-01-01") | IN_SLOT, "$.slot", "calendar", "cron-like"),
+    (timed(schedule_boot=True) | IN_SLOT, "$.slot", "calendar", "cron-like"),
+    (job(EXEC) | IN_SLOT, "$.slot", "calendar", "cron-like"),
+    (timed(schedule_hour=2) | {"slot": "a b"}, "$.slot", "is no name", "letters"),
     (job(job_actions=[]), "$.job_actions", "at least one action", ""),
     ({"job_id": "x"}, "$.job_actions", "is missing", "at least one action"),
     (job({"action": "backup"}), f"{A}.path_to_backup", "is missing", "file or a directory"),
@@ -111,15 +142,19 @@ REFUSED = [
     (job({**BACKUP, "mode": "mysql"}), f"{A}.mode", "not supported", "supported: fs"),
     (job({**BACKUP, "engine_name": "rsync"}), f"{A}.engine_name", "not supported", "tar"),
     (job({**BACKUP, "compression": "gz"}), f"{A}.compression", "not supported", "gzip"),
-    (job({**BACKUP, "action": "bakup"}), f"{A}.action", "not supported", 'did you mean "backup"?'),
-    (job({**BACKUP, "snapshot": True}), f"{A}.snapshot", "not supported", "leave it out"),
-    (job({**BACKUP, "exlude": "x"}), f"{A}.exlude", "unknown", 'did you mean "exclude"?'),
+    (job({**BACKUP, "action": "bakup"}), f"{A}.action", "not supported", "did you mean backup?"),
+    (job({**BACKUP, "snapshot": True}), f"{A}.snapshot", "not supported", "exec action"),
+    (job({**BACKUP, "exlude": "x"}), f"{A}.exlude", "unknown", "did you mean exclude?"),
+    (job({**BACKUP, "no_incremantal": True}), f"{A}.no_incremantal", "unknown", "no_incremental?"),
+    (job({**RESTORE, "restore_paths": True}), f"{A}.restore_paths", "true is not a list", "a list"),
+    (step(freezer_action="x"), A, '"x" is not an object', "write an object"),
+    (step(freezer_action=None), A, "is missing", "say what to do"),
     (job({**BACKUP, "max_retries": 1}), f"{A}.max_retries", "unknown", "beside"),
     (job({**BACKUP, "schedule_hour": 1}), f"{A}.schedule_hour", "unknown", "into job_schedule"),
     (job({**BACKUP, "exclude": ["a", ""]}), f"{A}.exclude[1]", "empty", "leave it out"),
     (job({**BACKUP, "max_level": -1}), f"{A}.max_level", "too small", "at least 0"),
     (job({**BACKUP, "backup_name": True}), f"{A}.backup_name", "not text", 'as "true"'),
-    (job({"action": "exec", "command": "a 'b"}), f"{A}.command", "words", "quotes"),
+    (job({"action": "exec", "command": "a 'b"}), f"{A}.command", "without its end", "quotes"),
     (job({"action": "exec", "command": "  "}), f"{A}.command", "blank", "program"),
     (job({"action": "exec", "command": ["a"], "shell": True}), f"{A}.command", "list", "text"),
     (
@@ -149,7 +184,12 @@ REFUSED = [
     (timed(schedule_month=2, schedule_day=30), f"{S}.schedule_day", "never fires", "day"),
     (timed(schedule_hour=1, schedule_timezone="Mars"), f"{S}.schedule_timezone", "Mars", "Europe"),
     (timed(schedule_hour=1, dst={"gap": "x"}), f"{S}.dst.gap", "not supported", "shift"),
-    (timed(schedule_hour=1, missed={"runs": "all"}), f"{S}.missed.runs", "unknown", '"run"'),
+    (
+        timed(schedule_hour=1, missed={"runs": "all"}),
+        f"{S}.missed.runs",
+        "unknown",
+        "did you mean run?",
+    ),
     (timed(blackout=[{"start": "08:00"}]), f"{S}.blackout[0].end", "missing", ""),
     (timed(status="removed"), f"{S}.status", "cannot be declared", "--purge"),
     (timed(event="remove"), f"{S}.event", "cannot be declared", "--purge"),
@@ -189,8 +229,8 @@ WARNED = [
     (timed(schedule_hour=1, schedule_interval="1 days"), S, "only schedule_interval counts"),
     (timed(schedule_start_date="2027-01-01"), f"{S}.schedule_start_date", "schedule_date"),
     (timed(schedule_day="Mon, fri"), f"{S}.schedule_day", "schedule_day_of_week"),
-    (timed(status="completed"), f"{S}.status", 'write "stop"'),
-    (job({**BACKUP, "hostname": False}), f"{A}.hostname", "not set"),
+    (timed(status="completed"), f"{S}.status", 'only "stop" stops a job'),
+    (job({**BACKUP, "container": False}), f"{A}.container", "not set"),
     (job({**BACKUP, "ssh_host": "nas"}), f"{A}.ssh_host", "no effect with storage local"),
     (job({**BACKUP, "credentials_file": "/x"}), f"{A}.credentials_file", "no effect"),
     (
@@ -201,7 +241,7 @@ WARNED = [
     (job({**BACKUP, "exclude": ["/var/cache", "x"]}), f"{A}.exclude", "relative to path_to_backup"),
     (job({**BACKUP, "exclude": "cache/"}), f"{A}.exclude", "relative to path_to_backup"),
     (job({**BACKUP, "sync": "no"}), f"{A}.sync", "write false without quotes"),
-    (job({**BACKUP, "timeout": 120}), f"{A}.timeout", 'beside "freezer_action"'),
+    (job({**BACKUP, "timeout": 60}), f"{A}.timeout", 'beside "freezer_action"'),
     (job({"path_to_backup": "/srv"}), f"{A}.action", 'write "backup"'),
     (
         job({"action": "exec", "command": ["x"], "environment": {"DB_PASSWORD": "x"}}),
@@ -217,6 +257,7 @@ WARNED = [
 
 WINDOW = {"start": "02:00", "end": "03:00"}
 IDLE = [
+    (timed(schedule_hour=2) | IN_SLOT, "$.slot", "declare it by the role coldchain.freezer.jobs"),
     (timed(dst={"gap": "skip"}, schedule_date="2027-03-28T02:30:00"), f"{S}.dst", "runs once"),
     (timed(dst={"gap": "skip"}, schedule_interval="1 days"), f"{S}.dst", "cron-like fields"),
     (timed(dst={"gap": "skip"}, schedule_interval="continuous"), f"{S}.dst", "continuous"),
@@ -270,6 +311,14 @@ def test_a_setting_without_effect_is_told_with_a_remedy(raw: Any, path: str, wor
         timed(schedule_hour=1, dst={"gap": "skip"}, missed={"run": "all", "max_age": 9}),
         timed(schedule_date="2027-01-01", schedule_splay=60, missed={"run": "skip"}),
         timed(schedule_interval="1 days", missed={"not_after": "06:00"}, schedule_splay=60),
+        timed(schedule_hour=2, schedule_splay="4 hours", schedule_offset="4 hours") | IN_SLOT,
+        timed(
+            schedule_interval="1 days",
+            schedule_start_date="2026-01-01",
+            schedule_splay="1 hours",
+            schedule_offset=0,
+        )
+        | IN_SLOT,
         step(max_retries=2, max_retries_interval=5, retry_backoff=2, retry_jitter=1),
         job({**BACKUP, "force": True, "remove_older_than": 9, "overwrite": False}),
         job({**RESTORE, "overwrite": True, "encrypt_pass_file": "/etc/key"}),
@@ -337,10 +386,29 @@ def test_one_mistake_is_one_problem() -> None:
     assert [problem.path for problem in checked.errors] == [f"{A}.path_to_backup"]
 
 
+def test_an_engine_that_cannot_keep_a_mode_is_refused_unless_one_of_them_is() -> None:
+    asked = []
+
+    def check_engine(engine: str, mode: str) -> None:
+        asked.append((engine, mode))
+        raise DataError(f"engine_name: {engine} keeps no {mode}", "choose another")
+
+    words = replace(vocabulary(), check_engine=check_engine)
+    context = replace(CONTEXT, vocabulary=words)
+    (problem,) = check(job(), context).errors
+    assert problem == Problem(f"{A}.engine_name", "tar keeps no fs", "choose another")
+    assert asked == [("tar", "fs")]
+    for fields in ({"mode": "mysql"}, {"engine_name": "rsync"}):
+        assert len(check(job({**BACKUP, **fields}), context).errors) == 1
+    assert asked == [("tar", "fs")]
+
+
 def test_exec_switched_off_is_refused_only_where_it_is_off() -> None:
     raw = job({"action": "exec", "command": ["true"]})
     assert check(raw, CONTEXT).valid
-    (problem,) = check(raw, Context("host1", timezone.utc, NOW, allow_exec=False)).errors
+    (problem,) = check(
+        raw, Context("host1", timezone.utc, NOW, vocabulary(), allow_exec=False)
+    ).errors
     assert problem.path == f"{A}.action"
     assert "allow_exec = yes" in problem.hint
 
@@ -351,12 +419,14 @@ def test_a_document_for_this_client_is_accepted(client: str | None) -> None:
 
 
 def test_any_client_will_do_where_none_is_given() -> None:
-    assert check(job(client_id="other"), Context(None, timezone.utc, NOW)).valid
+    assert check(job(client_id="other"), Context(None, timezone.utc, NOW, vocabulary())).valid
 
 
 def test_an_interval_shorter_than_the_last_run_is_told() -> None:
     raw = timed(schedule_interval="5 minutes")
-    slow = Context("host1", timezone.utc, NOW, last_duration={"x": 600.0, "y": 1.0}.get)
+    slow = Context(
+        "host1", timezone.utc, NOW, vocabulary(), last_duration={"x": 600.0, "y": 1.0}.get
+    )
     assert check(raw, CONTEXT).warnings == []
     (problem,) = check(raw, slow).warnings
     assert problem.path == f"{S}.schedule_interval"
@@ -372,15 +442,33 @@ def test_false_in_an_action_means_not_set_even_against_a_default() -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "meaning"),
+    [
+        ({"max_level": 2}, {"max_level": 2, "incremental": True}),
+        ({"restart_always_level": 0}, {"restart_always_level": 0, "incremental": True}),
+        ({"incremental": True}, {"incremental": True}),
+        ({"incremental": False, "max_level": 0, "always_level": 0}, {"incremental": False}),
+        ({}, {}),
+    ],
+)
+def test_options_of_levels_are_for_incremental_backups(
+    fields: dict[str, Any], meaning: dict[str, Any]
+) -> None:
+    (action,) = canonical(job({**BACKUP, **fields}))["job_actions"]
+    assert action["freezer_action"] == {**BACKUP, **meaning}
+
+
+@pytest.mark.parametrize(
     ("schedule", "status"),
     [
         ({"status": "stop"}, "stop"),
-        ({"status": "completed"}, "stop"),
+        ({"status": "completed"}, None),
         ({"status": "stop", "event": "start"}, None),
-        ({"status": "scheduled", "event": "stop"}, "stop"),
-        ({"status": "running", "event": "abort"}, "stop"),
+        ({"status": "scheduled", "event": "stop"}, None),
+        ({"status": "running", "event": "abort"}, None),
         ({"status": "running"}, None),
         ({"status": "aborting"}, None),
+        ({"status": "aborted"}, None),
         ({"status": ""}, None),
         ({}, None),
     ],
@@ -437,10 +525,94 @@ def test_a_missing_job_id_is_derived_with_a_warning(fields: dict[str, Any], job_
     assert "$.job_id" in [problem.path for problem in checked.warnings]
 
 
+@pytest.mark.parametrize(
+    "beside", [{}, {"progress": {}}, {"progress": None, "stopped_by": "a document"}]
+)
+def test_what_show_prints_beside_a_document_is_no_part_of_it(beside: dict[str, Any]) -> None:
+    checked = check({"job": job(), **beside}, CONTEXT)
+    assert checked.document == canonical(job())
+    assert [(problem.path, problem.hint) for problem in checked.warnings] == [
+        ("$", "write the document itself")
+    ]
+    assert not check({"job": job(), "x": 1, **beside}, CONTEXT).valid
+
+
 def test_problems_are_plain_data() -> None:
     (problem,) = check([], CONTEXT).errors
     assert problem == Problem(**problem.as_dict())
 
 
 def test_the_options_said_to_be_without_effect_exist() -> None:
-    assert set(effects.HEED) <= {field.name for field in LEVELS["freezer_action"]}
+    assert set(lint.HEED) <= {field.name for field in LEVELS["freezer_action"]}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "path", "hint"),
+    [
+        (
+            {"schedule_weekday": "mon"},
+            f"{S}.schedule_weekday",
+            "did you mean schedule_day_of_week?",
+        ),
+        ({"schedule_dow": "mon"}, f"{S}.schedule_dow", "mean schedule_day_of_week?"),
+        ({"schedule": "0 3 * * *"}, f"{S}.schedule", "coldchain convert --from crontab"),
+        ({"cron": "@daily"}, f"{S}.cron", "coldchain convert --from crontab"),
+        ("0 3 * * 1-5", S, "coldchain convert --from crontab"),
+        ({"schedule_minute": "0 3 * * *"}, f"{S}.schedule_minute", "crontab"),
+        ({"schedule_hour": "3:30"}, f"{S}.schedule_hour", 'schedule_minute: "30"'),
+        ({"schedule_date": "03:05"}, f"{S}.schedule_date", 'schedule_minute: "5"'),
+        ({"at": "03:05"}, f"{S}.at", 'schedule_hour: "3"'),
+        ({"schedule_interval": "1 months"}, f"{S}.schedule_interval", 'schedule_day: "1"'),
+        ({"schedule_interval": "1 year"}, f"{S}.schedule_interval", 'schedule_month: "1"'),
+        ({"schedule_interval": "2h"}, f"{S}.schedule_interval", 'write "2 hours"'),
+    ],
+)
+def test_a_time_in_the_words_of_another_program(schedule: Any, path: str, hint: str) -> None:
+    (problem,) = check({**job(), "job_schedule": schedule}, CONTEXT).errors
+    assert problem.path == path
+    assert hint in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("schedule", "name", "words"),
+    [
+        ({"schedule_hour": "", "schedule_minute": None}, "schedule_hour", "runs once"),
+        ({"schedule_interval": None}, "schedule_interval", "runs once"),
+        ({"schedule_date": False}, "schedule_date", "runs once"),
+        ({"schedule_time": "03:00"}, "schedule_time", "last run"),
+        ({"schedule_interval": "24"}, "schedule_interval", "seconds"),
+        ({"schedule_interval": 86400}, "schedule_interval", "seconds"),
+    ],
+)
+def test_a_schedule_that_means_less_than_it_seems_is_told(
+    schedule: Any, name: str, words: str
+) -> None:
+    checked = check({**job(), "job_schedule": schedule}, CONTEXT)
+    assert checked.valid
+    found = [problem for problem in checked.warnings if problem.path == f"{S}.{name}"]
+    assert any(words in problem.message for problem in found)
+    again = check(checked.document, CONTEXT)
+    assert again.warnings == []
+
+
+def test_a_schedule_without_any_field_means_once_and_is_not_told() -> None:
+    for schedule in ({}, {"schedule_hour": 3, "schedule_minute": ""}, {"status": "stop"}):
+        assert check({**job(), "job_schedule": schedule}, CONTEXT).warnings == []
+
+
+def test_false_for_a_text_says_how_yaml_came_to_it() -> None:
+    raw = job({**BACKUP, "backup_name": False})
+    assert any("YAML" in problem.hint for problem in check(raw, CONTEXT).warnings)
+
+
+@pytest.mark.parametrize("event", ["start", "stop", "abort"])
+def test_a_declared_event_is_dropped_and_said_so(event: str) -> None:
+    checked = check(timed(event=event), CONTEXT)
+    assert f"{S}.event" in [problem.path for problem in checked.warnings]
+    assert checked.document is not None
+    assert "event" not in checked.document["job_schedule"]
+    beside = check(timed(event=event, status="stop"), CONTEXT)
+    assert beside.document is not None
+    (note,) = [problem for problem in beside.warnings if problem.path == f"{S}.event"]
+    assert ("is scheduled" in note.message) == (event == "start")
+    assert (beside.document["job_schedule"].get("status") == "stop") == (event != "start")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from coldchain.cli.vocabulary import vocabulary
 from coldchain.document import Checked, Context, check
 from coldchain.schedule import Trigger, build
 
@@ -27,7 +28,7 @@ def accepted(name: str) -> Checked:
     raw = example(name)
     client = raw.get("job", raw).get("client_id")
     ours = None if client is None else client.rpartition("_")[2]
-    checked = check(raw, Context(ours, timezone.utc, NOW))
+    checked = check(raw, Context(ours, timezone.utc, NOW, vocabulary()))
     assert checked.errors == []
     return checked
 

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,18 +26,18 @@ def play(
         if isinstance(step, Done):
             return ran, step.result, pauses
         if isinstance(step, Skip):
-            skipped[step.index] = True
+            skipped[step.action] = True
             continue
-        assert step.attempt == len(attempts[step.index]) + 1
+        assert step.attempt == len(attempts[step.action]) + 1
         if step.attempt > 1:
             pauses.append(step.at - now)
         now = max(now, step.at) + 1.0
-        ran += str(step.index + 1)
-        letters = outcomes[step.index]
+        ran += str(step.action + 1)
+        letters = outcomes[step.action]
         result, code = CODES[letters[min(step.attempt, len(letters)) - 1]]
-        if step.index == abort_at and not aborted:
+        if step.action == abort_at and not aborted:
             aborted, result, code = True, plan.ABORTED, 143
-        attempts[step.index].append(Attempt(result, code, now))
+        attempts[step.action].append(Attempt(result, code, now))
     raise AssertionError("the plan does not end")
 
 
@@ -89,16 +87,16 @@ def test_a_killed_run_begins_nothing_more() -> None:
 
 
 def test_pauses_grow_with_the_backoff() -> None:
-    growing = replace(spec("3"), max_retries_interval=10.0, retry_backoff=2.0)
+    growing = spec("3")._replace(max_retries_interval=10.0, retry_backoff=2.0)
     assert play([growing], ["f"])[2] == [10.0, 20.0, 40.0]
-    jittery = replace(growing, retry_jitter=4.0)
+    jittery = growing._replace(retry_jitter=4.0)
     assert jittery.pause(1, 0.5) == 12.0
 
 
 def test_a_pause_that_no_number_can_hold_is_a_very_long_one() -> None:
-    growing = replace(spec("9"), max_retries_interval=1.0, retry_backoff=1000.0)
+    growing = spec("9")._replace(max_retries_interval=1.0, retry_backoff=1000.0)
     assert growing.pause(9000, 0.0) == growing.pause(900, 0.0) > 100 * 365 * 86400
-    assert replace(growing, max_retries_interval=0.0).pause(9000, 0.0) == 0.0
+    assert growing._replace(max_retries_interval=0.0).pause(9000, 0.0) == 0.0
 
 
 SPECS = st.lists(

@@ -7,23 +7,20 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import waiting
+from waiting import PATIENCE
 
-from coldchain.paths import Paths
+from coldchain.core.paths import Paths
+from coldchain.core.settings import Settings
 from coldchain.runner import lock
 from coldchain.runner.daemon import Runner
 from coldchain.runner.signals import Inbox
-from coldchain.settings import Settings
 from coldchain.store import Change, State, Store
-
-PATIENCE = 300.0
-"""Seconds until what does not happen is called a failure: no test depends on how fast it is."""
 
 
 class Gate:
@@ -44,7 +41,7 @@ class Host:
         self._gates: list[Gate] = []
         self.paths = Paths.under(home)
         self.store = Store.open(self.paths, create=True)
-        self.settings = replace(Settings.load(self.paths), grace=1, timezone="UTC")
+        self.settings = Settings.load(self.paths)._replace(grace=1, timezone="UTC")
         self.runner: Runner | None = None
         self.code: int | None = None
 
@@ -58,7 +55,7 @@ class Host:
             gate.open()
 
     def start(self, **settings: Any) -> None:
-        self.settings = replace(self.settings, **settings)
+        self.settings = self.settings._replace(**settings)
         self.held = lock.acquire(self.paths)
         reader, self._writer = socket.socketpair()
         reader.setblocking(False)
@@ -78,13 +75,12 @@ class Host:
         self._inbox.arrive(number, None)
         self._writer.send(b"s")
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int | None:
+    def stop(self, number: signal.Signals = signal.SIGTERM, within: float = PATIENCE) -> int | None:
         import os
 
         if self.runner is not None:
             self.send(number)
-            self._thread.join(PATIENCE)
-            assert not self._thread.is_alive()
+            waiting.joined(self._thread, within)
             self._inbox.socket.close()
             self._writer.close()
             os.close(self.held)
@@ -112,24 +108,24 @@ class Host:
     def state(self, job_id: str) -> State:
         return self.store.state(job_id) or State()
 
-    def until(self, condition: Callable[[], Any]) -> Any:
+    def until(self, condition: Callable[[], Any], within: float = PATIENCE) -> Any:
         """Poll until *condition* holds; its value."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            value = condition()
-            if value:
-                return value
-            time.sleep(0.01)
-        states = {k: s.as_row() for k, s in self.store.states().items()}
-        raise AssertionError(f"did not happen in {PATIENCE:.0f} s: {states}")
 
-    def runs(self, job_id: str, count: int = 1) -> list[dict[str, Any]]:
+        def told() -> object:
+            return {k: s.as_row() for k, s in self.store.states().items()}
+
+        return waiting.until(condition, within, told=told)
+
+    def runs(self, job_id: str, count: int = 1, within: float = PATIENCE) -> list[dict[str, Any]]:
         """Wait for *count* recorded runs; newest first."""
-        self.until(lambda: len(self.store.history(job_id, 99)) >= count)
+        self.until(lambda: len(self.store.history(job_id, 99)) >= count, within)
         return self.store.history(job_id, 99)
 
-    def settled(self, job_id: str, status: str = "stop") -> State:
-        self.until(lambda: self.state(job_id).status == status and not self.state(job_id).run_id)
+    def settled(self, job_id: str, status: str = "stop", within: float = PATIENCE) -> State:
+        def there() -> bool:
+            return self.state(job_id).status == status and not self.state(job_id).run_id
+
+        self.until(there, within)
         return self.state(job_id)
 
 
@@ -140,6 +136,6 @@ def host(tmp_path: Path) -> Iterator[Host]:
     made.open_gates()
     for run in list(made.runner.runs.values()) if made.runner else []:
         if run.process is not None:
-            run.process.signal(signal.SIGKILL)
+            run.process.kill()
     made.stop()
     made.store.close()

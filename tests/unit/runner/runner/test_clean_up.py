@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import PATIENCE
 
-from coldchain.agent.command import Command
-from coldchain.execution import launch
-from coldchain.execution import run as running
+from coldchain.execution import attempts, launch
+from coldchain.execution.command import Command
 from coldchain.runner import daemon
 from coldchain.store import Change
 
@@ -78,8 +78,10 @@ def bench(host: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     yield made
     tops = [Path(top) for top, dummy, files in os.walk(host.paths.runs) if "pid" in files]
     for top in tops:
-        # The runner is at work: it may be about to remove the directory.
-        with contextlib.suppress(ProcessLookupError, PermissionError, FileNotFoundError):
+        # The runner is at work: it may be about to write the file, or to remove the directory.
+        with contextlib.suppress(
+            ProcessLookupError, PermissionError, FileNotFoundError, IndexError
+        ):
             os.killpg(int((top / "pid").read_text().split()[0]), signal.SIGKILL)
 
 
@@ -175,7 +177,7 @@ def _replace_clean_up(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
 def test_a_clean_up_has_a_limit_and_its_failure_is_told(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "CLEAN_UP_TIMEOUT", 0.5)
+    monkeypatch.setattr(attempts, "CLEAN_UP_TIMEOUT", 0.5)
     _replace_clean_up(monkeypatch, "trap '' TERM; sleep 3600; sleep 3600")
     bench.host.start()
     bench.hang.touch()
@@ -220,7 +222,7 @@ def test_a_stop_does_not_wait_for_a_long_clean_up_which_goes_on(
     bench.hang.touch()
     bench.declare("backup")
     os.kill(bench.agent(), signal.SIGSTOP)
-    assert host.stop() == 0
+    assert host.stop(within=PATIENCE + 3) == 0
     assert host.store.history("backup", 1) == []
     done.touch()
     host.start()
@@ -238,7 +240,7 @@ def test_a_clean_up_that_the_host_took_down_is_begun_again(
     bench.hang.touch()
     bench.declare("backup")
     os.kill(bench.agent(), signal.SIGKILL)
-    host.until(flag.exists)
+    host.until(lambda: flag.exists() and flag.read_text())
     (run,) = host.runner.runs.values()
     group = host.until(lambda: run.process).pid
     host.stop(signal.SIGUSR2)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import schedule
 
-from coldchain.instants import UTC, from_epoch
-from coldchain.runner.clock import Clock, TriggerJob
+from coldchain.core.instants import UTC, from_epoch
+from coldchain.runner.scheduler import TriggerJob, TriggerScheduler
 
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -27,7 +27,7 @@ class Jobs:
     def __init__(self) -> None:
         self.triggers: dict[str, Callable[[datetime], datetime | None]] = {}
         self.work: dict[str, Work] = {}
-        self.clock = Clock(
+        self.clock = TriggerScheduler(
             lambda key, after: self.triggers[key](after), lambda key: self.work[key]()
         )
 
@@ -100,7 +100,7 @@ def test_the_library_s_hooks_are_the_ones_we_override() -> None:
     for name in ("_schedule_next_run", "should_run", "run"):
         assert name in vars(TriggerJob) and hasattr(schedule.Job, name)
     for name in ("run_pending", "cancel_job", "get_next_run", "idle_seconds"):
-        assert name in vars(Clock) and hasattr(schedule.Scheduler, name)
+        assert name in vars(TriggerScheduler) and hasattr(schedule.Scheduler, name)
     assert "_run_job" in vars(schedule.Scheduler)
 
 

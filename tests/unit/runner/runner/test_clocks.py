@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from coldchain.runner.clocks import Clocks
+from coldchain.runner.clock_watch import ClockWatch
 
 
 class Host:
@@ -45,7 +45,7 @@ def test_what_happened_is_told_once(
     monkeypatch: pytest.MonkeyPatch, slept: float, stepped: float, told: Any
 ) -> None:
     host = Host(monkeypatch)
-    clocks = Clocks()
+    clocks = ClockWatch()
     host.work(100.0)
     assert clocks.moved() is None
     host.sleep(slept)
@@ -58,14 +58,14 @@ def test_what_happened_is_told_once(
 
 
 def test_the_clocks_of_this_host_agree_with_themselves() -> None:
-    clocks = Clocks()
+    clocks = ClockWatch()
     time.sleep(0.05)
     assert clocks.moved() is None
 
 
 def test_a_stall_between_two_readings_is_no_move(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host(monkeypatch)
-    clocks = Clocks()
+    clocks = ClockWatch()
     stalls = [10.0]
 
     def boot_time_then_a_stall(dummy: int) -> float:
@@ -80,7 +80,7 @@ def test_a_stall_between_two_readings_is_no_move(monkeypatch: pytest.MonkeyPatch
 
 def test_many_small_corrections_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host(monkeypatch)
-    clocks = Clocks()
+    clocks = ClockWatch()
     moves = []
     for dummy in range(30):
         host.work(60.0)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from coldchain.instants import from_epoch
-from coldchain.runner import triggers
-from coldchain.runner.triggers import Triggers
+from coldchain.core.host_zone import host_zone
+from coldchain.core.instants import from_epoch
+from coldchain.core.settings import Settings
+from coldchain.runner import trigger_cache
+from coldchain.runner.trigger_cache import Triggers
 from coldchain.schedule import ScheduleError
-from coldchain.settings import Settings
 from coldchain.store import JobRecord
 
 NOW = 1_795_000_000.75
@@ -34,8 +35,9 @@ def record(number: int) -> JobRecord:
 
 @pytest.fixture
 def several(monkeypatch: pytest.MonkeyPatch) -> Triggers:
-    monkeypatch.setattr(triggers, "KEPT", 3)
-    found = Triggers(Settings("host", "America/New_York", Path("/backups")))
+    monkeypatch.setattr(trigger_cache, "KEPT", 3)
+    settings = Settings("host", "America/New_York", Path("/backups"), Path("/spool"), host_zone({}))
+    found = Triggers(settings)
     for number in range(20):
         found.add(record(number))
     return found

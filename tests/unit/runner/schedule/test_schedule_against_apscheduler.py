@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import pytest
 from apscheduler.triggers.cron import CronTrigger
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,13 +18,14 @@ FIRES = 4
 HORIZON = timedelta(days=365 * 25)  # it takes seconds to find out that a schedule never fires
 
 
+@pytest.mark.long
 @given(
     spec=specs(),
     after=st.datetimes(datetime(2019, 12, 25), datetime(2031, 1, 5)).map(
         lambda naive: naive.replace(microsecond=0, tzinfo=UTC)
     ),
 )
-@settings(max_examples=2000)
+@settings(max_examples=1000)
 def test_next_runs_equal_apschedulers_in_utc(spec: dict[str, str], after: datetime) -> None:
     until = after + HORIZON
     theirs = CronTrigger(timezone=UTC, end_date=until, **spec)

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import islice
 from zoneinfo import ZoneInfo
 
+import pytest
 from cronsim import CronSim, CronSimError
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -64,6 +65,7 @@ def in_cron(name: str, text: str) -> str:
     return ",".join(str((day + 1) % 7) for day in sorted(days))
 
 
+@pytest.mark.long
 @given(
     spec=crontabs(),
     zone=st.sampled_from(ZONES),

@@ -123,6 +123,7 @@ def changing(instant: datetime, zone: ZoneInfo) -> bool:
     return len(around) > 1
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 @given(
     spoken=st.lists(said(), min_size=1, max_size=40),

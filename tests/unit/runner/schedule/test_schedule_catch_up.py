@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import datetime, timedelta
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_oracles import SECOND, UTC, runs, trigger, utc
 
-from coldchain.schedule import CatchUp, Missed, Trigger, catch_up
+from coldchain.schedule import CatchUp, CatchUpPolicy, Trigger, catch_up
 from coldchain.schedule.triggers import CATCH_UP_LIMIT
 
 BEGIN = utc(2026, 5, 4)  # a Monday
@@ -28,7 +27,7 @@ def after_downtime(found: Trigger, hours: float, **policy: object) -> CatchUp:
         found,
         after=BEGIN,
         now=BEGIN + timedelta(hours=hours),
-        policy=dataclasses.replace(found.missed, **policy),
+        policy=found.missed._replace(**policy),
     )
 
 
@@ -49,7 +48,7 @@ def test_every_missed_slot_is_decided_upon(
         found,
         after=BEGIN,
         now=now,
-        policy=Missed(run=run, max_age=max_age),
+        policy=CatchUpPolicy(run=run, max_age=max_age),
         tolerance=tolerance,
     )
     due = runs(found, BEGIN, now)
@@ -149,5 +148,5 @@ def test_a_policy_in_the_document_is_the_triggers() -> None:
     found = trigger(
         schedule_hour="1", missed={"run": "all", "max_age": "2 hours", "not_after": "06:00"}
     )
-    assert found.missed == Missed("all", 7200, 6 * 3600, UTC)
-    assert trigger(schedule_hour="1").missed == Missed("once", 3600, None, UTC)
+    assert found.missed == CatchUpPolicy("all", 7200, 6 * 3600, UTC)
+    assert trigger(schedule_hour="1").missed == CatchUpPolicy("once", 3600, None, UTC)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schedule_oracles import CREATED, MONTHS, RANGES, WEEKDAYS, runs, trigger, utc
 
 from coldchain.schedule import ScheduleError
-from coldchain.schedule.fields import FIELDS
+from coldchain.schedule.cron import FIELDS
 
 
 def refusal(**job_schedule: object) -> ScheduleError:
@@ -250,6 +250,7 @@ KEYS += [f"schedule_{name}" for name in ("date", "interval", "start_date", "end_
 KEYS += ["schedule_timezone", "schedule_splay", "dst", "missed", "blackout"]
 
 
+@pytest.mark.long
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=4))
 @settings(max_examples=1500)
 @example({"schedule_minute": "9" * 100_000})

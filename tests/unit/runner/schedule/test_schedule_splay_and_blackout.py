@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from schedule_oracles import SECOND, SEEDS, UTC, WEEKDAYS, runs, trigger, utc
 
 from coldchain.schedule import Occurrence, ScheduleError, Trigger, session_tag
-from coldchain.schedule.triggers import CATCH_UP_LIMIT, share
+from coldchain.schedule.triggers import CATCH_UP_LIMIT, splay_fraction
 
 MINUTE = timedelta(minutes=1)
 BEGIN, END = utc(2026, 5, 1), utc(2026, 5, 12)
@@ -82,7 +82,7 @@ class Model:
     not_after: int | None
     at: dict[datetime, datetime] = field(default_factory=dict)
     cancelled: set[datetime] = field(default_factory=set)
-    put_off: set[datetime] = field(default_factory=set)
+    deferred: set[datetime] = field(default_factory=set)
 
     def covered(self, instant: datetime) -> bool:
         return any(window.covers(instant) for window in self.windows)
@@ -118,7 +118,7 @@ class Model:
         for index, slot in enumerate(chosen):
             if delay + index < room:
                 self.at[slot] = end + timedelta(seconds=delay + index)
-                self.put_off.add(slot)
+                self.deferred.add(slot)
         self.cancelled.update(slot for slot in slots if slot not in self.at)
 
     def in_time(self, at: datetime, end: datetime) -> bool:
@@ -130,6 +130,7 @@ class Model:
         return end <= (limit if limit >= at else limit + timedelta(days=1))
 
 
+@pytest.mark.long
 @given(chance=SEEDS)
 @settings(max_examples=120)
 def test_runs_and_cancelled_slots(chance: Random) -> None:
@@ -147,7 +148,7 @@ def test_runs_and_cancelled_slots(chance: Random) -> None:
     model = Model(
         slots=runs(trigger(UTC, key, **schedule), BEGIN - MARGIN, END + MARGIN),
         splay=splay,
-        share=share(key),
+        share=splay_fraction(key),
         windows=windows,
         run=run,
         max_age=max_age,
@@ -168,7 +169,7 @@ def test_runs_and_cancelled_slots(chance: Random) -> None:
         assert not model.at
         return
     expected = sorted(
-        Occurrence(at, slot, put_off=slot in model.put_off)
+        Occurrence(at, slot, deferred=slot in model.deferred)
         for slot, at in model.at.items()
         if BEGIN < at <= END
     )
@@ -210,6 +211,49 @@ def test_a_splay_is_stable_and_never_reaches_the_next_slot(
     assert 0 <= delay <= min(splay, every - 1)
     again = trigger(UTC, key, **schedule).next(BEGIN)
     assert again == occurrence
+
+
+@given(
+    key=st.text(),
+    offset=st.integers(0, 10**6),
+    more=st.integers(0, 10**6),
+    kind=st.sampled_from(("interval", "date", "once")),
+)
+def test_an_offset_is_kept_to_the_second_whatever_the_names(
+    key: str, offset: int, more: int, kind: str
+) -> None:
+    schedule: dict[str, object] = {"schedule_splay": offset + more, "schedule_offset": offset}
+    if kind == "interval":
+        schedule["schedule_interval"] = max(offset + more, 1)
+        schedule["schedule_interval"] = f"{max(offset + more, 1)} seconds"
+        schedule["schedule_start_date"] = "2026-01-02T00:00:00Z"
+    elif kind == "date":
+        schedule["schedule_date"] = "2026-01-02T00:00:00Z"
+    occurrence = trigger(UTC, key, **schedule).next(BEGIN)
+    if occurrence is not None:  # "once", at once
+        expected = min(offset, max(offset + more, 1) - 1) if kind == "interval" else offset
+        assert (occurrence.at - occurrence.slot).total_seconds() == expected
+
+
+def test_an_offset_keeps_runs_apart_after_a_blackout_as_well() -> None:
+    window = [{"start": "01:00", "end": "04:00", "timezone": "UTC"}]
+    begins = [
+        trigger(
+            UTC,
+            blackout=window,
+            schedule_hour="2",
+            schedule_timezone="UTC",
+            schedule_splay="2 hours",
+            schedule_offset=offset,
+            missed={"max_age": "4 hours"},
+        ).next(BEGIN)
+        for offset in (0, 600, 5400)
+    ]
+    assert [o.at - o.slot for o in begins if o] == [
+        timedelta(hours=2, seconds=offset) for offset in (0, 600, 5400)
+    ]
+    told = trigger(UTC, schedule_hour="2", schedule_splay="2 hours", schedule_offset=600).describe()
+    assert told == "at 02:00 every day (UTC), each run 10 minutes later, of 2 hours"
 
 
 def test_a_fleet_spreads_evenly_and_shares_the_session_tag() -> None:

@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldchain.errors import CannotWrite
+from coldchain.core.errors import CannotWrite
 from coldchain.store import history
 
 
@@ -58,3 +60,38 @@ def test_a_record_that_cannot_be_written_is_an_error_with_the_place(tmp_path: Pa
     path.mkdir(parents=True)
     with pytest.raises(CannotWrite, match=r"history\.jsonl"):
         history.append(path, [run(1)])
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4])
+def test_no_more_than_was_asked_for(tmp_path: Path, limit: int) -> None:
+    path = tmp_path / "j" / "history.jsonl"
+    skips = [{"skipped": 1, "reason": str(n), "time_ended": float(n)} for n in range(3)]
+    for number in range(3):
+        history.append(path, [run(number), skips[number]])
+    assert history.runs(path, limit) == [run(n) for n in (2, 1, 0)][:limit]
+    assert history.skipped(path, limit) == skips[::-1][:limit]
+    assert history.oldest(path) == run(0)
+
+
+@pytest.mark.parametrize("call", ["fsync", "write"])
+def test_a_record_that_is_not_safe_is_not_there_and_no_descriptor_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    path = tmp_path / "j" / "history.jsonl"
+    history.append(path, [run(1)])
+    held, before = set(os.listdir("/proc/self/fd")), path.read_bytes()
+    real = os.write
+
+    def fail(descriptor: int, *raw: bytes) -> int:
+        if call == "write":  # a disk that is full takes a part
+            return real(descriptor, raw[0][:5])
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        with pytest.raises(CannotWrite, match="the record of a run cannot be written"):
+            history.append(path, [run(2)])
+    assert path.read_bytes() == before
+    history.append(path, [run(2)])
+    assert [entry["run_id"] for entry in history.runs(path, 9)] == ["r2", "r1"]
+    assert set(os.listdir("/proc/self/fd")) == held

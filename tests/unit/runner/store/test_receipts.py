@@ -4,15 +4,20 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import joined
 
-from coldchain.errors import DataError
-from coldchain.store.receipts import Receipt, Receipts, after, together
+from coldchain.agent import receipts as receipts_module
+from coldchain.agent.receipts import Receipt, Receipts, merge, weakest
+from coldchain.core.errors import DataError, TryAgain
+from coldchain.core.locks import lock_within, open_lock
 
 receipts = st.builds(
     Receipt,
@@ -26,7 +31,7 @@ receipts = st.builds(
 def test_what_stands_is_the_last_that_had_something_to_say(history: list[Receipt]) -> None:
     stands = None
     for receipt in history:
-        stands = after(stands, receipt)
+        stands = merge(stands, receipt)
     # From the end: the first that is full or found damage, or at last a quick look.
     telling = [each for each in history if each.how == "full" or each.result == "damaged"]
     assert stands is not None
@@ -41,7 +46,7 @@ def test_what_stands_is_the_last_that_had_something_to_say(history: list[Receipt
 
 @given(st.lists(st.none() | receipts, min_size=1, max_size=6))
 def test_a_point_is_verified_as_well_as_its_weakest_level(levels: list[Receipt | None]) -> None:
-    point = together(levels)
+    point = weakest(levels)
     known = [each for each in levels if each is not None]
     if len(known) < len(levels):
         assert point is None
@@ -63,7 +68,7 @@ def test_many_writers_lose_nothing_and_what_is_gone_is_forgotten(tmp_path: Path)
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        joined(thread)
     kept = Receipts(tmp_path)
     assert all(kept.of("/c", f"host_{number}", "1/0_1") == one for number in range(8))
     kept.keep("/c", {"host_0": {"1/1_2": one}})
@@ -83,3 +88,16 @@ def test_a_file_that_is_not_ours_is_named(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"verified\.json"):
             receipts.keep("/c", {})
         assert path.read_text() == text
+
+
+def test_a_verification_waits_for_the_file_within_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receipts_module, "_PATIENCE", 0.1)
+    holder = open_lock(tmp_path / f"{receipts_module.FILE}.lock")
+    assert lock_within(holder)
+    begun = time.monotonic()
+    with pytest.raises(TryAgain, match="held by another process"):
+        Receipts(tmp_path).keep("/container", {"host_docs": {"1/0_1": Receipt(1, "full", "sound")}})
+    assert time.monotonic() - begun < 2
+    os.close(holder)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldchain.paths import Paths
+from coldchain.core.paths import Paths
 from coldchain.runner import housekeeping
 from coldchain.runner.states import States
 from coldchain.store import Bounds, State, Store
@@ -202,3 +202,16 @@ def test_a_clock_that_is_ahead_for_a_while_costs_no_history(
     monkeypatch.setattr(time, "monotonic", lambda: later() + 2 * DAY)
     store.bound_history("j", add(store, 4), bounds)
     assert len(kept(store)) == 2, "it has been steady: so it is right"
+
+
+def test_what_fits_stays_and_what_does_not_makes_room_for_a_while(tmp_path: Path) -> None:
+    """A quarter goes at once: else every run would write the whole history again."""
+    store = open_store(tmp_path)
+    for number in range(10):
+        add(store, number, 100_000)
+    total = sum(path.stat().st_blocks * 512 for path in store.paths.job_log("j").iterdir())
+    store.bound_history("j", "r000009", Bounds(10**6, 10**6, total))
+    assert len(kept(store)) == 10
+    store.bound_history("j", add(store, 10, 100_000), Bounds(10**6, 10**6, total))
+    assert kept(store) == [f"r{number:06}" for number in range(10, 3, -1)]
+    store.close()

@@ -18,14 +18,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from waiting import LIMIT, ended
 
-from coldchain.errors import CannotWrite, DataError, TryAgain, Unavailable
-from coldchain.paths import Paths
+from coldchain.core.errors import CannotWrite, DataError, TryAgain, Unavailable
+from coldchain.core.paths import Paths
 from coldchain.store import Change, State, Store, migrations, rows
-from coldchain.store import storage as storage_module
+from coldchain.store import json_file as storage_module
+from coldchain.store.json_file import AtomicJSONStorage
 from coldchain.store.migrations import Tables
 from coldchain.store.rows import Row
-from coldchain.store.storage import AtomicJSONStorage
 
 HERE = Path(__file__).resolve()
 PACKAGE = HERE.parents[4] / "roles" / "runner" / "files"
@@ -80,7 +81,7 @@ def test_an_empty_decision_and_a_failing_one_leave_the_file_alone(tmp_path: Path
     store = new_store(tmp_path)
     store.apply([document("a")])
     before = os.stat(store.paths.jobs)
-    assert store.declare(lambda present: []) == []
+    assert store.declare(lambda present: []) == {}
 
     def fails(present: object) -> list[Change]:
         raise DataError("no")
@@ -383,7 +384,7 @@ def test_four_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join()
+        worker.join(LIMIT)
         assert worker.exitcode == 0
     assert len(Store(Paths.under(tmp_path)).jobs()) == 100
 
@@ -391,7 +392,7 @@ def test_four_writers_at_once_lose_nothing(tmp_path: Path) -> None:
 _VICTIM = """
 import sys
 from pathlib import Path
-from coldchain.paths import Paths
+from coldchain.core.paths import Paths
 from coldchain.store import Change, Store
 store = Store.open(Paths.under(Path(sys.argv[1])), create=True)
 n = int(sys.argv[2])
@@ -417,7 +418,7 @@ def test_kill_9_in_the_middle_of_writes_loses_no_acknowledged_one(tmp_path: Path
         victim.send_signal(signal.SIGKILL)
         lines = victim.stdout.read().split()
         victim.stdout.close()
-        victim.wait()
+        ended(victim)
         record = Store(Paths.under(tmp_path)).job("job")
         assert record is not None
         acknowledged = max([acknowledged, *map(int, lines)])

@@ -6,16 +6,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from coldchain.agent.report import count, size
-from coldchain.instants import lasting
+from coldchain.core.errors import CannotWrite
+from coldchain.core.files import write_atomically
+from coldchain.core.text import format_bytes, format_duration, pluralize
 
 #: A log gets a line after so many seconds, and later on after so large a share of the time passed:
 #: a backup of ten hours leaves some 350 lines.
@@ -27,8 +26,7 @@ MARK = "progress: "
 Fields = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(NamedTuple):
     """A moment of a running action.
 
     phase: what is being done; files and bytes: done so far; total: bytes to do, 0 when unknown;
@@ -51,6 +49,7 @@ class Progress:
         return max(self.total - self.bytes, 0) / self.rate
 
     def as_dict(self) -> dict[str, object]:
+        """JSON, as the file of progress holds it; eta_seconds: None when it cannot be told."""
         remaining = self.remaining
         return {
             "message": self.phase,
@@ -71,14 +70,14 @@ def line(progress: Fields) -> str:
     """The fields of a Progress for people: writing level 0: 12 files, 1.2 MB, 300.0 kB/s."""
     parts = []
     if progress.get("files"):
-        parts.append(count(progress["files"], "file"))
+        parts.append(pluralize(progress["files"], "file"))
     if progress.get("bytes"):
         about = "about " if progress.get("estimated") else ""
-        of = f" of {about}{size(progress['total'])}" if progress.get("total") else ""
-        parts += [size(progress["bytes"]) + of, f"{size(progress['rate'])}/s"]
+        of = f" of {about}{format_bytes(progress['total'])}" if progress.get("total") else ""
+        parts += [format_bytes(progress["bytes"]) + of, f"{format_bytes(progress['rate'])}/s"]
     if progress.get("eta_seconds") is not None:
-        parts.append(f"{lasting(progress['eta_seconds'])} left")
-    return ": ".join(each for each in (str(progress["message"]), ", ".join(parts)) if each)
+        parts.append(f"{format_duration(progress['eta_seconds'])} left")
+    return ": ".join(filter(None, (str(progress["message"]), ", ".join(parts))))
 
 
 class Meter:
@@ -134,7 +133,7 @@ class Meter:
         )
 
 
-def silent(dummy: Progress) -> None:
+def silent(_progress: Progress) -> None:
     """Nobody is told."""
 
 
@@ -145,10 +144,10 @@ def into_file(path: Path) -> Tell:
     """
 
     def tell(progress: Progress) -> None:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        with contextlib.suppress(OSError):
-            temporary.write_text(json.dumps(progress.as_dict()) + "\n", encoding="ascii")
-            temporary.replace(path)
+        """Replace the file."""
+        raw = json.dumps(progress.as_dict()).encode("ascii") + b"\n"
+        with contextlib.suppress(CannotWrite):
+            write_atomically(path, raw, durable=False)
 
     return tell
 
@@ -158,6 +157,7 @@ def into_log(write: Callable[[str], None], clock: Callable[[], float] = time.mon
     begun = last = clock()
 
     def tell(progress: Progress) -> None:
+        """Write a line when it is time for one."""
         nonlocal last
         now = clock()
         if now - last >= max(LINE_EVERY, (now - begun) * LINE_SHARE):

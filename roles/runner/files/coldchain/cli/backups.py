@@ -1,81 +1,110 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands that look at backups: backups and verify."""
+"""The command backups: what can be restored."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from coldchain.agent.abort import stoppable
-from coldchain.agent.info import Backup, catalogue
-from coldchain.agent.progress import Meter
-from coldchain.agent.report import count
-from coldchain.cli import points
-from coldchain.cli.call import Call
+from coldchain.agent.engines.base import Backup, Query
+from coldchain.agent.engines.registry import engine
+from coldchain.agent.process.signals import abort_on_signal
+from coldchain.cli import restore_points
+from coldchain.cli.arguments import add_session, add_storage
+from coldchain.cli.context import Call
 from coldchain.cli.output import error_object
-from coldchain.cli.progress_bar import Bar
-from coldchain.cli.where import Series, chosen, exists
-from coldchain.errors import ColdchainError, JobFailed
-
-if TYPE_CHECKING:
-    from coldchain.agent.verify import Verification
+from coldchain.cli.sessions import point_key, session_runs, written_points
+from coldchain.cli.targets import Scope, chosen, exists
+from coldchain.core.errors import ColdchainError
 
 
-def backups(call: Call) -> int:
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
+    command.add_argument("--container", help="only this one; by default all of this host")
+    command.add_argument("--backup-name")
+    command.add_argument("--hostname")
+    command.add_argument("--job", metavar="JOB", help="only what this job has written")
+    command.add_argument(
+        "--encrypt-scheme", choices=("freezer", "strong"), help="what the points must have"
+    )
+    add_storage(command)
+    add_session(command)
+
+
+def run(call: Call) -> int:
     """What can be restored from the containers of the jobs, or from the one that is named."""
-    from coldchain.store.receipts import Receipts
+    from coldchain.agent.receipts import Receipts
 
-    arguments = call.arguments
-    found: dict[tuple[object, ...], Backup] = {}
+    points: dict[tuple[object, ...], Backup] = {}
     receipts = Receipts(call.paths.lib)
     asked = chosen(call)
     failures: list[ColdchainError] = []
-    for series in asked:
-        host = arguments.hostname or series.hostname
-        name = arguments.backup_name or series.backup_name
-        if not exists(series.location):
+    for scope in asked:
+        if not exists(scope.location):
             continue
         try:
-            with stoppable():
-                listed = catalogue(series.location, host, name, receipts)
+            with abort_on_signal():
+                listed = engine(scope.engine_name).points(query_of(call, scope), receipts)
         except ColdchainError as error:
             failures.append(error)
             continue
         for backup in listed:
-            series_key = (series.location, backup.hostname, backup.backup_name)
-            key = (*series_key, backup.chain, backup.level, backup.time_stamp)
-            found[key] = backup
-    rows = list(found.values())
+            name = (scope.location, backup.hostname, backup.backup_name)
+            key = (*name, backup.chain, backup.level, backup.time_stamp)
+            points[key] = backup
+    rows = [_wanted(backup, call.arguments.encrypt_scheme) for backup in points.values()]
+    if call.arguments.session is not None or call.arguments.tag is not None:
+        wanted = {point_key(point) for point in written_points(session_runs(call))}
+        rows = [backup for backup in rows if point_key(backup.as_dict()) in wanted]
     if failures and not rows:
         raise failures[0]
     if receipts.problem:
         call.output.note(f"not known when the backups were verified: {receipts.problem}")
     if call.output.json:
-        call.output.answer({"backups": [each.as_dict() for each in rows], **_failed(failures)})
+        call.output.answer(
+            {"backups": [backup.as_dict() for backup in rows], **failed_part(failures)}
+        )
         return failures[0].exit_code if failures else 0
-    points.show(call, rows)
+    restore_points.show(call, rows)
     if not rows:
-        call.output.note(_nothing(call, asked))
-    return _tell(call, failures, 0)
+        call.output.note(nothing_found(call, asked))
+    return tell_failures(call, failures, 0)
 
 
-def _failed(failures: Sequence[ColdchainError]) -> dict[str, object]:
+def query_of(call: Call, scope: Scope) -> Query:
+    """What the command line says wins over what the job says."""
+    return Query(
+        scope.location,
+        call.arguments.hostname or scope.hostname,
+        call.arguments.backup_name or scope.backup_name,
+        spool=call.settings.spool_dir,
+    )
+
+
+def _wanted(backup: Backup, scheme: str | None) -> Backup:
+    """A point of another encryption than *scheme*, which is asked for, is none to restore."""
+    if scheme is None or backup.encrypt_scheme == scheme or not backup.restorable:
+        return backup
+    packing = f"encrypt_scheme {backup.encrypt_scheme}" if backup.encrypted else "not encrypted"
+    return backup._replace(restorable=False, reason=f"{packing}, {scheme} was asked for")
+
+
+def failed_part(failures: Sequence[ColdchainError]) -> dict[str, object]:
     """One storage that does not answer hides nothing of the others, and is no success."""
     return {"error": error_object(failures[0])} if failures else {}
 
 
-def _tell(call: Call, failures: Sequence[ColdchainError], code: int) -> int:
+def tell_failures(call: Call, failures: Sequence[ColdchainError], code: int) -> int:
     """Each of *failures*; the exit code, *code* when it says something already."""
     for failure in failures:
         call.output.error(failure)
     return code or (failures[0].exit_code if failures else 0)
 
 
-def _nothing(call: Call, asked: Iterable[Series]) -> str:
+def nothing_found(call: Call, asked: Iterable[Scope]) -> str:
     """Why there is nothing to show."""
-    places = list(dict.fromkeys(each.location for each in asked))
+    places = list(dict.fromkeys(scope.location for scope in asked))
     absent = [str(place) for place in places if not exists(place)]
     looked = [str(place) for place in places if exists(place)]
     if absent and not looked:
@@ -84,77 +113,3 @@ def _nothing(call: Call, asked: Iterable[Series]) -> str:
         return f"no such backup in {', '.join(looked)}"
     own = call.settings.containers_dir
     return f"no job writes a backup and none lies in {own}; --container names another place to look"
-
-
-def verify(call: Call) -> int:
-    """Check backups; exit code 1 when something is wrong with one."""
-    from coldchain.agent.verify import NothingThere
-    from coldchain.agent.verify import verify as check
-    from coldchain.store.receipts import Receipts
-
-    arguments = call.arguments
-    mode = "full" if arguments.full else "quick" if arguments.sample is None else "sample"
-    receipts = Receipts(call.paths.lib)
-    results = []
-    failures: list[ColdchainError] = []
-    asked = list(dict.fromkeys(chosen(call)))
-    with Bar() as pbar, stoppable():
-        for series in asked:
-            if not exists(series.location):
-                continue
-            pass_file = arguments.encrypt_pass_file or series.pass_file
-            try:
-                results.append(
-                    check(
-                        series.location,
-                        arguments.hostname or series.hostname,
-                        arguments.backup_name or series.backup_name,
-                        mode,
-                        sample=arguments.sample or 0,
-                        pass_file=None if pass_file is None else _absolute(pass_file),
-                        meter=Meter(pbar.tell),
-                        receipts=receipts,
-                    )
-                )
-            except NothingThere:
-                continue
-            except ColdchainError as error:
-                failures.append(error)
-    if failures and not results:
-        raise failures[0]
-    if not results:
-        raise NothingThere(_nothing(call, asked), "coldchain backups lists what there is")
-    sound = all(result.sound for result in results)
-    code = 0 if sound else JobFailed.exit_code
-    if call.output.json:
-        found = [result.as_dict() for result in results]
-        answer = {"sound": sound, "mode": mode, "containers": found, **_failed(failures)}
-        call.output.answer(answer)
-        return code or (failures[0].exit_code if failures else 0)
-    _report(call, results)
-    return _tell(call, failures, code)
-
-
-def _report(call: Call, results: Sequence[Verification]) -> None:
-    """What is wrong, and when there is something, which points are lost and which are left."""
-    for result in results:
-        for finding in result.findings:
-            call.output.line(f"{finding.kind}: {finding.message}")
-        for note in result.notes:
-            call.output.note(note)
-    usable = [point for result in results for point in result.restorable]
-    lost = [point for result in results for point in result.lost]
-    for title, group in (("lost:", lost), ("can still be restored:", usable if lost else [])):
-        if group:
-            call.output.line(title)
-            points.show(call, group)
-            call.output.line()
-    call.output.line(
-        f"{count(sum(result.checked for result in results), 'level')} checked,"
-        f" {sum(result.read for result in results)} of them read to their last byte:"
-        f" {count(len(usable), 'point')} in time can be restored, {len(lost)} lost"
-    )
-
-
-def _absolute(path: str) -> Path:
-    return Path(path).expanduser().absolute()

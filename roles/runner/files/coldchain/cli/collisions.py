@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from coldchain.cli.trigger import SECOND, trigger_of
+from coldchain.cli.preview import SECOND, trigger_of
+from coldchain.core.settings import Settings
 from coldchain.schedule import Trigger
-from coldchain.settings import Settings
 
 
 class Locks:
@@ -30,7 +30,7 @@ class Locks:
         self._documents = documents
         self._last_duration = last_duration
         self._sharing: dict[str, list[str]] = {}
-        for job_id, (document, dummy) in documents.items():
+        for job_id, (document, _unused) in documents.items():
             if "lock" in document:
                 self._sharing.setdefault(document["lock"], []).append(job_id)
         self._triggers: dict[str, Trigger | None] = {}

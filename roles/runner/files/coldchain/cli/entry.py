@@ -5,27 +5,32 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 import importlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import coldchain
-from coldchain.cli.call import Call
+from coldchain.cli.context import Call
 from coldchain.cli.output import Output
-from coldchain.errors import (
+from coldchain.core.credentials import CREDENTIALS_VARIABLE
+from coldchain.core.errors import (
+    REMEDIES,
     ColdchainError,
+    DataError,
     InternalError,
+    TryAgain,
     UsageError,
-    of_the_machine,
+    from_os_error,
 )
-from coldchain.lifecycle import EVENTS, REMOVED, STATUSES
-from coldchain.paths import Paths
-from coldchain.storages import CREDENTIALS_VARIABLE, FIELDS, STORAGES
+from coldchain.core.paths import Paths
+from coldchain.core.text import did_you_mean
 
 _Add = Callable[[str, str], argparse.ArgumentParser]
 
@@ -33,27 +38,33 @@ HOME_VARIABLE = "COLDCHAIN_HOME"
 INTERRUPTED = 130
 NO_READER = 141  # as the shell reports a program that SIGPIPE ended
 
-_STATUSES = tuple(status for status in STATUSES if status != REMOVED)
-
-# command -> (module, function), both within coldchain.cli
+#: Command -> what it does.  Each lies in a module of its name within coldchain.cli, with functions
+#: add_arguments and run; only that of the command that is called is imported.
 _COMMANDS = {
-    "validate": ("declare", "validate"),
-    "apply": ("declare", "apply"),
-    "list": ("look", "list_jobs"),
-    "show": ("look", "show"),
-    "history": ("look", "history"),
-    "log": ("look", "log"),
-    "next": ("calendar", "next_runs"),
-    "explain": ("calendar", "explain"),
-    "simulate": ("calendar", "simulate"),
-    "event": ("control", "event"),
-    "run": ("control", "run"),
-    "serve": ("control", "serve"),
-    "backups": ("backups", "backups"),
-    "restore": ("archive", "restore"),
-    "verify": ("backups", "verify"),
-    "agent": ("archive", "agent"),
-    "selftest": ("selftest", "selftest"),
+    "validate": "check job documents, change nothing",
+    "apply": "declare job documents, all of them or none",
+    "status": "is this host protected? what needs somebody, and what to do",
+    "doctor": "what on this host will keep jobs from doing their work, and the way out",
+    "list": "list the jobs and how they are",
+    "show": "show a job's document together with its state",
+    "history": "list the finished runs of a job or a session, the newest first",
+    "log": "print the log of a run, by default of the last one",
+    "next": "list a job's next runs",
+    "explain": "tell why a job did or did not run, and when it will",
+    "guard": "tell what of a job's runs is not like those before",
+    "simulate": "show what documents would do in the coming days, run nothing",
+    "convert": "turn other systems' jobs into job documents, declare nothing",
+    "notify": "who is told of runs, what is on its way, and do messages arrive?",
+    "event": "ask the runner to start, stop, abort or remove a job",
+    "run": "run a job now, in the foreground",
+    "serve": "be the runner, in the foreground",
+    "backups": "list what can be restored",
+    "restore": "restore a backup, or some paths of it",
+    "verify": "check that backups are whole, and what can be restored from them",
+    "metrics": "print what Prometheus is to know of this host",
+    "ledger": "list who did what on this host, and check that nobody altered that record",
+    "agent": "perform one freezer_action",
+    "selftest": "kill runners and writers on a disk, and see that nothing is lost",
 }
 
 
@@ -91,8 +102,12 @@ def run(argv: Sequence[str] | None = None, *, default_home: str | Path | None = 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO_READER
     except OSError as error:
-        failure = of_the_machine(error)
+        failure = from_os_error(error)
         return _bug(error, output) if failure is None else _tell(failure, output)
+    except MemoryError:
+        return _tell(TryAgain("there is not enough memory", REMEDIES[errno.ENOMEM]), output)
+    except RecursionError:
+        return _tell(DataError("something is nested too deeply", "flatten the document"), output)
     except Exception as error:  # noqa: BLE001  the last door: a bug must not look like a result
         return _bug(error, output)
 
@@ -128,192 +143,98 @@ def _bug(error: Exception, output: Output) -> int:
 
 
 def _run(words: list[str], default_home: str | Path | None, output: Output) -> int:
-    arguments = _parser().parse_args(words)
+    arguments = _parser(*_command_of(words)).parse_args(words)
     output.json = arguments.json
     home = arguments.home or default_home or os.environ.get(HOME_VARIABLE)
     paths = Paths.under(Path(home)) if home else Paths.system()
-    paths.check()
+    module = _module_of(arguments.command)
+    if not getattr(module, "CHECKS_PATHS", False):
+        paths.check()
     os.environ[CREDENTIALS_VARIABLE] = os.fspath(paths.credentials)
-    module, function = _COMMANDS[arguments.command]
-    command = getattr(importlib.import_module(f"coldchain.cli.{module}"), function)
-    code: int = command(Call(arguments, paths, output))
+    code: int = module.run(Call(arguments, paths, output))
     return code
 
 
+def _command_of(words: Sequence[str]) -> tuple[str, bool]:
+    """The command in the command line, "" when there is none; and whether argparse is sure to take
+    it for that, too: nothing precedes it but what is allowed there."""
+    after_home, plain = False, True
+    for word in words:
+        if word in _COMMANDS and not after_home:
+            return word, plain
+        value = after_home and not word.startswith("-")
+        plain = plain and (value or word in ("--home", "--json") or word.startswith("--home="))
+        after_home = word == "--home"
+    return "", False
+
+
+def _module_of(command: str) -> Any:
+    name = "run_job" if command == "run" else command  # coldchain.cli.run is the function above
+    return importlib.import_module(f"coldchain.cli.{name}")
+
+
+_UNKNOWN = "unrecognized arguments: "
+_NO_CHOICE = re.compile(r"(.*: )?invalid choice: '?(.*?)'? \(choose from (.*)\)")
+
+
 class _Parser(argparse.ArgumentParser):
-    """Reports a wrong command line like every other error."""
+    """Reports a wrong command line like every other error.
+
+    called: the parser of the command that is called, which knows its options.
+    """
+
+    called: argparse.ArgumentParser | None = None
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, f"see {self.prog} --help")
+        """Raises UsageError with what argparse has to say."""
+        asked: argparse.ArgumentParser = self
+        word, names = "", []
+        choice = _NO_CHOICE.fullmatch(message)
+        if choice is not None:
+            word, names = choice[2], [name.strip("'\"") for name in choice[3].split(", ")]
+        elif message.startswith(_UNKNOWN):
+            asked = self.called or self
+            word = message[len(_UNKNOWN) :].split(" ")[0].partition("=")[0]
+            names = [name for name in asked._option_string_actions if name.startswith("--")]
+        question = did_you_mean(word, names) if word else ""
+        raise UsageError(message, " ".join(filter(None, (question, f"see {asked.prog} --help"))))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = _Parser(
+def _parser(called: str, alone: bool = False) -> argparse.ArgumentParser:
+    """The parser; of the commands but the one that is *called* it knows the names only, and where
+    that stands *alone* not even these: 23 parsers take 5 ms."""
+    parser = _Parser(
         prog="coldchain",
         description="Backup, restore and exec jobs of this host in the OpenStack Freezer format.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"coldchain {coldchain.__version__}")
-    everywhere = argparse.ArgumentParser(add_help=False)
-    for each, default in ((parser, None), (everywhere, argparse.SUPPRESS)):
-        each.add_argument(
+    everywhere = _Parser(add_help=False)
+    for target, default in ((parser, None), (everywhere, argparse.SUPPRESS)):
+        target.add_argument(
             "--home",
             metavar="DIR",
             default=default,
             help="the installation in this directory instead of the system's",
         )
-        each.add_argument(
+        target.add_argument(
             "--json",
             action="store_true",
-            default=False if each is parser else argparse.SUPPRESS,
+            default=False if target is parser else argparse.SUPPRESS,
             help="answer in JSON",
         )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-
-    def add(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(
+    for name, text in _COMMANDS.items():
+        if alone and name != called:
+            continue
+        command = commands.add_parser(
             name,
             help=text,
             description=f"{text[0].upper()}{text[1:]}.",
             parents=[everywhere],
             allow_abbrev=False,
         )
-
-    _add_declaring(add)
-    _add_looking(add)
-    _add_acting(add)
-    _add_archive(add)
+        if name == called:
+            _module_of(name).add_arguments(command)
+            parser.called = command
     return parser
-
-
-def _add_declaring(add: _Add) -> None:
-    command = add("validate", "check job documents, change nothing")
-    command.add_argument("file", metavar="FILE", nargs="?", help="JSON; - for standard input")
-    command.add_argument("--schema", action="store_true", help="print the JSON Schema instead")
-    command = add("apply", "declare job documents, all of them or none")
-    command.add_argument(
-        "file",
-        metavar="FILE",
-        help='JSON: a document, a list, or {"jobs": [...], "absent": ["JOB", ...]}; - for standard'
-        " input",
-    )
-    command.add_argument("--check", action="store_true", help="only tell what would change")
-    command.add_argument("--purge", action="store_true", help="remove the jobs not in FILE")
-    command.add_argument(
-        "--allow-empty", action="store_true", help="let --purge remove every job of the host"
-    )
-
-
-def _add_looking(add: _Add) -> None:
-    command = add("list", "list the jobs and how they are")
-    command.add_argument("jobs", metavar="JOB", nargs="*")
-    command.add_argument("--status", choices=_STATUSES, help="only jobs with this status")
-    command.add_argument("--session", metavar="ID", help="only jobs with this session_id")
-    command.add_argument("--documents", action="store_true", help="with their documents")
-    command.add_argument(
-        "--history", metavar="N", type=_count, default=0, help="with their last N runs"
-    )
-    command = add("show", "show a job's document together with its state")
-    command.add_argument("job", metavar="JOB")
-    command = add("history", "list a job's finished runs, the newest first")
-    command.add_argument("job", metavar="JOB")
-    command.add_argument("-n", dest="number", metavar="N", type=_count, default=20)
-    command = add("next", "list a job's next runs")
-    command.add_argument("job", metavar="JOB")
-    command.add_argument("-n", dest="number", metavar="N", type=_count, default=5)
-    command.add_argument(
-        "--after", metavar="INSTANT", help="runs after this instant, not after now"
-    )
-    command = add("explain", "tell why a job did or did not run, and when it will")
-    command.add_argument("job", metavar="JOB")
-    command = add("log", "print the log of a run, by default of the last one")
-    command.add_argument("job", metavar="JOB")
-    command.add_argument("run", metavar="RUN", nargs="?")
-
-
-def _add_acting(add: _Add) -> None:
-    command = add("event", "ask the runner to start, stop, abort or remove a job")
-    command.add_argument("job", metavar="JOB")
-    command.add_argument("event", choices=EVENTS)
-    command.add_argument("--wait", action="store_true", help="until it is done")
-    command.add_argument(
-        "--timeout", metavar="SECONDS", type=_count, default=3600, help="of --wait (3600)"
-    )
-    command = add("run", "run a job now, in the foreground")
-    command.add_argument("target", metavar="JOB|FILE", help="a declared job, or a document")
-    add("serve", "be the runner, in the foreground")
-    command = add("selftest", "kill runners and writers on a disk, and see that nothing is lost")
-    command.add_argument("--rounds", metavar="N", type=_count, default=50)
-    command.add_argument(
-        "--directory", metavar="DIR", help="a scratch directory on the disk to test (here)"
-    )
-    command.add_argument("--seed", metavar="N", type=_count, help="repeat an earlier one")
-    command = add("simulate", "show what documents would do in the coming days, run nothing")
-    command.add_argument("files", metavar="FILE", nargs="+")
-    command.add_argument("--days", metavar="N", type=_count, required=True)
-    command.add_argument("--start", metavar="INSTANT", help="begin here instead of now")
-    command.add_argument(
-        "--duration",
-        default="10 minutes",
-        help="of runs that this host has no record of (10 minutes)",
-    )
-
-
-def _add_archive(add: _Add) -> None:
-    command = add("backups", "list what can be restored")
-    command.add_argument("--container", help="only this one; by default all of this host")
-    command.add_argument("--backup-name")
-    command.add_argument("--hostname")
-    command.add_argument("--job", metavar="JOB", help="only what this job has written")
-    _add_storage(command)
-    command = add("restore", "restore a backup, or some paths of it")
-    command.add_argument("--container")
-    command.add_argument("--backup-name")
-    command.add_argument(
-        "--job", metavar="JOB", help="what this job writes, by default to where it came from"
-    )
-    command.add_argument("--hostname", help="the host that wrote the backup; this one by default")
-    command.add_argument("--restore-abs-path", metavar="DIR", help="the directory to restore into")
-    command.add_argument(
-        "--restore-from-date", metavar="INSTANT", help="as it was then; by default the newest"
-    )
-    command.add_argument("--encrypt-pass-file", metavar="FILE")
-    command.add_argument("--overwrite", action="store_true", help="into a directory with files")
-    command.add_argument("--dry-run", action="store_true", help="write nothing, list the files")
-    _add_storage(command)
-    command.add_argument("paths", metavar="PATH", nargs="*", help="only these paths of the backup")
-    command = add("verify", "check that backups are whole, and what can be restored from them")
-    command.add_argument("--container", help="only this one; by default all of this host")
-    command.add_argument("--backup-name")
-    command.add_argument("--hostname")
-    command.add_argument("--job", metavar="JOB", help="only what this job has written")
-    depth = command.add_mutually_exclusive_group()
-    depth.add_argument("--full", action="store_true", help="read every byte, not only sizes")
-    depth.add_argument(
-        "--sample", metavar="N", type=_count, help="that of N levels of each container"
-    )
-    command.add_argument("--encrypt-pass-file", metavar="FILE", help="to read encrypted ones")
-    _add_storage(command)
-    command = add("agent", "perform one freezer_action")
-    command.add_argument(
-        "--config", metavar="FILE", required=True, help="JSON or freezer-agent's INI"
-    )
-    command.add_argument("--result", metavar="FILE", help="where the outcome goes, as JSON")
-    command.add_argument("--progress", metavar="FILE", help="where the progress goes, as JSON")
-    command.add_argument(
-        "--clean-up", action="store_true", help="only remove what the action left when killed"
-    )
-
-
-def _add_storage(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("where the container lies (as the fields of an action)")
-    group.add_argument("--storage", choices=tuple(STORAGES), help="local by default")
-    group.add_argument("--credentials-file", metavar="FILE", help="lines NAME=VALUE, mode 0600")
-    for name in FIELDS:
-        group.add_argument(f"--{name.replace('_', '-')}", metavar=name.rpartition("_")[2].upper())
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text)

@@ -1,27 +1,26 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""JSON that people and programs hand in: one clear error for whatever it is instead."""
+"""JSON, or freezer-agent's INI, that is handed in: one clear error for whatever it is instead."""
 
 from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from coldchain.errors import DataError
+from coldchain.core.errors import DataError
 
 STANDARD_INPUT = "-"
 
 
-@dataclass(frozen=True)
-class Documents:
-    """source: for messages; items: raw documents; absent: job ids that are not to be there;
-    single: the input was one document and no list."""
+class Documents(NamedTuple):
+    """source: for messages; items: raw documents; positions: of each in the list that they came in;
+    absent: job ids that are not to be there; single: the input was one document and no list."""
 
     source: str
     items: list[Any]
+    positions: list[int]
     absent: list[str]
     single: bool
 
@@ -29,34 +28,68 @@ class Documents:
 def documents(name: str) -> Documents:
     """The documents in file *name* ("-": standard input).
 
-    One document, a list of them, or {"jobs": [...], "absent": ["job id", ...]}.
+    One document, a list of them, {"jobs": [...], "absent": ["job id", ...]}, or an INI file of
+    freezer-agent, which is one action.  A document may say {"job_id": ..., "state": "absent"}.
+    Raises DataError when it is none of these.
     """
-    source = "standard input" if name == STANDARD_INPUT else name
+    source = source_name(name)
     value = load(name)
     if isinstance(value, list):
-        return Documents(source, value, [], single=False)
+        return _sorted_out(source, value, [], single=False)
     if not isinstance(value, dict):
         raise DataError(
             f"{source}: this is no job document",
             'write a JSON object, a list of objects, or {"jobs": [...]}',
         )
-    if "jobs" not in value and "absent" not in value:
-        return Documents(source, [value], [], single=True)
+    # Not for the agent, whose start it would make longer by a tenth.
+    from coldchain.document.normalize import kind_of
+
+    if ("jobs" not in value and "absent" not in value) or kind_of(value):
+        return _sorted_out(source, [value], [], single=True)
     for key in value:
         if key not in ("jobs", "absent"):
             raise DataError(f'{source}: "{key}" is unknown beside "jobs"', "known: jobs, absent")
     jobs, absent = value.get("jobs", []), value.get("absent", [])
     if not isinstance(jobs, list):
         raise DataError(f'{source}: "jobs" is no list')
-    if not isinstance(absent, list) or not all(isinstance(each, str) for each in absent):
+    if not isinstance(absent, list) or not all(isinstance(job_id, str) for job_id in absent):
         raise DataError(f'{source}: "absent" is no list of job ids')
-    return Documents(source, jobs, absent, single=False)
+    return _sorted_out(source, jobs, absent, single=False)
+
+
+def _sorted_out(source: str, jobs: list[Any], absent: list[str], *, single: bool) -> Documents:
+    """The documents and what is to be absent; a state that cannot be understood stays where it is,
+    for whoever looks for what is wrong with the document."""
+    items, positions, gone = [], [], list(absent)
+    for position, job in enumerate(jobs):
+        state = job.get("state") if isinstance(job, dict) else None
+        if state == "absent" and isinstance(job.get("job_id"), str):
+            gone.append(job["job_id"])
+            continue
+        if state == "present":
+            job = {key: value for key, value in job.items() if key != "state"}
+        items.append(job)
+        positions.append(position)
+    return Documents(source, items, positions, gone, single)
+
+
+def source_name(name: str) -> str:
+    """What messages call the file *name*."""
+    return "standard input" if name == STANDARD_INPUT else name
 
 
 def load(name: str) -> Any:
-    """The JSON value in file *name* ("-": standard input)."""
-    source = "standard input" if name == STANDARD_INPUT else name
-    text = _text(name, source)
+    """The value in file *name* ("-": standard input).  Raises DataError when it cannot be read."""
+    source = source_name(name)
+    text = read_text(name)
+    if text.lstrip()[:1] in ("[", "#", ";"):
+        from coldchain.document.ini import is_ini, parse_ini
+
+        if is_ini(text):
+            try:
+                return parse_ini(text)
+            except DataError as error:
+                raise DataError(f"{source}: {error.message}", error.hint) from None
     if not text.strip():
         raise DataError(f"{source}: is empty", "write a job document in JSON")
     try:
@@ -71,14 +104,19 @@ def load(name: str) -> Any:
     except RecursionError:
         raise DataError(f"{source}: is nested too deeply") from None
     except ValueError as error:  # of the two hooks, or a number with thousands of digits
-        raise DataError(f"{source}: {error}") from None
+        raise DataError(f"{source}: {error}", "correct it there") from None
 
 
-def _text(name: str, source: str) -> str:
+def read_text(name: str) -> str:
+    """The text in file *name* ("-": standard input).  Raises DataError when there is none."""
+    source = source_name(name)
     try:
         raw = sys.stdin.buffer.read() if name == STANDARD_INPUT else Path(name).read_bytes()
     except OSError as error:
-        raise DataError(f"{source}: cannot be read: {error.strerror}") from None
+        raise DataError(
+            f"{source}: cannot be read: {error.strerror}",
+            "name a file that this user can read, or - for standard input",
+        ) from None
     except ValueError:  # a NUL in the name
         raise DataError(f"{source!r} is no name of a file") from None
     try:
@@ -94,7 +132,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
         seen: set[str] = set()
-        for key, dummy in pairs:
+        for key, _unused in pairs:
             if key in seen:
                 raise ValueError(f"{json.dumps(key)[:80]} is given twice in one object")
             seen.add(key)

@@ -5,14 +5,15 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
-from coldchain.errors import ColdchainError, DataError, Problem
-from coldchain.instants import lasting, parse_instant
+from coldchain.core.errors import ColdchainError, DataError, Problem, UnknownJob
+from coldchain.core.instants import parse_instant
+from coldchain.core.text import format_duration, printable
 
 # unit in seconds, its name, and from how many of it on it is used
 _AGES = (
@@ -24,23 +25,27 @@ _AGES = (
 )
 
 
-@dataclass(frozen=True)
-class Located:
+#: Tone of a line -> how a terminal shows it (SGR).
+_TONES = {"good": "32", "bad": "31", "doubtful": "33", "head": "1"}
+
+
+class Located(NamedTuple):
     """A problem of one of several documents: its position, its job id as far as it is known."""
 
-    index: int
+    position: int
     job_id: str
     problem: Problem
 
     def as_dict(self) -> dict[str, Any]:
-        return {"index": self.index, "job_id": self.job_id, **self.problem.as_dict()}
+        """The JSON form."""
+        return {"index": self.position, "job_id": self.job_id, **self.problem.as_dict()}
 
 
 class Refused(DataError):
     """Documents are refused.  single: there was only one, its position needs no mention."""
 
     def __init__(self, message: str, located: Sequence[Located], *, single: bool) -> None:
-        super().__init__(message, problems=[each.problem for each in located])
+        super().__init__(message, problems=[place.problem for place in located])
         self.located = list(located)
         self.single = single
 
@@ -55,23 +60,46 @@ class Output:
         """The one JSON object of the command."""
         self.line(json.dumps(value))
 
-    def line(self, text: str = "") -> None:
-        """One line or several, without what would steer a terminal."""
+    def line(self, text: str = "", tone: str = "") -> None:
+        """One line or several, without what would steer a terminal.
+
+        tone: one of good, bad, doubtful, head: its colour where there are colours.
+        """
         text = "\n".join(printable(line) for line in text.split("\n"))
-        sys.stdout.write(_encodable(text, sys.stdout) + "\n")
+        text = _encodable(text, sys.stdout)
+        if tone and self.colours:
+            text = f"\x1b[{_TONES[tone]}m{text}\x1b[0m"
+        sys.stdout.write(text + "\n")
+
+    @property
+    def colours(self) -> bool:
+        """Whether standard output is a terminal that shows colours to somebody who wants them
+        (https://no-color.org)."""
+        environment = os.environ
+        refused = environment.get("NO_COLOR") or environment.get("TERM", "dumb") == "dumb"
+        return not refused and sys.stdout.isatty()
 
     def text(self, text: str) -> None:
         """As it is, at once, without a line's end of ours."""
         sys.stdout.write(_encodable(text, sys.stdout))
         sys.stdout.flush()
 
-    def table(self, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Columns as wide as they need to be; None and "" are shown as a dash."""
+    def table(
+        self,
+        heads: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        tones: Sequence[str] = (),
+    ) -> None:
+        """Columns as wide as they need to be; None and "" are shown as a dash.
+
+        tones: that of each row (see line).
+        """
         cells = [list(heads), *([cell(item) for item in row] for row in rows)]
         widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
-        for row in cells:
+        shades = ["head", *tones] if tones else [""] * len(cells)
+        for row, tone in zip(cells, shades):
             padded = (text.ljust(width) for text, width in zip(row, widths))
-            self.line("  ".join(padded).rstrip())
+            self.line("  ".join(padded).rstrip(), tone)
 
     def note(self, text: str) -> None:
         """Something beside the answer, for people."""
@@ -83,8 +111,8 @@ class Output:
             self.answer({"error": error_object(error)})
             return
         self._stderr(f"coldchain: {error.message}")
-        if error.hint:
-            self._stderr(f"  {error.hint}")
+        for line in error.hint.splitlines():
+            self._stderr(f"  {line}")
         if isinstance(error, Refused):
             self.problems(error.located, single=error.single)
         elif isinstance(error, DataError):
@@ -92,13 +120,15 @@ class Output:
 
     def problems(self, located: Sequence[Located], *, single: bool) -> None:
         """On standard error: a line for each problem, its remedy below it."""
-        for each in located:
-            path = each.problem.path if single else f"document {each.index}: {each.problem.path}"
-            self._stderr(f"coldchain: {path}: {each.problem.message}")
-            if each.problem.hint:
-                self._stderr(f"  {each.problem.hint}")
+        for place in located:
+            problem = place.problem
+            path = problem.path if single else f"document {place.position}: {problem.path}"
+            self._stderr(f"coldchain: {path}: {problem.message}")
+            if problem.hint:
+                self._stderr(f"  {problem.hint}")
 
     def flush(self) -> None:
+        """Write out what standard output still holds."""
         sys.stdout.flush()
 
     def _stderr(self, text: str) -> None:
@@ -106,10 +136,14 @@ class Output:
 
 
 def error_object(error: ColdchainError) -> dict[str, Any]:
-    """The JSON form of an error; "errors" has an element for each problem of the documents."""
+    """The JSON form of an error.
+
+    "errors" has an element for each problem of the documents; "unknown_job" is there, and true,
+    when it is that the job is not declared.
+    """
     errors: list[dict[str, Any]] = []
     if isinstance(error, Refused):
-        errors = [each.as_dict() for each in error.located]
+        errors = [place.as_dict() for place in error.located]
     elif isinstance(error, DataError):
         errors = [dict(problem.as_dict()) for problem in error.problems]
     return {
@@ -117,6 +151,7 @@ def error_object(error: ColdchainError) -> dict[str, Any]:
         "message": error.message,
         "hint": error.hint,
         "errors": errors,
+        **({"unknown_job": True} if isinstance(error, UnknownJob) else {}),
     }
 
 
@@ -126,16 +161,8 @@ def _encodable(text: str, stream: TextIO) -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def printable(text: str) -> str:
-    """*text* without what would steer a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
-
-
 def cell(value: object) -> str:
+    """A value in a table: a dash for none."""
     return "-" if value is None or value == "" else printable(str(value))
 
 
@@ -161,4 +188,4 @@ def age(seconds: float) -> str:
 
 def duration(seconds: float | None) -> str:
     """Two units at most: 3 min 20 s."""
-    return "" if seconds is None else lasting(seconds)
+    return "" if seconds is None else format_duration(seconds)

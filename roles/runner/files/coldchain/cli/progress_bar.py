@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from coldchain.agent.progress import Progress, Tell
-from coldchain.agent.report import count
+from coldchain.core.text import pluralize
 
 _PLAIN = "{desc} [{elapsed}]"
 _COUNTED = "{desc}: {n_fmt} [{elapsed}, {rate_fmt}{postfix}]"
@@ -63,11 +63,11 @@ class Bar:
             self.clear()
             self._bar, self._what = _open(progress, message), what
         elif progress["bytes"] and progress["time"] == self._time:
-            return  # a rate that sinks until the next report would only irritate
+            return  # no news: the rate would sink until the next report
         self._time = progress["time"]
         pbar = self._bar
         if progress["files"]:
-            pbar.set_postfix_str(count(progress["files"], "file"), refresh=False)
+            pbar.set_postfix_str(pluralize(progress["files"], "file"), refresh=False)
         pbar.n = progress["bytes"]
         pbar.refresh()
 

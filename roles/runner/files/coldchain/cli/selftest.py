@@ -4,18 +4,29 @@
 
 from __future__ import annotations
 
+import argparse
 import random
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from coldchain.cli.call import Call
-from coldchain.errors import CannotWrite, JobFailed
+from coldchain.cli.arguments import positive_number, whole_number
+from coldchain.cli.context import Call
+from coldchain.core.errors import CannotWrite, JobFailed
 from coldchain.selftest import Outcome, torture
 
 
-def selftest(call: Call) -> int:
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
+    command.add_argument("--rounds", metavar="N", type=positive_number, default=50)
+    command.add_argument(
+        "--directory", metavar="DIR", help="a scratch directory on the disk to test (here)"
+    )
+    command.add_argument("--seed", metavar="N", type=whole_number, help="repeat an earlier one")
+
+
+def run(call: Call) -> int:
     """Torture a scratch installation; exit code 1 and the evidence kept when something is lost."""
     arguments = call.arguments
     place = Path(arguments.directory or ".").absolute()
@@ -47,7 +58,7 @@ def selftest(call: Call) -> int:
     return 0
 
 
-def _silent(dummy: Outcome) -> None:
+def _silent(_unused: Outcome) -> None:
     pass
 
 

@@ -13,10 +13,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from coldchain.core.instants import UNITS, UTC, iso, parse_duration, parse_instant
+from coldchain.core.rates import parse_rate, rate_text
 from coldchain.document.fields import LEVELS, Field
-from coldchain.document.spelling import Modern, modernise
-from coldchain.instants import UNITS, UTC, iso, parse_duration, parse_instant
-from coldchain.rates import parse_rate, rate_text
+from coldchain.document.normalize import Normalized, normalize
 
 LEVEL_OPTIONS = ("max_level", "always_level", "restart_always_level")
 STOP = "stop"
@@ -28,10 +28,10 @@ _CLOCK = re.compile(r"\d:\d{2}(:\d{2})?")
 
 def canonical(document: object) -> dict[str, Any]:
     """The canonical form of a document that ``check`` accepts; always has job_schedule."""
-    return canonical_of(modernise(document))
+    return canonical_of(normalize(document))
 
 
-def canonical_of(modern: Modern) -> dict[str, Any]:
+def canonical_of(modern: Normalized) -> dict[str, Any]:
     """The canonical form of a valid document that is already in today's spelling."""
     document = modern.document
     result = _level(document, "job")
@@ -54,7 +54,7 @@ def canonical_schedule(schedule: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def expanded(modern: Modern) -> list[dict[str, Any]]:
+def expanded(modern: Normalized) -> list[dict[str, Any]]:
     """The options of each action with action_defaults filled in and what follows from them."""
     defaults = modern.document.get("action_defaults", {})
     result = []
@@ -68,15 +68,20 @@ def expanded(modern: Modern) -> list[dict[str, Any]]:
 def _complete(defaults: Mapping[str, Any], action: object) -> dict[str, Any]:
     own = action.get("freezer_action") if isinstance(action, dict) else None
     options = {"action": "backup", **defaults, **(own or {})}
+    if options.get("incremental") is False:
+        # Horizon's form says so of every backup without levels.
+        options = {k: v for k, v in options.items() if k not in LEVEL_OPTIONS or v != 0}
     if any(name in options for name in LEVEL_OPTIONS):
         options.setdefault("incremental", True)
     return options
 
 
 def stopped(schedule: Mapping[str, Any]) -> bool:
-    """Whether the document wants the job kept without running it; an event outweighs the status."""
-    event = schedule.get("event", "")
-    return event in ("stop", "abort") or (event != "start" and schedule.get("status") == STOP)
+    """Whether the document wants the job kept without running it.
+
+    Only its status says so; Freezer's manual lets the event start outweigh that.
+    """
+    return schedule.get("status") == STOP and schedule.get("event") != "start"
 
 
 def imported_facts(document: object) -> dict[str, Any]:
@@ -85,12 +90,13 @@ def imported_facts(document: object) -> dict[str, Any]:
     {"result": "success", "time_created": s, "time_started": s, "time_ended": s,
     "schedule_time": text}, each only where it says something; seconds since 1970.
     """
-    modern = modernise(document).document
+    modern = normalize(document).document
     schedule = modern.get("job_schedule", {}) if isinstance(modern, dict) else {}
     return facts_of(schedule) if isinstance(schedule, dict) else {}
 
 
 def facts_of(schedule: Mapping[str, Any]) -> dict[str, Any]:
+    """What runs have left in a schedule, and what of it can be believed."""
     facts: dict[str, Any] = {}
     if schedule.get("result") in _RESULTS:
         facts["result"] = schedule["result"]
@@ -129,14 +135,14 @@ def _differences(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any,
 
 
 def _of_objects(*lists: list[Any]) -> bool:
-    return all(isinstance(item, dict) for each in lists for item in each)
+    return all(isinstance(item, dict) for items in lists for item in items)
 
 
 def _level(value: Mapping[str, Any], level: str) -> dict[str, Any]:
     return {
         field.name: _normal(field, value[field.name])
         for field in LEVELS[level]
-        if field.name in value and not field.fact
+        if field.name in value and not field.read_only
     }
 
 
@@ -145,15 +151,15 @@ def _ordered(value: Mapping[str, Any], level: str) -> dict[str, Any]:
 
 
 def _normal(field: Field, value: Any) -> Any:
-    if field.fields:
+    if field.nested:
         if field.elements == "dict":
-            return [_level(item, field.fields) for item in value if isinstance(item, dict)]
-        return _level(value, field.fields)
-    if field.form == "texts" and field.name == "exclude" and isinstance(value, str):
+            return [_level(item, field.nested) for item in value if isinstance(item, dict)]
+        return _level(value, field.nested)
+    if field.format == "texts" and field.name == "exclude" and isinstance(value, str):
         return [value]
     if field.type == "dict":
         return dict(sorted(value.items()))
-    normalise = _NORMAL.get(field.form)
+    normalise = _NORMAL.get(field.format)
     return normalise(value) if normalise and isinstance(value, str) else value
 
 
@@ -193,7 +199,7 @@ def _instant(text: str) -> str:
 
 def _cron(text: str) -> str:
     text = re.sub(r"\s*([,/-])\s*", r"\1", " ".join(text.lower().split()))
-    return re.sub(r"(?<![0-9a-z])0+(?=[0-9])", "", text)
+    return re.sub(r"(?<![0-9a-z:])0+(?=[0-9])", "", text)
 
 
 def _clock(text: str) -> str:

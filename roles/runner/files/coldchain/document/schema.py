@@ -13,7 +13,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from coldchain.document.fields import FORMS, LEVELS, Field
+from coldchain.document.fields import FORMATS, LEVELS, Field, choices_of
+from coldchain.document.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -25,11 +26,11 @@ _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
 
 
-def _level(name: str, title: str = "") -> dict[str, Any]:
+def _level(name: str, vocabulary: Vocabulary, title: str = "") -> dict[str, Any]:
     fields = LEVELS[name]
     level: dict[str, Any] = {"title": title} if title else {}
     level["type"] = "object"
-    level["properties"] = {field.name: _field(field) for field in fields}
+    level["properties"] = {field.name: _field(field, vocabulary) for field in fields}
     level["additionalProperties"] = False
     required = [field.name for field in fields if field.required]
     if required:
@@ -37,61 +38,67 @@ def _level(name: str, title: str = "") -> dict[str, Any]:
     return level
 
 
-def _field(field: Field) -> dict[str, Any]:
+def _field(field: Field, vocabulary: Vocabulary) -> dict[str, Any]:
     if field.elements == "dict":
-        schema: dict[str, Any] = {"type": "array", "items": _shared(field.fields)}
-    elif field.fields:
-        schema = dict(_shared(field.fields))
+        part: dict[str, Any] = {"type": "array", "items": _shared(field.nested, vocabulary)}
+    elif field.nested:
+        part = dict(_shared(field.nested, vocabulary))
     elif field.type == "list":
-        schema = dict(_TEXTS)
+        part = dict(_TEXTS)
     elif field.type == "dict":
-        schema = {"type": "object", "additionalProperties": _TEXT}
+        part = {"type": "object", "additionalProperties": _TEXT}
     elif field.type == "raw":
-        schema = {"type": ["string", "array"], "items": _TEXT}
-    elif field.form in _NUMBER_TOO:
-        schema = {"type": ["string", "integer"]}
+        part = {"type": ["string", "array"], "items": _TEXT}
+    elif field.format in _NUMBER_TOO:
+        part = {"type": ["string", "integer"]}
     else:
-        schema = {"type": _TYPES[field.type]}
-    if field.choices:
-        schema = {"enum": [*field.choices, *field.also]}
+        part = {"type": _TYPES[field.type]}
+    choices = choices_of(field, vocabulary)
+    if choices and field.type == "list":
+        part = {"type": "array", "items": {"enum": [*choices]}}
+    elif choices:
+        part = {"enum": [*choices, *field.accepts]}
     if field.minimum is not None:
-        schema["minimum"] = field.minimum
+        part["minimum"] = field.minimum
     if field.maximum is not None:
-        schema["maximum"] = field.maximum
-    schema["description"] = plain(" ".join(field.description))
-    if field.form:
-        schema["description"] += f" Write {FORMS[field.form]}."
+        part["maximum"] = field.maximum
+    part["description"] = plain(" ".join(field.description))
+    if field.format:
+        part["description"] += f" Write {FORMATS[field.format]}."
     if field.default is not None:
-        schema["default"] = field.default
-    if field.fact:
-        schema["readOnly"] = True
-    return schema
+        part["default"] = field.default
+    if field.read_only:
+        part["readOnly"] = True
+    return part
 
 
 @cache
-def _shared(level: str) -> dict[str, Any]:
-    return _level(level)
+def _shared(level: str, vocabulary: Vocabulary) -> dict[str, Any]:
+    return _level(level, vocabulary)
 
 
 def plain(text: str) -> str:
     """*text* without Ansible's markup: C(x) and O(x) are x."""
     for mark in ("C(", "O("):
         while mark in text:
-            before, dummy, rest = text.partition(mark)
-            word, dummy, after = rest.partition(")")
+            before, _unused, rest = text.partition(mark)
+            word, _unused, after = rest.partition(")")
             text = f"{before}{word}{after}"
     return text
 
 
-SCHEMA: dict[str, Any] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    **_level("job", "Job document of coldchain.freezer"),
-}
+@cache
+def schema(vocabulary: Vocabulary) -> dict[str, Any]:
+    """The schema of a job document that uses the names in *vocabulary*."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **_level("job", vocabulary, "Job document of coldchain.freezer"),
+    }
 
 
 @cache
-def validator() -> Draft202012Validator:
+def validator(vocabulary: Vocabulary) -> Draft202012Validator:
     """The one validator of this process; jsonschema is imported by whoever validates first."""
     from jsonschema import Draft202012Validator
 
-    return Draft202012Validator(SCHEMA)
+    return Draft202012Validator(schema(vocabulary))

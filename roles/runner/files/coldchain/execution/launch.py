@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which process an action is: exec directly, everything else as ``coldchain agent``."""
+"""Who executes an action: one row of a table for each kind of executor, chosen by the action."""
 
 from __future__ import annotations
 
@@ -9,34 +9,100 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import coldchain
-from coldchain.agent.command import Command, command
-from coldchain.errors import ColdchainError
+from coldchain.agent.storages.kinds import STORAGES
+from coldchain.core.errors import DataError, Unavailable
+from coldchain.core.files import write_atomically
+from coldchain.core.paths import Paths
+from coldchain.core.settings import Settings
+from coldchain.execution.command import Command, command
 from coldchain.execution.plan import ActionSpec
-from coldchain.paths import Paths
-from coldchain.settings import Settings
-from coldchain.store.files import write_atomically
 
 RESULT = "result.json"
 """In the directory of an attempt: the agent's report, written as its last act."""
 
 _LEAVES_REMNANTS = ("backup", "restore", "admin")
 _SERVICE_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "COLDCHAIN_RUNNER_LOCK")
+# How storages are reached is told to the agent, not to the commands of jobs, which may run as users
+# who must not know it.
+_OF_STORAGES = (name for kind in STORAGES.values() for name in kind.credentials)
+_NOT_FOR_COMMANDS = frozenset((*_SERVICE_VARIABLES, *_OF_STORAGES))
+_RCLONE_VARIABLES = ("RCLONE_", "AWS_", "OS_", "ST_")  # which rclone reads by itself
 # Under python -I nothing but sys.path says where the package is.
 _AGENT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from coldchain.cli import main; main()"
 
 
-def process_of(spec: ActionSpec, paths: Paths, settings: Settings, directory: Path) -> Command:
-    """The process of an attempt; directory: the attempt's own, which does not exist yet.
+class Executor(Protocol):
+    """Runs the actions of a kind.
 
-    Anything that keeps it from being started is a ColdchainError.
+    spares: what a command of it leaves behind when it ends by itself is left alone.
     """
-    if spec.name == "exec":
+
+    spares: bool
+
+    def process(
+        self, spec: ActionSpec, paths: Paths, settings: Settings, directory: Path
+    ) -> Command:
+        """The process of an attempt; directory: the attempt's own, which does not exist yet.
+
+        Raises a ColdchainError when it cannot be started.
+        """
+
+    def inherited(self) -> dict[str, str]:
+        """What its processes see of our own environment."""
+
+
+class _Exec:
+    """The command of the job, directly."""
+
+    spares = True
+
+    def process(
+        self, spec: ActionSpec, paths: Paths, settings: Settings, directory: Path
+    ) -> Command:
+        """See Executor."""
         if not settings.allow_exec:
-            raise ColdchainError("exec actions are switched off on this host (allow_exec)")
-        return command(spec.action)
-    return _agent(spec, paths, directory, "--progress", str(directory / "progress.json"))
+            raise DataError("exec actions are switched off on this host (allow_exec)")
+        process = command(spec.action)
+        place = process.working_directory
+        if place is not None and not os.path.isdir(place):
+            raise Unavailable(f"working_directory {place}: is no directory, or cannot be entered")
+        return process
+
+    def inherited(self) -> dict[str, str]:
+        """See Executor."""
+        return {
+            name: text
+            for name, text in os.environ.items()
+            if name not in _NOT_FOR_COMMANDS and not name.startswith(_RCLONE_VARIABLES)
+        }
+
+
+class _Agent:
+    """``coldchain agent`` in a process of its own."""
+
+    spares = False
+
+    def process(
+        self, spec: ActionSpec, paths: Paths, settings: Settings, directory: Path
+    ) -> Command:
+        """See Executor."""
+        return _agent(spec, paths, directory, "--progress", str(directory / "progress.json"))
+
+    def inherited(self) -> dict[str, str]:
+        """See Executor."""
+        return {name: text for name, text in os.environ.items() if name not in _SERVICE_VARIABLES}
+
+
+_EXECUTORS: Mapping[str, Executor] = {"exec": _Exec()}
+_OURS: Executor = _Agent()
+
+
+def executor_of(spec: ActionSpec) -> Executor:
+    """Who executes the action."""
+    return _EXECUTORS.get(spec.name, _OURS)
 
 
 def clean_up_of(spec: ActionSpec, paths: Paths, directory: Path) -> Command:
@@ -56,11 +122,5 @@ def _agent(spec: ActionSpec, paths: Paths, directory: Path, *options: str) -> Co
     package = Path(coldchain.__file__).resolve().parents[1]
     home = () if paths.home is None else ("--home", os.fspath(paths.home))
     words = [sys.executable, "-I", "-c", _AGENT, os.fspath(package), *home, "agent", *options]
-    words += ["--config", str(config), "--result", str(directory / RESULT)]
+    words += ["--canonical", "--config", str(config), "--result", str(directory / RESULT)]
     return Command(tuple(words), {}, None)
-
-
-def environment(own: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
-    """What the process sees: ours without what belongs to the service, its *own*, and *names*."""
-    ours = {key: value for key, value in os.environ.items() if key not in _SERVICE_VARIABLES}
-    return {**ours, **own, **names}

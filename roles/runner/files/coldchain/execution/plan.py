@@ -3,17 +3,17 @@
 """Which action comes next: a pure function of what is declared and what has happened.
 
 Freezer's rules: an action runs when all before it succeeded, or when it is mandatory; a failure is
-never healed by a later success; an action is tried max_retries + 1 times.  Because the plan is a
-function of the record, a restarted runner goes on exactly where the one before it was.
+never healed by a later success; an action is tried max_retries + 1 times, but not again when it
+was ended by SIGTERM, or can only fail again.  Because the plan is a function of the record, a
+restarted runner goes on exactly where the one before it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
-from coldchain.instants import parse_duration
+from coldchain.core.instants import parse_duration
 
 SOFT_FAILURE = 75
 """EX_TEMPFAIL: the command says that trying again soon is of no use ("not now")."""
@@ -24,8 +24,7 @@ LONGEST_PAUSE = 3.2e9
 SUCCESS, FAIL, ABORTED, SKIPPED = "success", "fail", "aborted", "skipped"
 
 
-@dataclass(frozen=True)
-class ActionSpec:
+class ActionSpec(NamedTuple):
     """One entry of job_actions.  timeout in seconds (None: no limit); retry_jitter in seconds."""
 
     action: dict[str, Any]
@@ -38,6 +37,7 @@ class ActionSpec:
 
     @classmethod
     def of(cls, entry: dict[str, Any]) -> ActionSpec:
+        """Read an entry of a canonical document."""
         timeout = entry.get("timeout")
         return cls(
             action=entry["freezer_action"],
@@ -51,6 +51,7 @@ class ActionSpec:
 
     @property
     def name(self) -> str:
+        """The action's own name, as in freezer_action."""
         return str(self.action.get("action", "backup"))
 
     def pause(self, attempts: int, chance: float) -> float:
@@ -62,33 +63,31 @@ class ActionSpec:
         return float(min(grown, LONGEST_PAUSE) + chance * self.retry_jitter)
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """A finished attempt.  ended: POSIX seconds."""
+class Attempt(NamedTuple):
+    """A finished attempt.  ended: POSIX seconds; hopeless: no other attempt can end otherwise."""
 
     result: str
     exit_code: int | None
     ended: float
+    hopeless: bool = False
 
 
-@dataclass(frozen=True)
-class Begin:
-    """Start attempt number *attempt* (from 1) of action *index* (from 0), not before *at*."""
+class Begin(NamedTuple):
+    """Start attempt number *attempt* (from 1) of action number *action* (from 0), not before
+    *at*."""
 
-    index: int
+    action: int
     attempt: int
     at: float = 0.0
 
 
-@dataclass(frozen=True)
-class Skip:
-    """Pass over action *index*: an earlier one failed."""
+class Skip(NamedTuple):
+    """Pass over action number *action* (from 0): an earlier one failed."""
 
-    index: int
+    action: int
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """The run is over."""
 
     result: str
@@ -135,6 +134,7 @@ def _again(spec: ActionSpec, done: Sequence[Attempt], ending: bool) -> bool:
         last.result == FAIL
         and len(done) <= spec.max_retries
         and last.exit_code != SOFT_FAILURE
+        and not last.hopeless
         and not ending
     )
 

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A command in its own process group that outlives a crash of the runner.
+"""A command under a wrapper that outlives a crash of the runner.
 
 The command runs under a few lines of /bin/sh which write down who they are before it starts and
 its exit code when it ends.  So a restarted runner can find it (pid and start time, never the pid
@@ -11,39 +11,69 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
-from coldchain.errors import CannotWrite, Unavailable
-from coldchain.execution.log import APPEND
-from coldchain.store.files import cannot_read
+from coldchain.core.errors import CannotWrite, Unavailable
+from coldchain.core.files import cannot_read
+from coldchain.execution import cgroup, members, orphans
+from coldchain.execution.members import Mark, Member, boot_id
+from coldchain.execution.run_log import APPEND
 
 # A trap that does nothing lets the shell wait for the command's own end on TERM; "ignore" would be
-# inherited by the command.  Only built-in commands: each external one would double the cost.
+# inherited by the command.  Only built-in commands: each external one would double the cost.  The
+# command itself is a path, which no shell takes for a builtin.  The shell's own standard error is
+# the file "pid", see Ending.
 _WRAPPER = r"""
 trap : TERM INT HUP
+group=$1
+shift
 read -r stat </proc/self/stat
 start_of() { shift 19; start=$1; }
 start_of ${stat##*) }
-echo "$$ $start $COLDCHAIN_BOOT" >"$COLDCHAIN_ATTEMPT/pid"
-"$@"
+echo "$$ $start $COLDCHAIN_BOOT" >&2
+(
+  if [ "$group" ]; then { echo 0 >"$group/cgroup.procs"; } 2>/dev/null; fi
+  exec "$@" 2>&1
+)
 code=$?
 echo "$code" >"$COLDCHAIN_ATTEMPT/exit_code"
 exit "$code"
 """
 
-
-@lru_cache(maxsize=1)
-def boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-
-
 _BEGINNING = 5.0
 """Seconds that a wrapper gets to write down who it is, after whoever started it was killed."""
+_PID = "pid"
+"""The wrapper's first line (pid, start time, boot) and then whatever its shell has to say: a word
+or two for each signal but INT and PIPE that ended the command, and nothing about an exit code."""
+
+
+class Ending(NamedTuple):
+    """How a command ended.
+
+    code: its exit code, 128 and more for a signal as a shell tells it; None: there is none, the
+    wrapper itself was killed.  signal: what ended it, 0 when it ended by itself, or the shell does
+    not tell (SIGINT and SIGPIPE).
+    """
+
+    code: int | None
+    signal: int = 0
+
+    @classmethod
+    def of(cls, directory: Path, code: int | None) -> Ending:
+        """Of the attempt in *directory*, whose wrapper ended with *code*."""
+        if code is None or code <= 128:
+            return cls(code)
+        try:
+            spoke = len((directory / _PID).read_bytes().splitlines()) > 1
+        except OSError:
+            spoke = False
+        return cls(code, code - 128 if spoke else 0)
 
 
 def _written_by_wrapper(directory: Path) -> list[str]:
@@ -56,9 +86,10 @@ def _written_by_wrapper(directory: Path) -> list[str]:
     while True:
         text = ""
         with contextlib.suppress(FileNotFoundError):
-            text = (directory / "pid").read_text(encoding="ascii")
-        if text.endswith("\n"):
-            return text.split()
+            text = (directory / _PID).read_text(encoding="ascii", errors="replace")
+        line, end, _said = text.partition("\n")
+        if end:
+            return line.split()
         if time.monotonic() >= until or exit_code(directory) is not None:
             raise ValueError(text)
         time.sleep(0.01)
@@ -72,18 +103,9 @@ def _words(pid: str | int) -> bytes:
         return b""
 
 
-def _start_time(pid: int) -> str | None:
-    """Field 22 of /proc/PID/stat; the name in front of it may hold blanks and brackets."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return stat.rpartition(")")[2].split()[19]
-
-
-def _age(start: str) -> float:
+def _age(start: int) -> float:
     """Seconds since *start*, a start time in the kernel's ticks: no set clock makes it another."""
-    began = int(start) / os.sysconf("SC_CLK_TCK")
+    began = start / os.sysconf("SC_CLK_TCK")
     return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began)
 
 
@@ -99,14 +121,24 @@ def check_support() -> None:
 
 
 class Process:
-    """A started or adopted command.  ``pidfd`` becomes readable when it has ended; age: seconds
-    that it had run when it was adopted."""
+    """A started or adopted command with all the processes that it has started.
 
-    def __init__(self, directory: Path, pid: int, pidfd: int, age: float = 0.0) -> None:
-        self.directory = directory
-        self.pid = pid
+    pidfd: becomes readable when the command has ended; None after finish().  age: seconds that it
+    had run when it was adopted.
+    """
+
+    def __init__(
+        self, mark: Mark, wrapper: Member | None, pidfd: int | None, age: float = 0.0
+    ) -> None:
+        self.directory = mark.directory
+        self.pid = 0 if wrapper is None else wrapper.pid
         self.pidfd = pidfd
         self.age = age
+        self._since = time.monotonic() - age
+        self._wrapper = wrapper
+        self._mark = mark
+        self._known: dict[Member, None] = {}
+        self._logins: set[Path] = set()
         self._popen: subprocess.Popen[bytes] | None = None
 
     @classmethod
@@ -119,10 +151,10 @@ class Process:
         working_directory: str | None,
         log: Path,
     ) -> Process:
-        """Start *argv* with its output appended to *log*.
+        """Start *argv*, whose first word is a path, with its output appended to *log*.
 
-        directory: the attempt's own, must not exist yet.  CannotWrite, or OSError when the command
-        cannot be started at all.
+        directory: the attempt's own, must not exist yet.  Raises CannotWrite, or OSError when the
+        command cannot be started at all.
         """
         try:
             directory.mkdir(mode=0o700)
@@ -132,40 +164,53 @@ class Process:
                 f"{error.filename}: cannot be written: {error.strerror}",
                 "make room or mount it read-write",
             ) from None
+        cgroup.create(directory)
+        mark = Mark.of(directory)
+        pid_file = _open_pid_file(directory)
         try:
-            popen = subprocess.Popen(
-                ["/bin/sh", "-c", _WRAPPER, "coldchain-action", *argv],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-                cwd=working_directory,
-                env={
-                    **environment,
-                    "COLDCHAIN_ATTEMPT": os.fspath(directory),
-                    "COLDCHAIN_BOOT": boot_id(),
-                },
-            )
+            with mark.inherited():
+                popen = subprocess.Popen(
+                    ["/bin/sh", "-c", _WRAPPER, "coldchain-action", str(mark.group or ""), *argv],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=pid_file,
+                    start_new_session=True,
+                    cwd=working_directory,
+                    env={
+                        **environment,
+                        "COLDCHAIN_ATTEMPT": os.fspath(directory),
+                        "COLDCHAIN_BOOT": boot_id(),
+                    },
+                )
+        except OSError:
+            if mark.group is not None:
+                cgroup.remove(mark.group)
+            raise
         finally:
             os.close(out)
+            os.close(pid_file)
         try:
-            process = cls(directory, popen.pid, os.pidfd_open(popen.pid))
+            pidfd = os.pidfd_open(popen.pid)
         except OSError:  # what cannot be watched must not run
             os.killpg(popen.pid, signal.SIGKILL)
             popen.wait()
             raise
+        wrapper = members.member(popen.pid)
+        process = cls(mark, wrapper, pidfd)
         process._popen = popen
+        if wrapper is not None:
+            orphans.begins(directory, wrapper, log)
         return process
 
     @classmethod
     def adopt(cls, directory: Path) -> Process | None:
-        """The command of an earlier runner if it still runs, else None (see exit_code).
+        """The command of an earlier runner if it still runs, else None (see orphaned).
 
-        Unavailable when that cannot be found out.
+        Raises Unavailable when that cannot be found out.
         """
         try:
             pid_text, start, boot = _written_by_wrapper(directory)
-            pid = int(pid_text)
+            pid, began = int(pid_text), int(start)
             if boot != boot_id():
                 return None
             pidfd = os.pidfd_open(pid)
@@ -174,13 +219,25 @@ class Process:
         except OSError as error:
             raise cannot_read(directory, error) from None
         # Compared after pidfd_open: from here on the pid cannot go to another process unnoticed.
-        if _start_time(pid) != start:
+        wrapper = members.member(pid)
+        if wrapper is None or wrapper.start != began:
             os.close(pidfd)
             return None
-        return cls(directory, pid, pidfd, _age(start))
+        process = cls(Mark.of(directory), wrapper, pidfd, _age(began))
+        process._known.update(dict.fromkeys(orphans.noted(directory)))
+        orphans.begins(directory, wrapper, None)
+        return process
+
+    @classmethod
+    def orphaned(cls, directory: Path) -> Process:
+        """What is left of an attempt of an earlier runner whose wrapper is gone, mostly nothing."""
+        process = cls(Mark.of(directory), None, None)
+        process._known.update(dict.fromkeys(orphans.noted(directory)))
+        process.members()
+        return process
 
     def begun(self) -> bool:
-        """Does the command run, and hear what is sent to the group?
+        """Does the command run, and hear what is sent to it?
 
         Before it does, there is the wrapper, and then a copy of it that becomes the command.
         """
@@ -191,28 +248,91 @@ class Process:
         wrapper = _words(self.pid)
         return any(_words(child) not in (wrapper, b"") for child in children.split())
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send to the whole group."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+    def members(self) -> list[Member]:
+        """Every living process of it but the wrapper, wherever it has gone to."""
+        orphans.look()
+        known = {**self._known, **dict.fromkeys(orphans.of(self.directory))}
+        present = members.members(self._mark, self._wrapper, known, self._logins)
+        self._known = dict.fromkeys(present)
+        return present
 
-    def finish(self) -> int | None:
-        """After the end: reap, end what is left of the group, and return the exit code.
+    def doubtful(self) -> list[Member]:
+        """What may be of it or of another attempt, and so is left alone."""
+        orphans.look()
+        return orphans.doubtful(self.directory)
 
-        None when there is none: the wrapper itself was killed.
-        """
-        self.signal(signal.SIGKILL)  # before reaping: until then the group's number is ours
-        os.close(self.pidfd)
+    def remain(self) -> bool:
+        """Is any process of it left?  Cheap as long as one of those is that members() has named."""
+        return any(member.alive() for member in self._known) or bool(self.members())
+
+    def send(self, number: signal.Signals) -> list[Member]:
+        """Send *number* to every process of it but the wrapper; whom it was sent to."""
+        targets = self.members()
+        for member in targets:
+            member.send(number)
+        return targets
+
+    def kill(self) -> None:
+        """SIGKILL to every process of it, and to the wrapper when nothing else is left."""
+        if self._mark.group is not None:
+            cgroup.kill(self._mark.group)
+        if not self.send(signal.SIGKILL):
+            if self._wrapper is not None:
+                self._wrapper.send(signal.SIGKILL)
+            return
+        for _round in range(8):  # what forks meanwhile
+            if not self.send(signal.SIGKILL):
+                return
+
+    def ended(self, seconds: float = 0.0) -> bool:
+        """Has the command ended?  Waits up to *seconds* for that."""
+        if self.pidfd is None:
+            return True
+        poll = select.poll()  # select() takes no descriptor above 1023
+        poll.register(self.pidfd, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
+    def finish(self) -> tuple[Ending, list[Member]]:
+        """After the end of the command: reap it; how it ended, and what it leaves behind."""
+        behind = list(self._known)
+        # What a child of ours loses becomes ours, too.  Where none has come since, none was lost.
+        if self._popen is not None and self._wrapper and orphans.look() < self._wrapper.start:
+            behind = []
+            orphans.ends(self.directory, behind)
+        elif self._wrapper is not None:
+            # Before reaping: until then the number of the session is ours.
+            ours = self._popen is not None or members.member(self.pid) == self._wrapper
+            behind = members.left_behind(
+                self._mark, self.pid, self.pid if ours else None, time.monotonic() - self._since
+            )
+            orphans.look()
+            behind += [one for one in orphans.of(self.directory) if one not in behind]
+            self._known.update(dict.fromkeys(behind))
+            orphans.ends(self.directory, behind)
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
         code: int | None = None
         if self._popen is not None:
             status = self._popen.wait()
             code = status if status >= 0 else None
-        else:
+        elif self._wrapper is not None:
             with contextlib.suppress(ChildProcessError):  # ours after a re-exec, not ours otherwise
                 status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
                 code = status if status >= 0 else None
+        self._wrapper = None
+        if self._mark.group is not None:
+            cgroup.remove(self._mark.group)
         written = exit_code(self.directory)
-        return code if written is None else written
+        return Ending.of(self.directory, code if written is None else written), behind
+
+
+def _open_pid_file(directory: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    try:
+        return os.open(directory / _PID, flags, 0o600)
+    except OSError:  # the disk takes nothing more: it runs, but not for a later runner
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 
 def exit_code(directory: Path) -> int | None:

@@ -7,29 +7,26 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import shutil
 import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from coldchain.agent.command import Command
-from coldchain.errors import CannotWrite, ColdchainError
+from coldchain.core.errors import CannotWrite, ColdchainError
+from coldchain.core.files import cannot_write, private_directory
+from coldchain.core.instants import iso, parse_duration
+from coldchain.core.paths import Paths
+from coldchain.core.settings import Settings
 from coldchain.execution import launch, outcome, plan, runfile
-from coldchain.execution import log as runlog
+from coldchain.execution import run_log as runlog
+from coldchain.execution.attempts import AttemptId, Attempts
+from coldchain.execution.members import Member
 from coldchain.execution.outcome import Outcome
-from coldchain.execution.process import Process, exit_code
-from coldchain.execution.runfile import Cause, Progress
+from coldchain.execution.process import Process
+from coldchain.execution.runfile import Cause, RunProgress
 from coldchain.execution.supervision import Supervised
-from coldchain.instants import iso, parse_duration
-from coldchain.paths import Paths
-from coldchain.settings import Settings
-from coldchain.store.files import cannot_write, private_directory
 
 __all__ = ["Cause", "JobRun"]
-
-CLEAN_UP_TIMEOUT = 600.0
-"""Seconds for removing what a killed action left: a restore's folder may hold millions of files."""
 
 
 class JobRun:
@@ -43,20 +40,27 @@ class JobRun:
         settings: Settings,
         document: dict[str, Any],
         record: dict[str, Any],
-        progress: Progress | None = None,
+        progress: RunProgress | None = None,
     ) -> None:
         self.paths, self.settings = paths, settings
         self.document, self.record = document, record
         self.directory = paths.runs / self.run_id
         self.log = paths.run_log(self.job_id, self.run_id)
         self.specs = [plan.ActionSpec.of(entry) for entry in document["job_actions"]]
-        self.progress = progress or Progress.of(self.specs)
+        self.progress = progress or RunProgress(self.specs)
         self.result: str | None = None
         self.wake_at: float | None = None
         """Monotonic seconds at which advance() wants to be called even if nothing happened."""
         self._present: Supervised | None = None
-        self._begun: tuple[int, int] | None = None  # action and attempt of what is present
-        self._pause: tuple[tuple[int, int], float] | None = None  # attempt that waits, until when
+        self._begun: AttemptId | None = None  # whose process is present
+        self._pause: tuple[AttemptId, float] | None = None  # which attempt waits, until when
+        self._attempts = Attempts(
+            self.directory,
+            self.log,
+            paths,
+            settings,
+            {"COLDCHAIN_JOB_ID": self.job_id, "COLDCHAIN_RUN_ID": self.run_id},
+        )
         self._unsaved = False
         limit = document.get("max_duration")
         age = self.progress.age()
@@ -71,7 +75,10 @@ class JobRun:
     def create(
         cls, paths: Paths, settings: Settings, job_id: str, document: dict[str, Any], cause: Cause
     ) -> JobRun:
-        """A new run on disk, nothing started yet.  CannotWrite when the disk does not take it."""
+        """A new run on disk, nothing started yet.
+
+        Raises CannotWrite when the disk does not take it.
+        """
         run = cls(paths, settings, document, runfile.new_record(job_id, cause))
         try:
             private_directory(run.log.parent)
@@ -95,14 +102,13 @@ class JobRun:
 
     @property
     def run_id(self) -> str:
+        """The id of the run."""
         return str(self.record["run_id"])
 
     @property
     def job_id(self) -> str:
+        """The id of its job."""
         return str(self.record["job_id"])
-
-    def _attempt_directory(self, index: int, attempt: int) -> Path:
-        return self.directory / f"{index + 1}.{attempt}"
 
     def _save(self, *, durable: bool = True) -> None:
         runfile.write(self.directory, self.document, self.record, self.progress, durable=durable)
@@ -116,25 +122,38 @@ class JobRun:
                 self._save()
 
     def _find_process(self) -> None:
-        """After a restart: the attempt that was begun but has no outcome yet."""
-        step = self._step()
-        if self.progress.uncleaned is not None or not isinstance(step, plan.Begin):
+        """After a restart: the attempt that was begun but has no outcome yet.
+
+        Not what the plan would begin now: an abort has come meanwhile, perhaps, and what was
+        begun before it may still run.
+        """
+        if self.progress.uncleaned is not None:
             return
-        directory = self._attempt_directory(step.index, step.attempt)
-        if not directory.is_dir():
-            return
-        self._begun = (step.index, step.attempt)
-        process = Process.adopt(directory)
-        if process is not None:
-            self._watch(process, step.index)
-        else:
-            self._ended(exit_code(directory), adopted=True)
+        for index, done in enumerate(self.progress.attempts):
+            attempt = (index, len(done) + 1)
+            present = self._attempts.find(self.specs[index], attempt)
+            if present is not None:
+                self._begun = attempt
+                if present.process.pid:
+                    self.progress.attempt_begins(*attempt, ago=present.process.age)
+                self._watch(present)
+                if present.over:
+                    self._take()
+                return
 
     # -- going on ------------------------------------------------------------------------------
 
     @property
     def process(self) -> Process | None:
+        """The command of the present attempt, until all that has to has ended."""
         return None if self._present is None else self._present.process
+
+    @property
+    def survivors(self) -> list[Member]:
+        """Processes that were told to end, killed, and have not ended: the run goes on."""
+        if self._present is None or not self._present.stuck:
+            return []
+        return list(self._present.survivors)
 
     @property
     def cleaning(self) -> bool:
@@ -143,6 +162,7 @@ class JobRun:
 
     @property
     def pidfd(self) -> int | None:
+        """Readable when the present command has ended; None when there is none."""
         return None if self.process is None else self.process.pidfd
 
     def _step(self) -> plan.Step:
@@ -161,19 +181,20 @@ class JobRun:
         self.wake_at = None
         if self._present is not None:
             self._enforce(self._present)
-            return
+            if not self._present.over:
+                return
+            self._take()
         while self.result is None and self._present is None:
             self._check_limit()
             if self.progress.uncleaned is not None:
-                self._clean_up(*self.progress.uncleaned)
+                self._clean_up(self.progress.uncleaned)
                 continue
             step = self._step()
             if isinstance(step, plan.Done):
                 self._close(step.result)
             elif isinstance(step, plan.Skip):
-                self.progress.skipped[step.index] = self._unsaved = True
-                entry = self.progress.actions[step.index]
-                entry.update(result=plan.SKIPPED, message="skipped: an earlier action failed")
+                self.progress.skip(step.action)
+                self._unsaved = True
             else:
                 self.keep()  # what follows may take long; the end of the run has its own record
                 at = self._not_before(step)
@@ -185,11 +206,11 @@ class JobRun:
 
     def _not_before(self, step: plan.Begin) -> float:
         """Monotonic seconds.  Who sets the clock makes a retry wait no longer, and no shorter."""
-        attempt = step.index, step.attempt
+        attempt = step.action, step.attempt
         if self._pause is None or self._pause[0] != attempt:
             wait = max(0.0, step.at - time.time())
             if wait:
-                wait = min(wait, self.specs[step.index].pause(step.attempt - 1, 1.0))
+                wait = min(wait, self.specs[step.action].pause(step.attempt - 1, 1.0))
             self._pause = attempt, time.monotonic() + wait
         return self._pause[1]
 
@@ -202,53 +223,36 @@ class JobRun:
             self.end(f"max_duration of {self._limit} s exceeded", plan.FAIL)
 
     def _begin(self, step: plan.Begin) -> None:
-        spec = self.specs[step.index]
-        self._begun = (step.index, step.attempt)
-        entry = self.progress.actions[step.index]
-        entry["attempts"] = step.attempt
-        if entry["time_started"] is None:
-            entry["time_started"] = round(time.time(), 3)
-        directory = self._attempt_directory(step.index, step.attempt)
+        spec = self.specs[step.action]
+        self._begun = (step.action, step.attempt)
+        self.progress.attempt_begins(*self._begun)
         self._note(
-            f"action {step.index + 1} of {len(self.specs)} ({spec.name}), attempt {step.attempt}"
+            f"action {step.action + 1} of {len(self.specs)} ({spec.name}), attempt {step.attempt}"
         )
         try:
-            wanted = launch.process_of(spec, self.paths, self.settings, directory)
-            process = self._start(wanted, directory, step.index, step.attempt)
+            present = self._attempts.begin(spec, self._begun)
         except (ColdchainError, OSError) as error:
-            self._record(Outcome(plan.FAIL, None, _not_started(error)))
+            self._record(outcome.not_started(error))
             return
-        self._watch(process, step.index)
+        self._watch(present)
 
-    def _start(self, wanted: Command, directory: Path, index: int, attempt: int) -> Process:
-        return Process.start(
-            directory,
-            wanted.argv,
-            environment=launch.environment(
-                wanted.environment,
-                {
-                    "COLDCHAIN_JOB_ID": self.job_id,
-                    "COLDCHAIN_RUN_ID": self.run_id,
-                    "COLDCHAIN_ACTION": str(index + 1),
-                    "COLDCHAIN_ATTEMPT_NUMBER": str(attempt),
-                },
-            ),
-            working_directory=wanted.working_directory,
-            log=self.log,
-        )
-
-    def _watch(self, process: Process, index: int) -> None:
-        spec = self.specs[index]
-        self._present = Supervised(process, grace=self.settings.grace, timeout=spec.timeout)
-        if self.progress.aborted and not spec.mandatory:
-            self._present.end(self.progress.aborted, self.progress.abort_result)
-        self._wake(self._present.wake_at)
+    def _watch(self, present: Supervised) -> None:
+        assert self._begun is not None
+        mandatory = self.specs[self._begun[0]].mandatory
+        self._present = present
+        if self.progress.aborted and (self.progress.killed or not mandatory) and not present.over:
+            present.end(self.progress.aborted, self.progress.abort_result)
+        self._wake(present.wake_at)
         self._wake(self._limit_at)
 
     def _enforce(self, present: Supervised) -> None:
         if not self.progress.aborted:
             self._check_limit()
+        stuck = len(present.survivors)
         present.enforce(plan.FAIL)
+        if len(present.survivors) > stuck:
+            names = ", ".join(map(str, present.survivors))
+            self._note(f"cannot be ended, and the run waits for it: {names}")
         self._wake(present.wake_at)
         if not self.progress.aborted:
             self._wake(self._limit_at)
@@ -274,94 +278,82 @@ class JobRun:
             runlog.note(self.log, f"# {iso(datetime.now(timezone.utc))} {text}")
 
     def bound_log(self) -> None:
+        """Cut out the middle of a log that has grown too long."""
         with contextlib.suppress(OSError):
             runlog.bound(self.log, self.settings.log_max_bytes)
 
     # -- outcomes ------------------------------------------------------------------------------
 
     def finished(self) -> None:
-        """The process has ended (its pidfd is readable): take its result."""
+        """The command has ended (its pidfd is readable): take its result, unless something of it
+        still has to end."""
         assert self._present is not None
-        code = self._present.process.finish()
-        if self.progress.uncleaned is None:
-            self._ended(code, adopted=False)
+        self._present.command_ended()
+        if self._present.over:
+            self._take()
         else:
-            self._cleaned(code, *self.progress.uncleaned)
+            self._wake(self._present.wake_at)
 
-    def _ended(self, code: int | None, *, adopted: bool) -> None:
-        assert self._begun is not None
-        told, self._present = self._present, None
-        report = outcome.read_report(self._attempt_directory(*self._begun) / launch.RESULT)
-        if launch.needs_clean_up(self.specs[self._begun[0]], report):
-            self.progress.uncleaned = self._begun
-        if told is not None and told.reason:
-            self._record(Outcome(told.result, code, told.reason, report))
-        else:
-            self._record(outcome.of_end(code, report, adopted=adopted))
-
-    def _record(self, found: Outcome) -> None:
+    def _take(self) -> None:
+        present, self._present = self._present, None
+        assert present is not None
+        if self.progress.uncleaned is not None:
+            self._cleaned(present, self.progress.uncleaned)
+            return
         assert self._begun is not None
         index = self._begun[0]
-        now = time.time()
-        self.progress.attempts[index].append(plan.Attempt(found.result, found.exit_code, now))
-        entry = self.progress.actions[index]
-        entry.update(
-            result=found.result,
-            attempts=len(self.progress.attempts[index]),
-            exit_code=found.exit_code,
-            message=found.message,
-            time_ended=round(now, 3),
-            duration=max(0.0, round(now - (entry["time_started"] or now), 3)),
-        )
-        if found.exit_code == plan.SOFT_FAILURE:
-            entry["soft"] = True
-        if found.report:
-            entry["report"] = found.report
+        report = outcome.read_report(self._attempts.directory(self._begun) / launch.RESULT)
+        if launch.needs_clean_up(self.specs[index], report):
+            self.progress.uncleaned = self._begun
+        self._name(index, "left_behind", present.left_behind, "left running")
+        self._name(index, "survivors", list(present.survivors), "ended late")
+        if present.reason:
+            others = present.process.doubtful()
+            self._name(index, "survivors", others, "left alone, as it may be of another run")
+        self._record(outcome.outcome_of(present, report))
+
+    def _name(self, index: int, key: str, processes: list[Member], how: str) -> None:
+        """Name processes in the record and the log."""
+        if processes:
+            self.progress.name_processes(index, key, processes)
+            self._note(f"{how}: {', '.join(map(str, processes))}")
+
+    def _record(self, reached: Outcome) -> None:
+        assert self._begun is not None
+        self.progress.attempt_ended(self._begun[0], reached)
         self._begun = None
         self._unsaved = True
-        self._note(f"{found.result}: {found.message}")
+        self._note(f"{reached.result}: {reached.message}")
 
     # -- what a killed action left ---------------------------------------------------------------
 
-    def _clean_up_directory(self, index: int, attempt: int) -> Path:
-        return self.directory / f"{index + 1}.{attempt}.clean-up"
-
-    def _clean_up(self, index: int, attempt: int) -> None:
+    def _clean_up(self, attempt: AttemptId) -> None:
         """Let the engine remove what its killed action left, or go on waiting for that."""
         self.keep()
-        directory = self._clean_up_directory(index, attempt)
-        process = Process.adopt(directory)
-        if process is None:
-            if exit_code(directory) is not None:
-                self._cleaned(exit_code(directory), index, attempt)
-                return
-            shutil.rmtree(directory, ignore_errors=True)
+        index = attempt[0]
+        present = self._attempts.find_clean_up(attempt)
+        if present is None:
             self._note(f"action {index + 1}: clean-up, because it was killed")
             try:
-                wanted = launch.clean_up_of(self.specs[index], self.paths, directory)
-                process = self._start(wanted, directory, index, attempt)
+                present = self._attempts.begin_clean_up(self.specs[index], attempt)
             except (ColdchainError, OSError) as error:
-                self._put_clean_up(index, Outcome(plan.FAIL, None, _not_started(error)))
+                self._put_clean_up(index, outcome.not_started(error))
                 return
-        self._present = Supervised(process, grace=self.settings.grace, timeout=CLEAN_UP_TIMEOUT)
-        self._wake(self._present.wake_at)
+        if present.over:
+            self._cleaned(present, attempt)
+            return
+        self._present = present
+        self._wake(present.wake_at)
 
-    def _cleaned(self, code: int | None, index: int, attempt: int) -> None:
-        told, self._present = self._present, None
-        report = outcome.read_report(self._clean_up_directory(index, attempt) / launch.RESULT)
-        if told is not None and told.reason:
-            self._put_clean_up(index, Outcome(plan.FAIL, code, told.reason, report))
-        else:
-            self._put_clean_up(index, outcome.of_end(code, report, adopted=told is None))
+    def _cleaned(self, present: Supervised, attempt: AttemptId) -> None:
+        directory = self._attempts.clean_up_directory(attempt)
+        report = outcome.read_report(directory / launch.RESULT)
+        self._put_clean_up(attempt[0], outcome.outcome_of(present, report))
 
-    def _put_clean_up(self, index: int, found: Outcome) -> None:
-        entry = self.progress.actions[index]
-        entry["clean_up"] = {"result": found.result, "message": found.message}
-        if found.result != plan.SUCCESS:
-            entry["message"] += f"; its clean-up failed: {found.message}"
-        self.progress.uncleaned = None
+    def _put_clean_up(self, index: int, reached: Outcome) -> None:
+        self.progress.clean_up_ended(index, reached)
         self._unsaved = True
-        self._note(f"clean-up: {found.result}: {found.message}")
+        self._note(f"clean-up: {reached.result}: {reached.message}")
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -386,9 +378,17 @@ class JobRun:
 
     def forget(self) -> None:
         """Remove the working directory, after the record is in the history."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        _remove(self.directory)
 
 
-def _not_started(error: Exception) -> str:
-    text = error.message if isinstance(error, ColdchainError) else str(error)
-    return f"could not be started: {text}"
+def _remove(directory: Path) -> None:
+    """As shutil.rmtree, which costs thrice as much because it trusts nobody who may write here."""
+    with contextlib.suppress(OSError):
+        with os.scandir(directory) as entries:
+            listed = list(entries)
+        for entry in listed:
+            if entry.is_dir(follow_symlinks=False):
+                _remove(Path(entry.path))
+            else:
+                os.unlink(entry.path)
+        os.rmdir(directory)

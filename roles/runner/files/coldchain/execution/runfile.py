@@ -13,14 +13,14 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from coldchain.core.files import cannot_read, write_atomically
 from coldchain.execution import plan
-from coldchain.execution.process import boot_id
-from coldchain.store.files import cannot_read, write_atomically
+from coldchain.execution.members import Member, boot_id
+from coldchain.execution.outcome import Outcome
 
 _FILE = "run.json"
 
@@ -28,43 +28,84 @@ Document = dict[str, Any]
 Record = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Cause:
-    """Why a run begins.  kind: schedule, event or catch-up; scheduled_for: the slot (ISO UTC)."""
+class Cause(NamedTuple):
+    """Why a run begins.  kind: schedule, event or catch-up; scheduled_for: the slot (ISO UTC);
+    request: {"id", "by"} of a one-off run, who asked for it; None for that of a declared job."""
 
     kind: str
     scheduled_for: str
+    request: dict[str, str] | None = None
 
 
-@dataclass
-class Progress:
+class RunProgress:
     """What has happened so far; attempts, skipped and actions have one entry an action.
 
+    aborted: why the run was told to end.
     uncleaned: the action and the attempt (index, number) whose remnants are still to be removed.
     boot, began: when the run began, in monotonic seconds of that boot.
     """
 
-    attempts: list[list[plan.Attempt]]
-    skipped: list[bool]
-    actions: list[dict[str, Any]] = field(default_factory=list)
-    aborted: str = ""  # why the run was told to end
-    abort_result: str = plan.ABORTED
-    killed: bool = False
-    uncleaned: tuple[int, int] | None = None
-    boot: str = field(default_factory=boot_id)
-    began: float = field(default_factory=time.monotonic)
-
-    @classmethod
-    def of(cls, specs: Sequence[plan.ActionSpec]) -> Progress:
+    def __init__(self, specs: Sequence[plan.ActionSpec] = ()) -> None:
         """Nothing has happened yet."""
-        return cls(
-            [[] for dummy in specs], [False] * len(specs), [_pending(spec) for spec in specs]
+        self.attempts: list[list[plan.Attempt]] = [[] for _unused in specs]
+        self.skipped = [False] * len(specs)
+        self.actions = [_pending(spec) for spec in specs]
+        self.aborted = ""
+        self.abort_result = plan.ABORTED
+        self.killed = False
+        self.uncleaned: tuple[int, int] | None = None
+        self.boot, self.began = boot_id(), time.monotonic()
+
+    def attempt_begins(self, index: int, number: int, ago: float = 0.0) -> None:
+        """Attempt *number* (from 1) of action *index* starts, or has started seconds *ago*."""
+        entry = self.actions[index]
+        entry["attempts"] = number
+        if entry["time_started"] is None:
+            entry["time_started"] = round(time.time() - ago, 3)
+
+    def attempt_ended(self, index: int, reached: Outcome) -> None:
+        """The attempt of action *index* is over, with the outcome that it has reached."""
+        now = time.time()
+        self.attempts[index].append(
+            plan.Attempt(reached.result, reached.exit_code, now, reached.hopeless)
         )
+        entry = self.actions[index]
+        entry.update(
+            result=reached.result,
+            attempts=len(self.attempts[index]),
+            exit_code=reached.exit_code,
+            message=reached.message,
+            time_ended=round(now, 3),
+            duration=max(0.0, round(now - (entry["time_started"] or now), 3)),
+        )
+        if reached.exit_code == plan.SOFT_FAILURE:
+            entry["soft"] = True
+        if reached.report:
+            entry["report"] = reached.report
+
+    def clean_up_ended(self, index: int, reached: Outcome) -> None:
+        """What the killed action *index* left is removed, or that has failed."""
+        entry = self.actions[index]
+        entry["clean_up"] = {"result": reached.result, "message": reached.message}
+        if reached.result != plan.SUCCESS:
+            entry["message"] += f"; its clean-up failed: {reached.message}"
+        self.uncleaned = None
+
+    def skip(self, index: int) -> None:
+        """Action *index* does not run, because an earlier one failed."""
+        self.skipped[index] = True
+        self.actions[index].update(result=plan.SKIPPED, message="skipped: an earlier action failed")
+
+    def name_processes(self, index: int, key: str, processes: Sequence[Member]) -> None:
+        """Add *processes* to what the record of action *index* has under *key*."""
+        entry = self.actions[index]
+        entry[key] = [*entry.get(key, ()), *(process.as_dict() for process in processes)]
 
     def as_dict(self) -> dict[str, Any]:
+        """As it is kept, see from_dict."""
         return {
             "attempts": [
-                [[item.result, item.exit_code, item.ended] for item in done]
+                [[item.result, item.exit_code, item.ended, item.hopeless] for item in done]
                 for done in self.attempts
             ],
             "skipped": self.skipped,
@@ -82,18 +123,23 @@ class Progress:
         return time.monotonic() - self.began if self.boot == boot_id() else None
 
     @classmethod
-    def from_dict(cls, kept: dict[str, Any]) -> Progress:
-        """What a newer release has added is passed over."""
-        attempts = [[plan.Attempt(*item[:3]) for item in done] for done in kept["attempts"]]
-        uncleaned = tuple(kept["uncleaned"]) if kept.get("uncleaned") else None
-        known = {name: kept[name] for name in cls.__dataclass_fields__ if name in kept}
-        return cls(**{"boot": "", **known, "attempts": attempts, "uncleaned": uncleaned})
+    def from_dict(cls, kept: dict[str, Any]) -> RunProgress:
+        """Read what as_dict() made; what a newer release has added is passed over."""
+        attempts = [[plan.Attempt(*item[:4]) for item in done] for done in kept["attempts"]]
+        progress = cls()
+        progress.boot = ""
+        for name in vars(progress).keys() & kept.keys():
+            setattr(progress, name, kept[name])
+        progress.attempts, progress.skipped = attempts, kept["skipped"]
+        progress.uncleaned = tuple(kept["uncleaned"]) if kept.get("uncleaned") else None
+        return progress
 
 
 def new_record(job_id: str, cause: Cause) -> Record:
     """The record of a run that begins now (a RUN of docs/reference/command.md)."""
     now = time.time()
     stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    asked = {} if cause.request is None else {"request": cause.request}
     return {
         "run_id": f"{stamp}-{os.urandom(4).hex()}",
         "job_id": job_id,
@@ -103,11 +149,12 @@ def new_record(job_id: str, cause: Cause) -> Record:
         "time_ended": None,
         "result": "",
         "actions": [],
+        **asked,
     }
 
 
 def write(
-    directory: Path, document: Document, record: Record, progress: Progress, *, durable: bool
+    directory: Path, document: Document, record: Record, progress: RunProgress, *, durable: bool
 ) -> None:
     """CannotWrite when the disk does not take it.
 
@@ -118,12 +165,12 @@ def write(
     write_atomically(directory / _FILE, json.dumps(kept).encode("ascii"), durable=durable)
 
 
-def read(directory: Path) -> tuple[Document, Record, Progress]:
+def read(directory: Path) -> tuple[Document, Record, RunProgress]:
     """ValueError when there is no readable one; Unavailable when that cannot be found out."""
     path = directory / _FILE
     try:
         kept = json.loads(path.read_bytes())
-        return kept["document"], kept["record"], Progress.from_dict(kept["progress"])
+        return kept["document"], kept["record"], RunProgress.from_dict(kept["progress"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from None
     except OSError as error:

@@ -15,14 +15,14 @@ _PRIORITY = {
     logging.ERROR: 3,
     logging.WARNING: 4,
     logging.INFO: 6,
-    logging.DEBUG: 7,
 }
 
 
 class _JournalFormatter(logging.Formatter):
-    """ "<6>text": systemd-journald takes the priority from the front; it has its own clock."""
+    """Writes "<6>text": journald takes the priority from the front; it has its own clock."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """One line with the priority that journald reads at its front."""
         text = super().format(record).replace("\n", " | ")
         return f"<{_PRIORITY.get(record.levelno, 6)}>{text}"
 

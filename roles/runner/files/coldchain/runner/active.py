@@ -11,16 +11,21 @@ from __future__ import annotations
 import logging
 import selectors
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from coldchain.errors import CannotWrite, ColdchainError
+from coldchain.core.errors import CannotWrite, ColdchainError
+from coldchain.core.files import cannot_write, private_directory
+from coldchain.core.instants import from_epoch, iso
+from coldchain.core.paths import Paths
+from coldchain.core.settings import Settings
 from coldchain.execution.run import Cause, JobRun
-from coldchain.instants import from_epoch, iso
-from coldchain.paths import Paths
+from coldchain.observe.records import RunEnded, Subscriber, publish
+from coldchain.runner.guarding import Guarding
 from coldchain.runner.jobs import Jobs
-from coldchain.settings import Settings
-from coldchain.store import Bounds, JobRecord, Store
+from coldchain.store import Document, Run, Store
 
+STOPPED = "the runner was stopped"
+"""Why a run ended that was not over when the runner had to stop."""
 RETRY_WRITE = 2.0
 """Seconds between two tries to write when the disk does not take it."""
 
@@ -28,7 +33,11 @@ log = logging.getLogger(__name__)
 
 
 class ActiveRuns:
-    """By job: no job has two.  *only*: begin runs of this job and no other."""
+    """By job: no job has two.
+
+    subscribers: are told of each run that has ended, once that is on disk; only: begin runs of this
+    job and no other.
+    """
 
     def __init__(
         self,
@@ -36,20 +45,23 @@ class ActiveRuns:
         settings: Settings,
         store: Store,
         jobs: Jobs,
-        bounds: Bounds,
+        subscribers: Sequence[Subscriber],
         only: str | None,
     ) -> None:
         self.runs: dict[str, JobRun] = {}
-        self.on_end: Callable[[JobRun], None] = lambda run: None
+        self.subscribers = list(subscribers)
+        self.on_begin: Callable[[Run, Document], None] = lambda run, document: None
+        """Is told of each run that begins, once that is on disk."""
         self.selector = selectors.DefaultSelector()
         self._paths, self._settings, self._store, self._jobs = paths, settings, store, jobs
-        self._only = only
-        self._bounds = bounds
+        self._only, self._guard = only, Guarding(store)
         self._registered: dict[int, str] = {}
-        self._fresh: list[JobRun] = []  # made, but their state is not committed yet
-        self._closed: list[JobRun] = []  # recorded, but their state is not committed yet
-        self._retried: set[str] = set()  # runs whose record may be in the history already
-        self._refused: dict[str, tuple[float, str]] = {}  # jobs without a place for a run
+        self._uncommitted: list[JobRun] = []  # made, but their state is not committed yet
+        self._unreleased: list[JobRun] = []  # their directories go when the state is committed
+        self._unpublished: list[RunEnded] = []  # recorded, but their state is not committed yet
+        self._maybe_recorded: set[str] = set()  # runs whose record may be in the history already
+        self._stuck: dict[str, str] = {}  # runs with survivors -> which, as they were told
+        self._backoff: dict[str, tuple[float, str]] = {}  # job -> try again at (monotonic), why
 
     # -- places ----------------------------------------------------------------------------------
 
@@ -58,7 +70,7 @@ class ActiveRuns:
         return sum(run.process is not None for run in self.runs.values())
 
     def _places(self) -> int:
-        return self._settings.concurrent_jobs - self.busy() - len(self._fresh)
+        return self._settings.concurrent_jobs - self.busy() - len(self._uncommitted)
 
     def wake_at(self) -> float | None:
         """Monotonic seconds at which a run wants to be looked at."""
@@ -75,7 +87,7 @@ class ActiveRuns:
     def take_over(self, run: JobRun) -> None:
         """A run that an earlier runner began."""
         self.runs[run.job_id] = run
-        self._retried.add(run.run_id)
+        self._maybe_recorded.add(run.run_id)
         run.wake_at = time.monotonic()
         self._register(run)
 
@@ -88,6 +100,7 @@ class ActiveRuns:
                 self._advance(run)
 
     def process_ended(self, pidfd: int) -> None:
+        """The process behind *pidfd* is over: take its result, and let the run go on."""
         run = self.runs[self._registered.pop(pidfd)]
         self.selector.unregister(pidfd)
         run.finished()
@@ -102,8 +115,18 @@ class ActiveRuns:
     def _advance(self, run: JobRun) -> None:
         run.advance()
         self._register(run)
+        self._tell_survivors(run)
         if run.result is not None and run.job_id in self.runs:
             self._close(run)
+
+    def _tell_survivors(self, run: JobRun) -> None:
+        """Say once, in the log and in the job's state, what keeps a run that was ended."""
+        names = ", ".join(map(str, run.survivors))
+        if names and self._stuck.get(run.run_id) != names:
+            self._stuck[run.run_id] = names
+            text = f"waits for what cannot be ended: {names}"
+            log.error("job %s: run %s %s", run.job_id, run.run_id, text)
+            self._jobs.states.change(run.job_id, reason=text)
 
     def _register(self, run: JobRun) -> None:
         pidfd = run.pidfd
@@ -131,53 +154,69 @@ class ActiveRuns:
             if places <= 0:
                 self._jobs.wait_reason(job_id, self._settings.concurrent_jobs, None, "")
                 continue
-            if self._refused.get(job_id, (0.0, ""))[0] > now:
+            if self._backoff.get(job_id, (0.0, ""))[0] > now:
                 continue
-            record = self._store.job(job_id)
-            name = "" if record is None else record.document.get("lock", "")
-            if record is None or name in held:
+            document = self._jobs.to_run(job_id)
+            name = "" if document is None else document.get("lock", "")
+            if document is None or name in held:
                 continue  # removed or declared anew a moment ago: the next turn takes that in
-            if not self._make(job_id, record):
+            if not self._make(job_id, document):
                 continue
             places -= 1
             if name:
                 held[name] = job_id
 
-    def _make(self, job_id: str, record: JobRecord) -> bool:
+    def _make(self, job_id: str, document: Document) -> bool:
         """False, and a reason in the job's state, when the disk does not take the new run: this one
         waits, the others do not."""
         entry = self._jobs.states[job_id].queue[0]
-        cause = Cause(entry["cause"], iso(from_epoch(entry["slot"])))
+        cause = Cause(entry["cause"], iso(from_epoch(entry["slot"])), entry.get("request"))
         try:
-            run = JobRun.create(self._paths, self._settings, job_id, record.document, cause)
+            self._make_place()
+            run = JobRun.create(self._paths, self._settings, job_id, document, cause)
         except CannotWrite as error:
-            if self._refused.get(job_id, (0.0, ""))[1] != error.message:  # else said before
+            if self._backoff.get(job_id, (0.0, ""))[1] != error.message:  # else said before
                 log.error("job %s cannot begin: %s (%s)", job_id, error.message, error.hint)
-            self._refused[job_id] = time.monotonic() + RETRY_WRITE, error.message
+            self._backoff[job_id] = time.monotonic() + RETRY_WRITE, error.message
             self._jobs.states.change(job_id, reason=f"cannot begin: {error.message}")
             return False
-        self._refused.pop(job_id, None)
+        self._backoff.pop(job_id, None)
         self._jobs.fired(job_id, run.record)
         self.runs[job_id] = run
-        self._fresh.append(run)
+        self._uncommitted.append(run)
         return True
+
+    def _make_place(self) -> None:
+        """The directory of the runs may have been removed by somebody who thought it idle."""
+        try:
+            private_directory(self._paths.runs)
+        except OSError as error:
+            raise cannot_write(self._paths.runs, error) from None
 
     # -- ending ----------------------------------------------------------------------------------
 
     def _close(self, run: JobRun) -> None:
         """Record, then state, then clean up."""
         job_id = run.job_id
+        if "findings" not in run.record:
+            run.record["findings"] = self._guard.look(run.record, run.document)
         try:
-            if not (run.run_id in self._retried and self._store.in_history(job_id, run.run_id)):
+            if not (
+                run.run_id in self._maybe_recorded and self._store.in_history(job_id, run.run_id)
+            ):
                 self._store.add_history(job_id, run.record)
+            previous = self._jobs.last_run(job_id)
             self._jobs.ended(job_id, run.record)
+            if self._only is None and run.record.get("reason") == STOPPED:
+                self._jobs.timetable.make_up_for(job_id, run.record, time.time())
         except ColdchainError as error:
             log.error("%s (%s)", error.message, error.hint)
-            self._retried.add(run.run_id)
+            self._maybe_recorded.add(run.run_id)
             run.keep()
             run.wake_at = time.monotonic() + RETRY_WRITE
             return
-        self._retried.discard(run.run_id)
+        self._maybe_recorded.discard(run.run_id)
+        self._stuck.pop(run.run_id, None)
         del self.runs[job_id]
         log.log(
             logging.INFO if run.result == "success" else logging.ERROR,
@@ -187,27 +226,36 @@ class ActiveRuns:
             run.result,
             max(0.0, run.record["time_ended"] - run.record["time_started"]),
         )
-        self._closed.append(run)
+        self.announce(run.record, run.document, previous)
+        self._unreleased.append(run)
+
+    def announce(self, record: Run, document: Document, previous: Run | None) -> None:
+        """Tell the subscribers of a run that has ended, with the next commit.
+
+        record: the finished RUN; document: what the run was started with; previous: the RUN that
+        the job finished before, if any.
+        """
+        self._unpublished.append(RunEnded(record, document, previous))
+
+    def release(self, run: JobRun) -> None:
+        """Remove the directory of a run that is over, once the subscribers were told: what a crash
+        leaves before is told again at the next start."""
+        self._unreleased.append(run)
 
     def committed(self) -> None:
         """The states are on disk: do what had to wait for that."""
-        fresh, self._fresh = self._fresh, []
-        for run in fresh:
+        uncommitted, self._uncommitted = self._uncommitted, []
+        for run in uncommitted:
             log.info("job %s: run %s begins (%s)", run.job_id, run.run_id, run.record["cause"])
             self._advance(run)
-        closed, self._closed = self._closed, []
-        for run in closed:
-            self._bound_history(run)
-            run.forget()
-            self.on_end(run)
+            self.on_begin(run.record, run.document)
+        self.publish_ended()
 
-    def _bound_history(self, run: JobRun) -> None:
-        try:
-            self._store.bound_history(run.job_id, run.run_id, self._bounds)
-        except (ColdchainError, OSError) as error:  # the next run of the job tries again
-            log.error("job %s: its history keeps too much: %s", run.job_id, error)
-
-    def forget_closed(self) -> None:
-        """The runner ends after its last commit: leave no working directory of what is over."""
-        for run in self._closed:
+    def publish_ended(self) -> None:
+        """The states are on disk: tell of the runs that are over, and remove their directories."""
+        unpublished, self._unpublished = self._unpublished, []
+        for ended in unpublished:
+            publish(ended, self.subscribers)
+        unreleased, self._unreleased = self._unreleased, []
+        for run in unreleased:
             run.forget()

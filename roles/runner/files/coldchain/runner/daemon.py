@@ -8,25 +8,33 @@ One thread, one selector, and at most one commit of the state a tick.
 from __future__ import annotations
 
 import logging
+import os
 import selectors
 import signal
 import time
 from collections.abc import Callable
 
 from coldchain import lifecycle
-from coldchain.errors import ColdchainError, Unavailable
+from coldchain.core.errors import ColdchainError, Unavailable
+from coldchain.core.paths import Paths
+from coldchain.core.settings import Settings
+from coldchain.execution import cgroup, orphans
+from coldchain.execution.members import boot_id
 from coldchain.execution.process import check_support
 from coldchain.execution.run import JobRun
-from coldchain.paths import Paths
-from coldchain.runner.active import RETRY_WRITE, ActiveRuns
-from coldchain.runner.clocks import Clocks
+from coldchain.observe.records import close, step
+from coldchain.runner.active import RETRY_WRITE, STOPPED, ActiveRuns
+from coldchain.runner.alerts import Alerts, host_targets
+from coldchain.runner.clock_watch import ClockTrust, ClockWatch, ZoneWatch
 from coldchain.runner.housekeeping import Housekeeping
 from coldchain.runner.jobs import Jobs
-from coldchain.runner.notify import notify, watchdog_period
+from coldchain.runner.metrics import MetricsKeeper
+from coldchain.runner.presence import is_superseded
 from coldchain.runner.recovery import recover
 from coldchain.runner.signals import Inbox
+from coldchain.runner.subscribers import subscribers
+from coldchain.runner.systemd import notify, watchdog_period
 from coldchain.runner.wake import Wake
-from coldchain.settings import Settings
 from coldchain.store import Bounds, Store
 
 TICK = 1.0
@@ -34,6 +42,8 @@ TICK = 1.0
 STOP_FOR_CLEAN_UP = 20.0
 """Seconds that a stop waits for clean-ups after its last action was ended; they go on without us.
 The unit's TimeoutStopSec has ten more."""
+UNUSABLE_AGAIN = 60.0
+"""Seconds between two looks at the schedules that this host could not use."""
 RESTART_ME = 75
 """Exit code after USR2: the service manager starts us again (RestartForceExitStatus)."""
 
@@ -54,20 +64,46 @@ class Runner:
         self.store = Store.open(paths, create=True)
         self.jobs = Jobs(self.store, settings, live=only is None)
         bounds = Bounds(settings.history_runs, settings.history_days, settings.history_max_bytes)
-        self.active = ActiveRuns(paths, settings, self.store, self.jobs, bounds, only)
+        self.alerts = Alerts(
+            paths,
+            settings,
+            self.store,
+            self.jobs,
+            doubted=lambda: self._trust.doubted,
+            orderly=lambda: self._exit_code is not None,
+            live=only is None,
+        )
+        told = subscribers(self.store, bounds, self.alerts)
+        self.active = ActiveRuns(paths, settings, self.store, self.jobs, told, only)
+        self.active.on_begin = self.alerts.began
+        self._trust = ClockTrust(self.store.clock_mark(), self.store.newest_entry(), boot_id())
+        self.active.subscribers.append(
+            MetricsKeeper(
+                self.store,
+                settings,
+                self.jobs.states.get,
+                lambda: self._trust.doubted,
+                live=only is None,
+            )
+        )
         self._housekeeping = Housekeeping(self.store, self.jobs.states, bounds)
         self.reexec = False
         self._only = only
+        self.jobs.states.mark = self._trust.mark
         self._inbox, self._wake = inbox, Wake(paths.wake)
         for source in (inbox.socket, self._wake.socket):
             self.active.selector.register(source, selectors.EVENT_READ)
+        self._lock_path = os.fspath(paths.runner_lock)
         self._lock = self._lock_file()
         self._exit_code: int | None = None
         self._stopping_at: float | None = None
         self._put_off: dict[str, float] = {}  # steps that failed -> when to try again (monotonic)
-        self._clocks = Clocks()
+        self._clocks = ClockWatch()
+        self._zone = ZoneWatch(settings.host_zone)
         self.store.distrust_clock()
         self._look_again = False
+        self._stepped = 0.0  # seconds by which the clock was set since every job was looked at
+        self._unusable_at = time.monotonic() + UNUSABLE_AGAIN
 
     @property
     def runs(self) -> dict[str, JobRun]:
@@ -83,8 +119,19 @@ class Runner:
         """After a start: adopt what still runs, close what does not, look at every schedule."""
         self.store.tidy()
         recover(self.paths, self.settings, self.store, self.jobs, self.active)
+        cgroup.sweep()
+        if self._trust.doubted:
+            log.warning("%s", self._trust.why)
+            self.jobs.timetable.pause(behind=self._trust.behind)
+        elif self._trust.stepped:
+            log.warning("the clock was set by %+.0f s between two runners", self._trust.stepped)
+        self.jobs.timetable.stepped = self._trust.stepped
         self.jobs.reload()
+        self.jobs.timetable.stepped = 0.0
         self.jobs.states.commit()
+        self.active.publish_ended()
+        self.alerts.declared()
+        self.alerts.started()
 
     # -- the loop --------------------------------------------------------------------------------
 
@@ -108,7 +155,7 @@ class Runner:
 
     def wait(self, at_most: float = TICK) -> list[int]:
         """Until something happens or is due, *at_most* seconds; the signals that have come."""
-        for key, dummy in self.active.selector.select(min(at_most, self._timeout())):
+        for key, _unused in self.active.selector.select(min(at_most, self._timeout())):
             if key.fileobj is self._wake.socket:
                 self._wake.drain()
             elif key.fileobj is not self._inbox.socket:
@@ -151,8 +198,11 @@ class Runner:
         if move is not None:
             log.warning("%s; looking at every job again", move)
             self._look_again = True
+            self._stepped += move.stepped
             self.store.distrust_clock()
+        self._follow_zone()
         self.active.bound_logs()
+        orphans.look()
         if self._only is None:
             self._try("declarations", self._take_in)
             self._try("requests", self._act_on_requests)
@@ -163,7 +213,19 @@ class Runner:
         self._try("commit", self._commit)
         if self._only is None:
             self._housekeeping.step()
+        step(self.active.subscribers)
         self._check_stop()
+
+    def _follow_zone(self) -> None:
+        """A new zone for every schedule is a new start, beside which the runs go on."""
+        if self._only is not None or self.settings.timezone or self._stopping_at is not None:
+            return
+        zone = self._zone.changed()
+        if zone is not None:
+            log.warning(
+                "the host's time zone was %s and is %s now", self.settings.host_zone.name, zone.name
+            )
+            self._reload_program()
 
     def _try(self, step: str, act: Callable[[], None]) -> None:
         """Take the step; when it fails, say so and try again a little later."""
@@ -179,6 +241,7 @@ class Runner:
     def _take_in(self) -> None:
         if self.jobs.outdated:
             self.jobs.reload()
+            self.alerts.declared()
 
     def _act_on_requests(self) -> None:
         for job_id, effect, by in self.jobs.take_events():
@@ -186,9 +249,19 @@ class Runner:
 
     def _look(self) -> None:
         again, self._look_again = self._look_again, True  # if this fails
-        if again:
-            self.jobs.timetable.look_again()
-        self.jobs.timetable.run_pending()
+        timetable = self.jobs.timetable
+        if self._trust.doubted:
+            if self._trust.look(moved=again):
+                log.warning("the clock is believed now, after %.0f s", self._trust.waited)
+                timetable.resume(self._trust.waited, self._stepped)
+                self._stepped = 0.0
+        elif again:
+            timetable.recheck_all(self._stepped)
+            self._stepped = 0.0
+        if time.monotonic() >= self._unusable_at:
+            self._unusable_at = time.monotonic() + UNUSABLE_AGAIN
+            self.jobs.look_at_unusable()
+        timetable.run_pending()
         self._look_again = False
 
     def _commit(self) -> None:
@@ -198,7 +271,7 @@ class Runner:
     def _lock_file(self) -> tuple[int, int] | None:
         """Which file it is that keeps other runners away."""
         try:
-            status = self.paths.runner_lock.stat()
+            status = os.stat(self._lock_path)
         except FileNotFoundError:
             return None
         return status.st_dev, status.st_ino
@@ -230,7 +303,8 @@ class Runner:
 
     def _reload_program(self) -> None:
         try:
-            Settings.load(self.paths)
+            # The next release judges its own settings; the role has let it do so already.
+            host_targets(self.paths, Settings.load(self.paths, foreign=is_superseded()))
         except ColdchainError as error:
             log.error("not reloaded: %s (%s)", error.message, error.hint)
             return
@@ -248,12 +322,12 @@ class Runner:
         elif late >= 0:
             for run in self.runs.values():
                 if run.process is not None and not run.progress.aborted:
-                    run.end("the runner was stopped")
+                    run.end(STOPPED)
                     run.progress.killed = True  # no further action, but this one gets its grace
             busy = [run for run in self.runs.values() if run.process is not None]
             patience = self.settings.grace + STOP_FOR_CLEAN_UP
-            if late >= patience and all(run.cleaning for run in busy):
-                log.warning("leaving: %d clean-ups go on and are taken over later", len(busy))
+            if late >= patience and all(run.cleaning or run.survivors for run in busy):
+                log.warning("leaving: %d runs go on and are taken over later", len(busy))
                 self._exit_code = 0
 
     def _print_state(self) -> None:
@@ -273,9 +347,10 @@ class Runner:
         """Write what is left and let go of everything; running actions go on."""
         try:
             self.jobs.states.commit()
-            self.active.forget_closed()
+            self.active.publish_ended()
         except ColdchainError as error:
             log.error("%s", error.message)
+        close(self.active.subscribers)
         self.active.selector.close()
         self._wake.close(keep=self.reexec)
         self.store.close()

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from coldchain.errors import ColdchainError
+from coldchain.core.errors import ColdchainError
 from coldchain.runner.states import States
 from coldchain.store import Bounds, Store
 
@@ -29,6 +29,7 @@ class Housekeeping:
         self._left: Iterator[str] | None = None
 
     def step(self) -> None:
+        """Look at the next directory, if it is time for that; called with each tick."""
         if self._left is None:
             if time.monotonic() < self._next:
                 return

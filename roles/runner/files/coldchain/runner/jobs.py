@@ -7,22 +7,21 @@ No processes and no waiting here: the loop (daemon.py) asks what is due and tell
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from coldchain import lifecycle
-from coldchain.instants import from_epoch, iso
+from coldchain.core.instants import from_epoch, iso
+from coldchain.core.settings import Settings
+from coldchain.runner.one_off import OneOffs
+from coldchain.runner.outlook import taken_in
 from coldchain.runner.states import States
 from coldchain.runner.timetable import Timetable, Waiting
-from coldchain.settings import Settings
-from coldchain.store import Event, JobRecord, Run, State, Store
+from coldchain.store import Document, Event, JobRecord, Run, State, Store
 
 _WAITING_PLACE = "waiting for a free place: {0} running (concurrent_jobs)"
-_LAST_RUN = "its last run is over"
-_ACTIVE = (lifecycle.RUNNING, lifecycle.ABORTING)
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +33,9 @@ class Jobs:
         self.store = store
         self.states = States(store)
         self.timetable = Timetable(store, settings, self.states, live=live)
+        self.one_offs = OneOffs(store, self.states, self.timetable)
+        self.on_record: Callable[[JobRecord], None] = lambda record: None
+        """Is told of each declaration that is there, whenever one has changed."""
         # Whatever reads the declarations, or writes them, brings in what was written there
         # meanwhile, so that no change of the file is seen afterwards.
         self._taken = -1
@@ -52,48 +54,55 @@ class Jobs:
         return self._jobs_written or self._taken < 0 or self.states.events_written
 
     def reload(self) -> None:
-        """Take in what was declared, changed and removed since the last time."""
+        """Take in what was declared, changed and removed since the last time, and look again at
+        what this host could not use."""
         self._jobs_written = False
         declared = self.store.jobs()
         self._taken = self.store.jobs_generation
         for job_id in [job_id for job_id in self.states if job_id not in declared]:
-            self._removed(job_id)
+            if not self.states[job_id].one_off:
+                self._removed(job_id)
         waiting = self.timetable.waiting
         for job_id, record in declared.items():
+            self.on_record(record)
             state = self.states.get(job_id)
-            if state is None:
-                self.states.add(job_id, dataclasses.replace(State.initial(record), reason=""))
-                self._declared(record, new=True)
-            elif (state.revision, state.armed) != (record.revision, record.anchor):
-                self._declared(record, new=False)  # changed, or removed and declared again
-            elif not self.timetable.knows(job_id):
-                self.timetable.arm(record)
-            if job_id in waiting:
+            if state is None or not self._is_taken(state, record):
+                if state is not None and state.active and state.event == "remove":
+                    continue  # declared again during its last run: a new job after that
+                self.states.add(job_id, taken_in(state, record))
+                self.timetable.take(record)
+            elif state.unusable or not self.timetable.knows(job_id):
+                self.timetable.take(record)
+            elif job_id in waiting:
                 waiting[job_id] = Waiting.of(record)
 
-    def _declared(self, record: JobRecord, *, new: bool) -> None:
-        job_id, state = record.job_id, self.states[record.job_id]
-        was_stopped = state.status == lifecycle.STOP
-        fields: dict[str, Any] = {"revision": record.revision}
-        rescheduled = record.anchor != state.armed  # it moves with the schedule, and only with it
-        if rescheduled:
-            fields.update(armed=record.anchor, considered=None, anew=None)
-        self.states.change(job_id, **fields)
-        if new:
-            self.timetable.arm(record)
-        elif record.stopped and not was_stopped:
-            self._event(job_id, "stop", "the declaration (status: stop)")
-        elif not record.stopped and was_stopped and rescheduled:
-            self.states.change(job_id, status=lifecycle.SCHEDULED, reason="")
-            self.timetable.arm(record)
-        elif not record.stopped and was_stopped and state.reason.startswith("stopped by the decl"):
-            self._event(job_id, "start", "the declaration")
-        else:
-            self.timetable.arm(record)
+    @staticmethod
+    def _is_taken(state: State, record: JobRecord) -> bool:
+        seen = state.created, state.revision, state.armed_anchor
+        return seen == (record.created, record.revision, record.anchor)
+
+    def look_at_unusable(self) -> None:
+        """What this host could not use it may by now: a package may have brought the zone."""
+        for job_id in self.timetable.unusable():
+            record = self.store.job(job_id)
+            if record is not None:
+                self.timetable.take(record)
 
     def _removed(self, job_id: str) -> None:
-        if self.states[job_id].status in _ACTIVE:
-            self.states.change(job_id, event="remove")
+        state = self.states[job_id]
+        if state.active:
+            if state.event != "remove":
+                facts = lifecycle.Facts(declared=False, run=lifecycle.RUNNING)
+                self.timetable.forget(job_id)
+                self.states.change(
+                    job_id,
+                    status=lifecycle.status_of(facts)[0],
+                    event="remove",
+                    stopped_by=None,
+                    next_run=None,
+                    queue=[],
+                    reason="removed; its last run goes on",
+                )
             return
         self.states.flush_skipped(job_id)
         self.timetable.forget(job_id)
@@ -115,121 +124,179 @@ class Jobs:
         self.states.events_written = False
 
     def _request(self, request: Event) -> str:
+        if request.document is not None:
+            self.one_offs.ask(request)
+            return lifecycle.NOTHING
         if request.job_id not in self.states:
             log.warning("event %s: there is no job %s", request.event, request.job_id)
             return lifecycle.NOTHING
         log.info("job %s: event %s by %s", request.job_id, request.event, request.by)
-        if request.event == lifecycle.RUN and self.states[request.job_id].status in _ACTIVE:
+        if request.event == lifecycle.RUN and self.states[request.job_id].active:
             return lifecycle.NOTHING
+        if self.states[request.job_id].one_off:
+            return self.one_offs.event(request)
         return self._event(request.job_id, request.event, request.by)
 
     def run_once(self, job_id: str, by: str) -> None:
-        """Queue one run now; afterwards the job is scheduled or stopped as it was."""
+        """Queue one run now, for *by*; afterwards the job is scheduled or stopped as it was."""
         self._event(job_id, lifecycle.RUN, by)
 
     def _event(self, job_id: str, event: str, by: str) -> str:
+        state = self.states[job_id]
         try:
-            after = lifecycle.after_event(self.states[job_id].status, event)
+            after = lifecycle.after_event(state.status, event)
         except lifecycle.LifecycleError as error:
             log.error("job %s: %s", job_id, error)
             return lifecycle.NOTHING
-        if after.effect in (lifecycle.ARM, lifecycle.RUN_NOW):
+        if after.effect in (lifecycle.ARM, lifecycle.RUN_NOW) or event == "start":
             self.store.jobs()  # needed for it: unreadable now, nothing has changed yet
+        effect = after.effect
+        if effect == lifecycle.TERMINATE and state.aborting:
+            effect = lifecycle.KILL
         now = time.time()
-        self.states.change(job_id, status=after.status, event=after.pending)
-        if after.effect == lifecycle.ARM:
-            self._start_again(job_id, by, now)
-        elif after.effect == lifecycle.RUN_NOW:
-            if not self.states[job_id].queue:
-                self.timetable.queue(job_id, slot=now, at=now, cause="event")
-            self.states.change(job_id, reason=f"started by {by}")
-        elif event in ("stop", "abort"):
-            idle = after.status == lifecycle.STOP
-            verb = "aborted" if event == "abort" and not idle else "stopped"
-            when = " (after the present run)" if event == "stop" and not idle else ""
-            reason = f"{verb} by {by} at {iso(from_epoch(int(now)))}{when}"
-            if idle:
-                self._drop_queue(job_id, f"{verb} by {by} before it began")
-            self.states.change(job_id, reason=reason)
-        elif event == "remove":
+        if state.active and event != "remove":  # which _removed notes
+            ending = effect in (lifecycle.TERMINATE, lifecycle.KILL)
+            self.states.change(
+                job_id, event=after.pending, aborting=state.aborting or ending, reason=""
+            )
+        if event == "remove":
             self.store.remove_declaration(job_id)
             self._jobs_written = True
-            if after.status == lifecycle.REMOVED:
-                self._removed(job_id)
-        return after.effect
+            self._removed(job_id)
+        elif state.status != lifecycle.REMOVING:
+            self._decide(job_id, event, by, now)
+            if effect == lifecycle.ARM:
+                self.timetable.start_again(job_id, now)
+            elif effect == lifecycle.RUN_NOW:
+                self._run_now(job_id, now, asked=event == lifecycle.RUN)
+            self.timetable.settle(job_id)
+            if self.states[job_id].status == lifecycle.SCHEDULED:
+                self.states.change(job_id, reason=f"started by {by}")
+            elif state.active and event in ("stop", "abort"):
+                verb = "aborted" if event == "abort" else "stopped"
+                self.states.change(
+                    job_id,
+                    reason=f"{verb} by {by} at {iso(from_epoch(int(now)))}"
+                    + ("" if event == "abort" else " (after the present run)"),
+                )
+        return effect
 
-    def _drop_queue(self, job_id: str, reason: str) -> None:
-        for entry in self.states[job_id].queue:
-            self.states.skip(job_id, [entry["slot"]], reason)
-        self.timetable.disarm(job_id)
+    def _decide(self, job_id: str, event: str, by: str, now: float) -> None:
+        """Note a start, stop or abort that decides whether the job is stopped."""
+        state = self.states[job_id]
+        stopped_by = state.stopped_by or {"what": ""}
+        lifts = event == "start" and stopped_by["what"] in lifecycle.BY_WILL
+        if event in ("stop", "abort"):
+            if stopped_by["what"] == lifecycle.BY_EVENT and state.newest_event is not None:
+                return  # it is, by who stopped it first
+            # What was asked for before it is stopped like the rest.
+            queue = [{**entry, "asked": False} for entry in state.queue]
+            self.states.change(job_id, queue=queue)
+        elif not lifts:
+            return
+        decided = {"event": event, "who": by, "when": now, "revision": state.revision}
+        self.states.change(job_id, newest_event=decided)
+        if lifts:
+            self.timetable.pass_over(job_id, now)
 
-    def _start_again(self, job_id: str, by: str, now: float) -> None:
-        self.states.change(job_id, considered=now, result="", reason=f"started by {by}")
-        record = self.store.job(job_id)
-        if record is not None:
-            self.timetable.start_again(record, now)
+    def _run_now(self, job_id: str, now: float, *, asked: bool) -> None:
+        """*asked*: even if the job is stopped, which it stays."""
+        if not self.states[job_id].queue:
+            self.timetable.queue(job_id, slot=now, at=now, cause="event", asked=asked)
 
     # -- runs ----------------------------------------------------------------------------------
 
-    def begun(self, job_id: str, run: Run, queue: list[dict[str, Any]]) -> None:
-        """A run was made or found; *queue* is what waits behind it."""
+    def run_found(self, run: Run) -> None:
+        """A run that an earlier runner made is gone on with; its state may not have been committed,
+        all the same it began."""
+        job_id, request = run["job_id"], run.get("request")
+        state = self.states.get(job_id)
+        if state is None and request is not None:
+            self.states.add(job_id, State())
+            state = self.states[job_id]
+        if state is None or state.run_id == run["run_id"]:
+            return
+        if request is not None:
+            rest = [entry for entry in state.queue if entry.get("request") != request]
+        else:
+            slot = run["scheduled_for"]
+            rest = [entry for entry in state.queue if iso(from_epoch(entry["slot"])) != slot]
+        self.begun(job_id, run, rest)
+
+    def to_run(self, job_id: str) -> Document | None:
+        """The document that the first run in the job's queue is of; None when there is none."""
+        document: Document | None = self.states[job_id].queue[0].get("document")
+        if document is None:
+            record = self.store.job(job_id)
+            document = None if record is None else record.document
+        return document
+
+    def begun(self, job_id: str, run: Run, queue: Sequence[dict[str, Any]]) -> None:
+        """A run was made, or found on disk; *queue* is what waits behind it."""
         self.timetable.unqueue(job_id, queue)
         self.states.change(
             job_id,
-            status=lifecycle.RUNNING,
             run_id=run["run_id"],
             cause=run["cause"],
             scheduled_for=run["scheduled_for"],
+            request=run.get("request"),
+            aborting=False,
+            event="",
             result="",
             time_started=run["time_started"],
             time_ended=None,
+            reason="",
         )
+        if self.timetable.knows(job_id):
+            self.timetable.settle(job_id)
+        else:  # the declarations are taken in after this
+            self.states.change(job_id, status=lifecycle.RUNNING)
 
     def fired(self, job_id: str, run: Run) -> None:
         """A run was made for the first entry of the job's queue."""
         self.states.flush_skipped(job_id)
-        lifecycle.fire(self.states[job_id].status)
         self.begun(job_id, run, self.states[job_id].queue[1:])
-        self.states.change(job_id, reason="")
-        self.timetable.tell_next(job_id)
+
+    def last_run(self, job_id: str) -> Run | None:
+        """The RUN that the job has finished last, if any is known."""
+        state = self.states.get(job_id)
+        return None if state is None else state.last_run
 
     def ended(self, job_id: str, run: Run) -> None:
         """The run is over and its record is in the history.  Any error leaves all as it was."""
-        if job_id not in self.states:  # found on disk, and its job is no longer known
+        state = self.states.get(job_id)
+        if state is None:  # found on disk, and its job is no longer known
             return
-        if self.states[job_id].event == "start":
+        if state.event == "start":
             self.store.jobs()  # needed to arm it: unreadable now, nothing has changed yet
         self.states.flush_skipped(job_id)
         now = time.time()
-        more = self.timetable.more(job_id, now)
-        state = self.states[job_id]
-        status = state.status if state.status == lifecycle.ABORTING else lifecycle.RUNNING
-        after = lifecycle.end(status, state.event, more=more)
-        asked = state.reason if state.event in ("stop", "abort") else ""
         self.states.change(
             job_id,
-            status=after.status,
             event="",
+            aborting=False,
             result=run["result"],
             time_started=run["time_started"],
             time_ended=run["time_ended"],
             run_id=None,
             cause="",
             scheduled_for="",
+            request=None,
             last_run=run,
-            reason=asked or ("" if after.status != lifecycle.STOP else _LAST_RUN),
+            reason="",
         )
-        if after.status == lifecycle.REMOVED:
+        if state.request is not None:
+            self.one_offs.ended(job_id)
+        elif state.event == "remove":
             self.timetable.forget(job_id)
             self.states.remove(job_id)
             self._taken = -1  # it may have been declared again meanwhile: a new job
-        elif after.status == lifecycle.STOP:
-            self._drop_queue(job_id, asked or _LAST_RUN)
-            self.states.change(job_id, reason=asked or _LAST_RUN)
-        elif after.effect == lifecycle.ARM:
-            self._start_again(job_id, "an event during the last run", now)
+        elif not self.timetable.knows(job_id):
+            self.states.change(job_id, status=lifecycle.SCHEDULED)  # to be looked at after this
+        elif state.event == "start":
+            self.timetable.start_again(job_id, now)
         else:
-            self.timetable.set_clock(job_id)
+            self.timetable.go_on(job_id, now)
 
     def wait_reason(self, job_id: str, running: int, holder: str | None, lock: str) -> None:
         """Say why a due job does not begin yet."""

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import os
 
-from coldchain.errors import TryAgain
-from coldchain.paths import Paths
-from coldchain.store.files import cannot_write, lock_within
+from coldchain.core.errors import TryAgain
+from coldchain.core.locks import lock_within, open_lock
+from coldchain.core.paths import Paths
 
 _PATIENCE = 0.5
 """Seconds: a command that only asks whether a runner is alive holds the lock for a moment."""
@@ -30,12 +30,7 @@ def acquire(paths: Paths) -> int:
         if same:
             os.set_inheritable(descriptor, False)
             return descriptor
-    try:
-        descriptor = os.open(
-            paths.runner_lock, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-        )
-    except OSError as error:
-        raise cannot_write(paths.runner_lock, error) from None
+    descriptor = open_lock(paths.runner_lock, writable=False)
     if not lock_within(descriptor, _PATIENCE):
         os.close(descriptor)
         raise TryAgain(

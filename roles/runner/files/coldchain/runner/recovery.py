@@ -5,24 +5,19 @@
 from __future__ import annotations
 
 import logging
-import select
 import shutil
-import signal
 import time
 from pathlib import Path
 
-from coldchain import lifecycle
-from coldchain.errors import ColdchainError
-from coldchain.execution.process import Process
+from coldchain.core.errors import ColdchainError
+from coldchain.core.instants import from_epoch, iso
+from coldchain.core.paths import Paths
+from coldchain.core.settings import Settings
 from coldchain.execution.run import JobRun
-from coldchain.instants import from_epoch, iso
-from coldchain.paths import Paths
+from coldchain.execution.supervision import end_what_runs
 from coldchain.runner.active import ActiveRuns
 from coldchain.runner.jobs import Jobs
-from coldchain.settings import Settings
 from coldchain.store import Run, State, Store
-
-_ACTIVE = (lifecycle.RUNNING, lifecycle.ABORTING)
 
 log = logging.getLogger(__name__)
 
@@ -36,17 +31,21 @@ def recover(paths: Paths, settings: Settings, store: Store, jobs: Jobs, active: 
             _discard(directory, str(error), settings.grace)
             continue
         if _in_history(run, store):
-            _finish(run, store, jobs)
+            _finish(run, store, jobs, active)
         else:
             _take_up(run, jobs)
             active.take_over(run)
     for job_id, state in list(jobs.states.items()):
-        if state.status in _ACTIVE and job_id not in active.runs:
+        if state.active and job_id not in active.runs:
             try:
-                _put_on_record(job_id, state, store, jobs)
+                _put_on_record(job_id, state, store, jobs, active)
             except ColdchainError as error:  # this job stays as it is; the others go on
                 log.error("job %s: %s (%s)", job_id, error.message, error.hint)
                 jobs.states.change(job_id, reason=error.message)
+    try:
+        jobs.one_offs.drop_late()
+    except ColdchainError as error:  # then they begin late
+        log.error("%s (%s)", error.message, error.hint)
 
 
 def _in_history(run: JobRun, store: Store) -> bool:
@@ -62,40 +61,38 @@ def _discard(directory: Path, why: str, grace: float) -> None:
     where a disk lost the record, an action may run that nobody could supervise any more."""
     log.error("%s; the directory of the run is removed", why)
     for attempt in filter(Path.is_dir, directory.glob("*.*")):
-        process = Process.adopt(attempt)
-        if process is not None:
-            log.error("process %d of that run still runs; it is ended", process.pid)
-            process.signal(signal.SIGTERM)
-            end = select.poll()  # select() takes no descriptor above 1023
-            end.register(process.pidfd, select.POLLIN)
-            end.poll(grace * 1000)
-            process.finish()
+        ended, remain = end_what_runs(attempt, grace)
+        if ended:
+            log.error("process %d of that run still ran; it was ended", ended)
+        if remain:
+            log.error("not to be ended: %s", ", ".join(map(str, remain)))
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _finish(run: JobRun, store: Store, jobs: Jobs) -> None:
-    """A crash between the record of the run and its clean-up."""
+def _finish(run: JobRun, store: Store, jobs: Jobs, active: ActiveRuns) -> None:
+    """A crash between the record of the run and its clean-up.
+
+    The subscribers are told (again): better twice than never, and the run id tells them.
+    """
     state = jobs.states.get(run.job_id)
+    record = _recorded(store, run.job_id, run.run_id)
+    previous = jobs.last_run(run.job_id)
     if state is not None and state.run_id == run.run_id:
-        jobs.ended(run.job_id, _recorded(store, run.job_id, run.run_id))
+        jobs.ended(run.job_id, record)
+    if previous is not None and previous["run_id"] == run.run_id:
+        previous = None
+    active.announce(record, run.document, previous)
     store.tidy_history(run.job_id)
-    run.forget()
+    active.release(run)
 
 
 def _take_up(run: JobRun, jobs: Jobs) -> None:
-    job_id = run.job_id
-    state = jobs.states.get(job_id)
-    if state is not None and state.run_id != run.run_id:
-        # The run was made, but its state not committed: it began all the same.
-        slot = run.record["scheduled_for"]
-        jobs.timetable.taken_up[job_id] = slot
-        rest = [entry for entry in state.queue if iso(from_epoch(entry["slot"])) != slot]
-        jobs.begun(job_id, run.record, rest)
+    jobs.run_found(run.record)
     still = "still runs" if run.process is not None else "goes on"
-    log.info("job %s: the run %s %s; taken over", job_id, run.run_id, still)
+    log.info("job %s: the run %s %s; taken over", run.job_id, run.run_id, still)
 
 
-def _put_on_record(job_id: str, state: State, store: Store, jobs: Jobs) -> None:
+def _put_on_record(job_id: str, state: State, store: Store, jobs: Jobs, active: ActiveRuns) -> None:
     """The state says that a run is in progress, and there is no trace of it."""
     now, run_id = round(time.time(), 3), state.run_id or ""
     record = {
@@ -108,11 +105,15 @@ def _put_on_record(job_id: str, state: State, store: Store, jobs: Jobs) -> None:
         "result": "fail",
         "actions": [],
         "reason": "the host or the runner went down before the run left a record",
+        **({} if state.request is None else {"request": state.request}),
     }
     if not store.in_history(job_id, run_id):
         store.add_history(job_id, record)
     log.error("job %s: the run %s is gone", job_id, run_id)
-    jobs.ended(job_id, _recorded(store, job_id, run_id))
+    declared = store.job(job_id)
+    record = _recorded(store, job_id, run_id)
+    jobs.ended(job_id, record)
+    active.announce(record, {} if declared is None else declared.document, state.last_run)
 
 
 def _recorded(store: Store, job_id: str, run_id: str) -> Run:

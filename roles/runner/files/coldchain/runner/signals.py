@@ -22,9 +22,11 @@ class Inbox:
         self._arrived: list[int] = []
 
     def arrive(self, number: int, _frame: FrameType | None) -> None:
+        """A signal has come: the handler of Python's signal module."""
         self._arrived.append(number)
 
     def take(self) -> list[int]:
+        """The signals that came since the last time, in order."""
         try:
             while self.socket.recv(64):
                 pass

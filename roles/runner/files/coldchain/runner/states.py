@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import time
-from collections.abc import ItemsView, Iterator
+from collections.abc import Callable, ItemsView, Iterator
 from typing import Any
 
-from coldchain.errors import CannotWrite, ColdchainError, TryAgain
-from coldchain.instants import from_epoch, iso
+from coldchain.core.errors import CannotWrite, ColdchainError, TryAgain
+from coldchain.core.instants import from_epoch, iso
 from coldchain.store import State, Store
 
 DROP_AGAIN = 2.0
@@ -35,6 +34,8 @@ class States:
         self._states: dict[str, State] = dict(store.states())
         self._dirty: set[str] = set()
         self._drop_at = 0.0
+        self.mark: Callable[[], dict[str, Any]] | None = None
+        """Gives what is kept of the clock with each commit (see ClockTrust)."""
 
     def __getitem__(self, job_id: str) -> State:
         return self._states[job_id]
@@ -49,21 +50,26 @@ class States:
         return len(self._states)
 
     def get(self, job_id: str) -> State | None:
+        """The state of a job, None when it has none."""
         return self._states.get(job_id)
 
     def items(self) -> ItemsView[str, State]:
+        """Job and state of all."""
         return self._states.items()
 
     def add(self, job_id: str, state: State) -> None:
+        """Begin the state of a job."""
         self._states[job_id] = state
         self._dirty.add(job_id)
 
     def change(self, job_id: str, **fields: Any) -> None:
+        """Give the *fields* of the job's state these values."""
         state = self._states[job_id]
         if any(getattr(state, name) != value for name, value in fields.items()):
-            self.add(job_id, dataclasses.replace(state, **fields))
+            self.add(job_id, state._replace(**fields))
 
     def remove(self, job_id: str) -> None:
+        """Forget the job.  Raises KeyError when it is not known."""
         del self._states[job_id]
         self._dirty.add(job_id)
 
@@ -74,9 +80,14 @@ class States:
         the state tells that they are done.
         """
         done = self.done_events
+        if len(done) > self._noted:
+            # A file that was damaged gives way to its earlier generation, with what was dropped.
+            done += [key for key in self._store.acted_on() if key not in done]
         if self._dirty or len(done) > self._noted:
             self._store.commit_states(
-                {job_id: self._states.get(job_id) for job_id in self._dirty}, done or None
+                {job_id: self._states.get(job_id) for job_id in self._dirty},
+                done or None,
+                None if self.mark is None else self.mark(),
             )
             self._dirty.clear()
             self._noted = len(done)

@@ -1,31 +1,29 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When each job is due: triggers on the clock, slots accounted for, and the queue to run."""
+"""When each job is due: triggers on the scheduler, slots accounted for, and the queue to run."""
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import time
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from coldchain import lifecycle
 from coldchain import schedule as calendar
-from coldchain.instants import from_epoch, iso
-from coldchain.runner.clock import Clock
+from coldchain.core.instants import from_epoch, iso
+from coldchain.core.settings import Settings
+from coldchain.execution.members import host_boot
+from coldchain.runner.outlook import ON_TIME, STEP, Declared, Outlook, Recorded, is_late
+from coldchain.runner.scheduler import TriggerScheduler
 from coldchain.runner.states import States
-from coldchain.runner.triggers import Triggers
-from coldchain.settings import Settings
-from coldchain.store import JobRecord, Store
+from coldchain.runner.trigger_cache import Triggers
+from coldchain.store import Document, JobRecord, Run, Store
 
-ON_TIME = 10.0
-"""Seconds: a run that starts no later than this after its slot is no catch-up."""
-_TURNED_BACK = 86400.0
-"""Seconds: a clock set back by more than this was wrong before; the schedules start anew."""
-
-_ACTIVE = (lifecycle.RUNNING, lifecycle.ABORTING)
+BACKLOG = 100
+"""Runs that may wait of one job whose missed slots are all made up for."""
 
 log = logging.getLogger(__name__)
 
@@ -38,143 +36,282 @@ class Waiting(NamedTuple):
 
     @classmethod
     def of(cls, record: JobRecord) -> Waiting:
-        return cls(record.document.get("priority", 0), record.document.get("lock", ""))
+        """What the document of *record* says."""
+        return cls.of_document(record.document)
+
+    @classmethod
+    def of_document(cls, document: Document) -> Waiting:
+        """What a canonical document says."""
+        return cls(document.get("priority", 0), document.get("lock", ""))
 
 
 class Timetable:
-    """live: False keeps every schedule off the clock (``coldchain run`` runs one job only)."""
+    """When each job is due.
+
+    live: False keeps every schedule off the scheduler (``coldchain run`` runs one job only).
+    """
 
     def __init__(self, store: Store, settings: Settings, states: States, *, live: bool) -> None:
         self.waiting: dict[str, Waiting] = {}  # jobs with a queue
-        self.taken_up: dict[str, str] = {}  # jobs whose run was found on disk -> its slot
-        self._store, self._states = store, states
+        self._paused = False  # no slot is accounted for: the clock is wrong, or may be
+        self._behind = False  # it is known to be behind
+        self._declared_behind: set[str] = set()  # jobs that were declared by it
+        self._tolerance = ON_TIME
+        self.stepped = 0.0
+        """Seconds by which the clock was set before the start, until every job was taken in."""
+        self._store, self._settings, self._states = store, settings, states
         self._live = live
-        self._clock = Clock(self._next_at, self.look)
+        self._scheduler = TriggerScheduler(self._next_at, self.account_slots)
         self._triggers = Triggers(settings)
-        self._unusable: dict[str, int] = {}  # jobs whose schedule cannot be used -> revision
+        self._recorded: dict[str, Recorded] = {}  # jobs whose clock was set back -> runs on record
         for job_id, state in states.items():
             if state.queue:
-                self.waiting[job_id] = Waiting()
+                self.waiting[job_id] = Waiting.of_document(state.queue[0].get("document", {}))
 
-    # -- on and off the clock --------------------------------------------------------------------
+    def outlook(self, job_id: str) -> Outlook:
+        """What becomes of a job that ``take`` was told of, as things are now."""
+        return Outlook(
+            self._triggers.declared(job_id),
+            self._states[job_id],
+            self._triggers.get(job_id),
+            lambda: self._runs_on_record(job_id),
+        )
+
+    def _runs_on_record(self, job_id: str) -> Recorded:
+        recorded = self._recorded.get(job_id)
+        if recorded is None:
+            limit = self._settings.history_runs
+            runs = self._store.history(job_id, 2 * limit)
+            recorded = self._recorded[job_id] = Recorded.of(runs, limit)
+        return recorded
+
+    # -- declarations ----------------------------------------------------------------------------
 
     def knows(self, job_id: str) -> bool:
-        """Has the job's schedule been looked at, whether it can be used or not?"""
-        return job_id in self._triggers or job_id in self._unusable
+        """Has the job's declaration been looked at, whether it can be used or not?"""
+        return job_id in self._triggers
 
-    def arm(self, record: JobRecord) -> None:
-        """Build the trigger and put the job on the clock from where it was considered."""
+    def take(self, record: JobRecord) -> None:
+        """A declaration that is new or changed, or whose schedule was not usable: plan its job."""
+        job_id = record.job_id
+        if job_id in self.waiting:
+            self.waiting[job_id] = Waiting.of(record)
+        self._restore_grid(record)
+        self._build(record)
+        if self._behind and record.anchor <= time.time():
+            self._declared_behind.add(job_id)
+        self._account_boot(job_id)
+        self.account_slots(job_id)
+
+    def _build(self, record: JobRecord) -> None:
         job_id, state = record.job_id, self._states[record.job_id]
-        self._unusable.pop(job_id, None)
         try:
-            trigger = self._triggers.add(record, self._anchor(record))
+            self._triggers.add(record, self._grid(record))
         except ValueError as error:  # ScheduleError, or a zone that this host does not know
-            self.forget(job_id)
-            self._unusable[job_id] = record.revision
-            reason = f"its schedule cannot be used: {error}"
-            self._states.change(job_id, status=lifecycle.STOP, next_run=None, reason=reason)
-            log.error("job %s: %s", job_id, reason)
-            return
-        if state.status == lifecycle.STOP or state.event in ("stop", "abort", "remove"):
-            self._clock.remove(job_id)
-            self._states.change(job_id, next_run=None)
-            return
-        if state.considered is None:
-            # A date and "once" lie at or before their own declaration; the others begin with it.
-            first = trigger.kind in ("date", "once")
-            self._states.change(job_id, considered=0.0 if first else self._anchor(record))
-        if self._live:
-            self.look(job_id)
+            if state.unusable != str(error):
+                log.error("job %s: its schedule cannot be used: %s", job_id, error)
+            self._states.change(job_id, unusable=str(error))
+        else:
+            if state.unusable:
+                log.info("job %s: its schedule can be used again", job_id)
+            self._states.change(job_id, unusable="")
 
-    def _anchor(self, record: JobRecord) -> float:
-        """What an interval counts from; it is declared, unless the clock was ahead then."""
-        anew = self._states[record.job_id].anew
-        return record.anchor if anew is None else anew
+    def _grid(self, record: JobRecord) -> float:
+        re_anchored = self._states[record.job_id].re_anchored
+        return record.anchor if re_anchored is None else min(record.anchor, re_anchored)
 
-    def start_again(self, record: JobRecord, now: float) -> None:
+    def unusable(self) -> list[str]:
+        """Jobs whose schedules this host cannot use."""
+        return [job_id for job_id in self._triggers if self._states[job_id].unusable]
+
+    def start_again(self, job_id: str, now: float) -> None:
         """Arm a job that was stopped; one whose schedule has no later run is queued at once."""
-        try:
-            if self._triggers.build(record).next(from_epoch(now)) is None:
-                self.queue(record.job_id, slot=now, at=now, cause="event")
-        except ValueError:
-            pass  # arm says why
-        self.arm(record)
+        trigger = self._triggers.get(job_id)
+        if trigger is not None and not self._states[job_id].queue:
+            # What passed while it was stopped is not missed.
+            self._states.change(job_id, checked_until=now)
+            if not self.outlook(job_id).has_more:
+                self.queue(job_id, slot=now, at=now, cause="event")
+        self.account_slots(job_id)
 
-    def disarm(self, job_id: str) -> None:
-        """Off the clock, with nothing queued any more; the trigger stays."""
-        self._clock.remove(job_id)
-        self.waiting.pop(job_id, None)
-        self._states.change(job_id, queue=[], next_run=None)
+    def pass_over(self, job_id: str, now: float) -> None:
+        """What passed while the job was stopped is not missed, up to *now* (POSIX seconds)."""
+        trigger = self._triggers.get(job_id)
+        if trigger is not None and trigger.kind != "once":
+            self._states.change(job_id, checked_until=now)
+
+    def go_on(self, job_id: str, now: float) -> None:
+        """A run of the job ended at *now* (POSIX seconds)."""
+        trigger = self._triggers.get(job_id)
+        if trigger is not None and trigger.kind == "continuous":
+            self._states.change(job_id, checked_until=now)
+        self._recorded.pop(job_id, None)
+        self.account_slots(job_id)
 
     def forget(self, job_id: str) -> None:
-        self._clock.remove(job_id)
+        """The job is gone."""
+        self._scheduler.remove(job_id)
         self._triggers.discard(job_id)
+        self._recorded.pop(job_id, None)
         self.waiting.pop(job_id, None)
+
+    # -- status ----------------------------------------------------------------------------------
+
+    def settle(self, job_id: str, ahead: calendar.Occurrence | None = None) -> None:
+        """Bring everything that is derived from the facts in line with them: status, what stops
+        the job, its next run, its place on the scheduler.
+
+        ahead: the job's next occurrence, where it is known already.
+        """
+        if job_id not in self._triggers:
+            return
+        outlook = self.outlook(job_id)
+        if ahead is not None:
+            outlook.due = ahead
+        status, stopped_by = outlook.status()
+        if stopped_by is not None and stopped_by["what"] in lifecycle.BY_WILL:
+            self._drop_queue(job_id, lifecycle.describe_stop(stopped_by))
+            outlook = self.outlook(job_id)
+            status, stopped_by = outlook.status()
+        state = self._states[job_id]
+        due = None
+        if stopped_by is not None or not self._live or self._goes_round(outlook):
+            self._scheduler.remove(job_id)
+        elif self._paused:
+            self._scheduler.remove(job_id)  # what is due stays due
+            due = None if outlook.due is None else outlook.due.at
+        else:
+            due = None if outlook.due is None else outlook.due.at
+            self._scheduler.put(job_id, from_epoch(outlook.since), due)
+        reason = state.reason
+        if stopped_by is not None and not state.active:
+            reason = self._why(job_id, stopped_by)
+        elif state.stopped_by is not None and stopped_by is None:
+            reason = ""
+        next_run = self._next_text(job_id, due)
+        if not self._live and stopped_by is None:
+            following = self._next_at(job_id, from_epoch(outlook.since))
+            next_run = state.next_run or self._next_text(job_id, following)
+        self._states.change(
+            job_id, status=status, stopped_by=stopped_by, next_run=next_run, reason=reason
+        )
+
+    @staticmethod
+    def _goes_round(outlook: Outlook) -> bool:
+        """Does the end of a run decide when the next one begins?"""
+        trigger, state = outlook.trigger, outlook.state
+        continuous = trigger is not None and trigger.kind == "continuous"
+        return continuous and bool(state.active or state.queue)
+
+    def _why(self, job_id: str, stopped_by: dict[str, Any]) -> str:
+        state = self._states[job_id]
+        why = lifecycle.describe_stop(stopped_by, state.unusable)
+        if stopped_by["what"] == lifecycle.OVER and state.skipped is not None:
+            return f"{why}; the slot {state.skipped['last']} was skipped: {state.skipped['reason']}"
+        return why
+
+    def _drop_queue(self, job_id: str, why: str) -> None:
+        """Nothing of a stopped job waits, but for what was asked for since."""
+        state, trigger = self._states[job_id], self._triggers.get(job_id)
+        once = trigger is not None and trigger.kind == "once"
+        for entry in state.queue:
+            if once and entry["cause"] == "schedule":
+                # It has no slot that could pass: it runs when it is not stopped any more.
+                self._states.change(job_id, checked_until=None)
+            elif not entry.get("asked"):
+                self._states.skip(job_id, [entry["slot"]], f"{why} before it began")
+        checked = state.checked_until
+        if once and checked is not None and self.outlook(job_id).following(checked) is not None:
+            self._states.change(job_id, checked_until=None)  # its splay is not over
+        self.unqueue(job_id, [entry for entry in state.queue if entry.get("asked")])
 
     # -- slots -----------------------------------------------------------------------------------
 
-    def look(self, job_id: str) -> None:
+    def account_slots(self, job_id: str) -> None:
         """Account for every slot up to now: queue it, or record why it is skipped."""
+        trigger, ahead = self._triggers.get(job_id), None
+        if trigger is not None and self._live and not self._paused:
+            ahead = self._account(job_id, trigger)
+        self.settle(job_id, ahead)
+
+    def _account(self, job_id: str, trigger: calendar.Trigger) -> calendar.Occurrence | None:
+        """Returns the next occurrence, where nothing was due and it is known by that."""
         now = time.time()
-        state, trigger = self._states[job_id], self._triggers[job_id]
-        if trigger.kind == "continuous" and (state.status in _ACTIVE or state.queue):
-            return  # the next one begins when this one has ended
-        considered = state.considered or 0.0
-        if max(considered, self._triggers.anchor(job_id)) > now + _TURNED_BACK:
-            trigger, considered = self._start_anew(job_id, now), min(considered, now)
-        if considered < now:
-            found = calendar.catch_up(
-                trigger,
-                after=from_epoch(considered),
-                now=from_epoch(now),
-                policy=trigger.missed,
-            )
-            if found.run or found.later:
-                self._store.jobs()  # needed for them: unreadable now, nothing has changed yet
-            for reason, group in itertools.groupby(found.skipped, key=lambda item: item[1]):
-                slots = [item.slot.timestamp() for item, dummy in group]
-                self._states.skip(job_id, slots, reason)
-            for occurrence in found.run:
-                if self._already_begun(job_id, occurrence):
-                    continue
-                late = occurrence.put_off or now - occurrence.at.timestamp() > ON_TIME
-                late = late and trigger.kind != "once"
-                self._enqueue(
-                    job_id, occurrence, "catch-up" if late else "schedule", busy_skips=not late
-                )
-            for occurrence in found.later:
-                self._enqueue(job_id, occurrence, "catch-up", busy_skips=False)
-            self._states.change(job_id, considered=now)
-        self.set_clock(job_id)
-        self._settle(job_id)
+        outlook = self.outlook(job_id)
+        if outlook.unwanted or self._goes_round(outlook):
+            return None
+        changes = outlook.rejudged(now)
+        if changes:
+            self._rejudge(job_id, changes, now)
+            outlook = self.outlook(job_id)
+            trigger = outlook.trigger or trigger
+        if outlook.since >= now:
+            return None
+        caught = outlook.catch_up(now, self._tolerance)
+        if caught.run or caught.later:
+            self._store.jobs()  # needed for them: unreadable now, nothing has changed yet
+        for reason, group in itertools.groupby(caught.skipped, key=lambda item: item[1]):
+            slots = [occurrence.slot.timestamp() for occurrence, _unused in group]
+            if self.stepped > STEP:
+                reason = f"the clock was set by {self.stepped:+.0f} s, past it"
+            self._states.skip(job_id, slots, reason)
+        busy = self._busy(job_id, trigger)
+        for occurrence in caught.run:
+            late = is_late(occurrence, now, trigger.kind)
+            slot, at = occurrence.slot.timestamp(), occurrence.at.timestamp()
+            if busy and not late:
+                self._states.skip(job_id, [slot], busy)
+            else:
+                self.queue(job_id, slot=slot, at=at, cause="catch-up" if late else "schedule")
+        for occurrence in caught.later:
+            slot, at = occurrence.slot.timestamp(), occurrence.at.timestamp()
+            self.queue(job_id, slot=slot, at=at, cause="catch-up")
+        seen = self._states[job_id].seen_until
+        if seen is not None and seen <= now:
+            self._recorded.pop(job_id, None)
+            seen = None
+        self._states.change(job_id, checked_until=now, seen_until=seen)
+        return None if caught.run or caught.later or caught.skipped else outlook.due
 
-    def _start_anew(self, job_id: str, now: float) -> calendar.Trigger:
-        """The clock was ahead when the job was declared or looked at last."""
-        state, record = self._states[job_id], self._store.job(job_id)
-        if record is not None:
-            with contextlib.suppress(ValueError):  # arm has said why
-                self._triggers.add(record, now)
-        queue = [{**entry, "at": min(entry["at"], now)} for entry in state.queue]
-        considered = min(state.considered or 0.0, now)
-        self._states.change(job_id, considered=considered, anew=now, queue=queue)
-        return self._triggers[job_id]
-
-    def set_clock(self, job_id: str) -> None:
-        """Put an armed job on the clock at its first slot after what was considered."""
-        if job_id not in self._triggers or not self._live:
+    def _account_boot(self, job_id: str) -> None:
+        """Queue the run of a boot that the job has not had; one that is stopped passes it over."""
+        trigger, state = self._triggers.get(job_id), self._states[job_id]
+        boot = host_boot() if isinstance(trigger, calendar.BootTrigger) else ""
+        if not self._live or state.boot == boot:
             return
-        due = self._clock.put(job_id, from_epoch(self._states[job_id].considered or 0.0))
-        self._states.change(job_id, next_run=self._next_text(job_id, due))
+        declared_since = not state.boot
+        self._states.change(job_id, boot=boot)
+        stopped = lifecycle.status_of(self.outlook(job_id).facts)[1] in lifecycle.BY_WILL
+        if isinstance(trigger, calendar.BootTrigger) and not (declared_since or stopped):
+            now = time.time()
+            at = trigger.after_boot(from_epoch(now)).timestamp()
+            self.queue(job_id, slot=int(now), at=at, cause="schedule")
+
+    def _busy(self, job_id: str, trigger: calendar.Trigger) -> str:
+        """Why a slot that is due now is passed over; "" when it is not."""
+        state = self._states[job_id]
+        made_up_for = [entry for entry in state.queue if entry["cause"] == "catch-up"]
+        if trigger.missed.run == "all" and (made_up_for or state.cause == "catch-up"):
+            # Every slot gets its run, the youngest ones behind those that were missed.
+            return (
+                "" if len(state.queue) < BACKLOG else f"{BACKLOG} earlier runs were still waiting"
+            )
+        if state.active:
+            return f"the run {state.run_id} was still going on"
+        return "an earlier run was still waiting to begin" if state.queue else ""
+
+    def _rejudge(self, job_id: str, changes: dict[str, Any], now: float) -> None:
+        """The clock was ahead when the job was declared, or when it was looked at last."""
+        queue = [{**entry, "at": min(entry["at"], now)} for entry in self._states[job_id].queue]
+        self._recorded.pop(job_id, None)
+        self._states.change(job_id, queue=queue, **changes)
+        record = self._store.job(job_id) if "re_anchored" in changes else None
+        if record is not None:
+            self._build(record)
 
     def _next_at(self, job_id: str, after: datetime) -> datetime | None:
-        trigger = self._triggers.get(job_id)
-        occurrence = None if trigger is None else trigger.next(after)
+        occurrence = self.outlook(job_id).following(after.timestamp())
         return None if occurrence is None else occurrence.at
-
-    def tell_next(self, job_id: str) -> None:
-        """Bring the job's next run up to date after a change of its queue."""
-        due = self._clock.get_next_run(job_id)
-        self._states.change(job_id, next_run=self._next_text(job_id, due))
 
     def _next_text(self, job_id: str, due: datetime | None) -> str | None:
         candidates = [entry["at"] for entry in self._states[job_id].queue]
@@ -182,57 +319,54 @@ class Timetable:
             candidates.append(due.timestamp())
         return iso(from_epoch(min(candidates))) if candidates else None
 
-    def _already_begun(self, job_id: str, occurrence: calendar.Occurrence) -> bool:
-        """After a crash: the slot's run is on disk, although the state did not say so yet."""
-        return self.taken_up.get(job_id) == iso(occurrence.slot)
-
-    def _settle(self, job_id: str) -> None:
-        """A scheduled job that will never run again is a stopped one."""
-        state = self._states[job_id]
-        if state.status == lifecycle.SCHEDULED and not state.queue and state.next_run is None:
-            if self._triggers[job_id].kind == "continuous":
-                return
-            reason = "its schedule has no later run"
-            self._states.change(job_id, status=lifecycle.STOP, reason=state.reason or reason)
-
-    def more(self, job_id: str, now: float) -> bool:
-        """After a run: will there be another one?"""
-        trigger = self._triggers.get(job_id)
-        if trigger is not None and trigger.kind == "continuous":
-            self._states.change(job_id, considered=now)
-        state = self._states[job_id]
-        if trigger is None:  # a run that a crash ended: the look at start-up decides
-            return True
-        return bool(state.queue) or trigger.next(from_epoch(state.considered or now)) is not None
-
     # -- the queue -------------------------------------------------------------------------------
 
-    def _enqueue(
-        self, job_id: str, occurrence: calendar.Occurrence, cause: str, *, busy_skips: bool
+    def queue(
+        self, job_id: str, *, slot: float, at: float, cause: str, asked: bool = False
     ) -> None:
-        state = self._states[job_id]
-        slot, at = occurrence.slot.timestamp(), occurrence.at.timestamp()
-        if busy_skips:
-            if state.status in _ACTIVE:
-                self._states.skip(job_id, [slot], f"the run {state.run_id} was still going on")
-                return
-            if state.queue:
-                self._states.skip(job_id, [slot], "an earlier run was still waiting to begin")
-                return
-        self.queue(job_id, slot=slot, at=at, cause=cause)
+        """Let the job run once as soon as a place and its lock are free.
 
-    def queue(self, job_id: str, *, slot: float, at: float, cause: str) -> None:
-        """Let the job run once as soon as a place and its lock are free."""
+        slot, at: POSIX seconds that the run is for, and before which it does not begin; cause: see
+        RUN; asked: whether the job is stopped or not.
+        """
         record = self._store.job(job_id)
-        entry = {"slot": slot, "at": at, "cause": cause}
+        entry: dict[str, Any] = {"slot": slot, "at": at, "cause": cause}
+        if asked:
+            entry["asked"] = True
         self._states.change(job_id, queue=[*self._states[job_id].queue, entry])
         self.waiting[job_id] = Waiting() if record is None else Waiting.of(record)
 
-    def unqueue(self, job_id: str, queue: list[dict[str, object]]) -> None:
-        """The first entries became runs; *queue* is what is left."""
+    def queue_one_off(self, job_id: str, entry: dict[str, Any]) -> None:
+        """Let what is not declared run once (see one_off.py), behind what waits of its name."""
+        self._states.change(job_id, queue=[*self._states[job_id].queue, entry])
+        self.waiting.setdefault(job_id, Waiting.of_document(entry["document"]))
+
+    def make_up_for(self, job_id: str, run: Run, now: float) -> None:
+        """Queue the slot of *run* again, whose backup the runner's own end has cut off.
+
+        It begins after the next start.  Not where missed slots are not made up for, nor where
+        somebody has stopped the job; and a command is not run a second time unasked.
+        """
+        cut = any((one["action"], one["result"]) == ("backup", "aborted") for one in run["actions"])
+        trigger = self._triggers.get(job_id)
+        if not cut or trigger is None or trigger.missed.run == "skip":
+            return
+        if self.outlook(job_id).unwanted or self._states[job_id].queue:
+            return
+        until = trigger.blackout_until(from_epoch(now))
+        slot = datetime.fromisoformat(run["scheduled_for"]).timestamp()
+        begin = now if until is None else until.timestamp()
+        once = trigger.kind == "once"
+        self.queue(job_id, slot=slot, at=begin, cause="catch-up", asked=once)
+        self.account_slots(job_id)
+
+    def unqueue(self, job_id: str, queue: Sequence[dict[str, Any]]) -> None:
+        """The first entries became runs, or will not; *queue* is what is left."""
         self._states.change(job_id, queue=queue)
         if not queue:
             self.waiting.pop(job_id, None)
+        elif "document" in queue[0]:
+            self.waiting[job_id] = Waiting.of_document(queue[0]["document"])
 
     def due(self, now: float) -> list[tuple[str, str]]:
         """Jobs that may begin a run now, and their locks, in order of priority and then of time.
@@ -244,18 +378,18 @@ class Timetable:
             state = self._states[job_id]
             if state.status == lifecycle.SCHEDULED and state.queue and state.queue[0]["at"] <= now:
                 ready.append((-waiting.priority, state.queue[0]["at"], job_id, waiting.lock))
-        return [(job_id, lock) for dummy, dummy, job_id, lock in sorted(ready)]
+        return [(job_id, lock) for _unused, _unused, job_id, lock in sorted(ready)]
 
     # -- time ------------------------------------------------------------------------------------
 
     def run_pending(self) -> None:
         """Look at every job whose slot has come."""
-        self._clock.run_pending()
+        self._scheduler.run_pending()
 
     @property
     def idle_seconds(self) -> float | None:
         """Until the next slot of any job; negative when it has passed."""
-        return self._clock.idle_seconds
+        return self._scheduler.idle_seconds
 
     def next_queued(self) -> float | None:
         """POSIX seconds of the earliest queued run that is still to come."""
@@ -266,8 +400,50 @@ class Timetable:
         ]
         return min(times) if times else None
 
-    def look_again(self) -> None:
-        """The wall clock is not where it was: look at every job."""
-        for job_id in list(self._triggers):
-            if self._states[job_id].status != lifecycle.STOP:
-                self.look(job_id)
+    def pause(self, *, behind: bool) -> None:
+        """Account for no slot until ``resume``.  behind: the clock is known to be behind; else it
+        may be ahead."""
+        self._paused, self._behind = True, behind
+
+    def resume(self, paused_for: float, stepped: float) -> None:
+        """The clock is believed again, *paused_for* seconds after ``pause``; look at every job.
+
+        stepped: see recheck_all.
+        """
+        now, self._paused, self._behind = time.time(), False, False
+        for job_id in self._declared_behind & set(self._triggers):
+            self._states.change(job_id, re_anchored=now)
+        self._declared_behind.clear()
+        self._tolerance = ON_TIME + paused_for
+        try:
+            self.recheck_all(stepped)
+        finally:
+            self._tolerance = ON_TIME
+
+    def recheck_all(self, stepped: float = 0.0) -> None:
+        """The wall clock is not where it was: look at every job.
+
+        stepped: seconds by which somebody has set it, 0 when it only went on meanwhile.
+        """
+        self.stepped = stepped
+        try:
+            for job_id in list(self._triggers):
+                state = self._states[job_id]
+                record = None if state.re_anchored is None else self._store.job(job_id)
+                if record is not None and self._restore_grid(record):
+                    self._build(record)
+                self.account_slots(job_id)
+        finally:
+            self.stepped = 0.0
+
+    def _restore_grid(self, record: JobRecord) -> bool:
+        """When the clock was behind for a while, and is not any more: count from the declaration
+        again, as if nothing had been.  False when there is nothing to restore."""
+        state = self._states[record.job_id]
+        if self.stepped <= STEP or state.re_anchored is None:
+            return False
+        declared = Declared.of(record)
+        if state.re_anchored > declared.anchor or time.time() < declared.begin:
+            return False
+        self._states.change(record.job_id, re_anchored=None)
+        return True

@@ -8,7 +8,7 @@ import os
 import socket
 from pathlib import Path
 
-from coldchain.store.files import cannot_write
+from coldchain.core.files import cannot_write
 
 
 class Wake:
@@ -35,6 +35,7 @@ class Wake:
             os.close(directory)
 
     def drain(self) -> None:
+        """Take what has come: however often somebody called, it is answered once."""
         try:
             while self.socket.recv(64):
                 pass

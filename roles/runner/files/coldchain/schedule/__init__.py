@@ -10,11 +10,13 @@ from __future__ import annotations
 from coldchain.schedule.build import build
 from coldchain.schedule.catchup import CatchUp, catch_up
 from coldchain.schedule.errors import ScheduleError
-from coldchain.schedule.model import Missed, Occurrence, Trigger, session_tag
+from coldchain.schedule.model import CatchUpPolicy, Occurrence, Trigger, session_tag
+from coldchain.schedule.triggers import BootTrigger
 
 __all__ = [
+    "BootTrigger",
     "CatchUp",
-    "Missed",
+    "CatchUpPolicy",
     "Occurrence",
     "ScheduleError",
     "Trigger",

@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import tzinfo
 from functools import lru_cache
 from typing import NamedTuple
 
 from coldchain.schedule.readings import DAY
-from coldchain.schedule.zones import clock_of
+from coldchain.schedule.zones import zone_table
 
 _TURNS = 64  # windows that follow each other without a pause; more of them never end
 _WEEKDAY_OF_DAY_0 = 3  # 1970-01-01 was a Thursday
@@ -24,8 +23,7 @@ class Span(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """One window a day: start and end in seconds since local midnight (end may be past 24:00),
     on the weekdays (0 is Monday) on which it starts; text as people wrote it."""
 
@@ -43,7 +41,7 @@ class Window:
 
     def spans(self, begin: int, end: int) -> Iterator[Span]:
         """The windows that touch begin <= instant < end, in order."""
-        clock = clock_of(self.zone)
+        clock = zone_table(self.zone)
         first = (begin + clock.segment(begin).offset) // DAY - 2
         last = (end + clock.segment(end).offset) // DAY + 1
         for day in range(first, last + 1):
@@ -55,7 +53,7 @@ class Window:
 # Both ends are local times: in a gap the change itself, twice: the longer blackout.
 @lru_cache(maxsize=8192)
 def _span(start: int, end: int, zone: tzinfo, day: int) -> Span | None:
-    clock = clock_of(zone)
+    clock = zone_table(zone)
     span = Span(clock.instant(day * DAY + start), clock.instant(day * DAY + end, second=True))
     return span if span.begin < span.end else None
 
@@ -69,7 +67,7 @@ class Blackout:
     def at(self, instant: int) -> Span | None:
         """The blackout in which *instant* lies: windows that touch or overlap are one."""
         begin, end = instant, instant
-        for dummy in range(_TURNS):
+        for _turn in range(_TURNS):
             spans = [s for w in self.windows for s in w.spans(begin - 1, end + 1)]
             earliest = min((s.begin for s in spans if s.end >= begin), default=begin)
             latest = max((s.end for s in spans if s.begin <= end), default=end)
@@ -80,13 +78,13 @@ class Blackout:
 
     def first(self, begin: int, end: int) -> Span | None:
         """The first blackout that touches begin <= instant < end."""
-        here = self.at(begin)
-        if here is not None:
-            return here
-        found = min(
+        around = self.at(begin)
+        if around is not None:
+            return around
+        nearest = min(
             (span for w in self.windows for span in _leading(w.spans(begin, end))), default=None
         )
-        return None if found is None else self.at(found.begin)
+        return None if nearest is None else self.at(nearest.begin)
 
     def endless(self, instant: int) -> bool:
         """Whether the windows around *instant* leave no time at all."""

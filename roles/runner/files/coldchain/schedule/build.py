@@ -7,18 +7,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
-from difflib import get_close_matches
 from functools import partial
 from typing import Callable, TypeVar
 
-from coldchain.errors import Problem
-from coldchain.instants import UNITS, iso, parse_duration, parse_instant
-from coldchain.instants import zone as zone_of
+from coldchain.core.errors import Problem
+from coldchain.core.instants import UNITS, UnknownZone, iso, parse_duration, parse_instant
+from coldchain.core.instants import zone as zone_of
+from coldchain.core.text import did_you_mean
 from coldchain.schedule import describe
 from coldchain.schedule.blackout import Blackout, Window
+from coldchain.schedule.cron import FIELDS, FIRST_YEAR, LAST_YEAR, parse_field
 from coldchain.schedule.errors import ScheduleError, quoted
-from coldchain.schedule.fields import FIELDS, FIRST_YEAR, LAST_YEAR, parse_field
-from coldchain.schedule.model import Missed, Trigger, moment, seconds
+from coldchain.schedule.model import CatchUpPolicy, Trigger, moment, seconds
 from coldchain.schedule.readings import DAY
 from coldchain.schedule.slots import (
     FIXED,
@@ -30,7 +30,13 @@ from coldchain.schedule.slots import (
     complete,
     is_wildcard,
 )
-from coldchain.schedule.triggers import ContinuousTrigger, PointTrigger, SlotTrigger
+from coldchain.schedule.triggers import (
+    BootTrigger,
+    ContinuousTrigger,
+    Delay,
+    PointTrigger,
+    SlotTrigger,
+)
 
 _LONGEST = 100 * 366 * DAY  # of an interval, a splay or an age, in seconds
 _WINDOWS = 50
@@ -67,7 +73,15 @@ def build(
     date = reader.read("schedule_date", lambda value: _instant(value, local))
     interval = reader.read("schedule_interval", _interval)
     fields = _cron_texts(reader)
+    boot = reader.read("schedule_boot", _switch) or False
+    if boot and (date is not None or interval is not None or fields):
+        reader.problem(
+            "schedule_boot",
+            "is a schedule of its own",
+            "declare a job after each boot and another one at these times",
+        )
     splay = reader.read("schedule_splay", _duration) or 0
+    offset = reader.read("schedule_offset", _duration)
     dst = _dst(reader)
     missed = _missed(reader, local)
     blackout = _blackout(reader, local, seconds(created))
@@ -77,17 +91,33 @@ def build(
             "a continuous job has no slots to spread",
             "leave schedule_splay out",
         )
+    if offset is not None and offset > splay:
+        reader.problem(
+            "schedule_offset",
+            "is more than schedule_splay, of which it is the part"
+            if splay
+            else "is a part of schedule_splay, which is missing",
+            "write a schedule_splay that is at least as long",
+        )
     reader.check()
 
-    words = describe.Conditions(local, start, end, splay, blackout)
+    delay = Delay.of(key, splay, offset)
+    words = describe.Conditions(local, start, end, splay, offset, blackout)
+    if boot:
+        return BootTrigger(
+            zone=local,
+            delay=delay,
+            blackout=blackout,
+            missed=missed,
+            details=words.of_boot,
+        )
     first, last = _first_second(start), None if end is None else seconds(end)
     if date is not None or (interval is None and not fields):
         point = PointTrigger(
             "once" if date is None else "date",
             created if date is None else date,
             zone=local,
-            key=key,
-            splay=splay,
+            delay=delay,
             blackout=blackout,
             missed=missed,
             details=words.of_once if date is None else partial(words.of_date, date),
@@ -128,8 +158,7 @@ def build(
         kind,
         slots,
         zone=local,
-        key=key,
-        splay=splay,
+        delay=delay,
         blackout=blackout,
         missed=missed,
         details=details,
@@ -141,9 +170,9 @@ def build(
     return trigger
 
 
-def _policy(given: Mapping[str, str], wildcard: bool) -> Dst:
+def _policy(choices: Mapping[str, str], wildcard: bool) -> Dst:
     default = PACE if wildcard else FIXED
-    return Dst(given.get("gap", default.gap), given.get("overlap", default.overlap))
+    return Dst(choices.get("gap", default.gap), choices.get("overlap", default.overlap))
 
 
 def _first_second(start: datetime | None) -> int:
@@ -202,12 +231,13 @@ class _Reader:
         self._problems: list[Problem] = [] if problems is None else problems
 
     def problem(self, name: str, message: str, hint: str = "") -> None:
+        """Note that the value of *name* is not acceptable."""
         self._problems.append(Problem(self._prefix + name, message, hint))
 
     def read(self, name: str, parse: Callable[[object], _T]) -> _T | None:
         """The parsed value of *name*; None when it is not given or not acceptable."""
         value = self._values.get(name)
-        if not _given(value):
+        if not _is_set(value):
             return None
         try:
             return parse(value)
@@ -217,40 +247,40 @@ class _Reader:
             self.problem(name, str(error), error.hint)
         return None
 
-    def section(self, name: str, known: Sequence[str]) -> _Reader:
+    def section(self, name: str, names: Sequence[str]) -> _Reader:
         """The reader of a mapping; an empty one when it is not given or not acceptable."""
         value = self._values.get(name)
-        found = self._inside(name, value, known) if _given(value) else None
-        return found or _Reader({}, problems=self._problems)
+        section = self._inside(name, value, names) if _is_set(value) else None
+        return section or _Reader({}, problems=self._problems)
 
-    def sections(self, name: str, known: Sequence[str]) -> list[_Reader]:
+    def sections(self, name: str, names: Sequence[str]) -> list[_Reader]:
         """The readers of a list of mappings."""
         value = self._values.get(name)
-        if not _given(value):
+        if not _is_set(value):
             return []
         if not isinstance(value, (list, tuple)):
-            self.problem(name, f"{quoted(value)} is not a list", f"a list of {_keys(known)}")
+            self.problem(name, f"{quoted(value)} is not a list", f"a list of {_keys(names)}")
             return []
         if len(value) > _WINDOWS:
             self.problem(name, f"{len(value)} entries are too many", f"at most {_WINDOWS}")
             return []
-        found = [self._inside(f"{name}[{i}]", item, known) for i, item in enumerate(value)]
-        return [section for section in found if section is not None]
+        sections = [self._inside(f"{name}[{i}]", item, names) for i, item in enumerate(value)]
+        return [section for section in sections if section is not None]
 
-    def _inside(self, name: str, value: object, known: Sequence[str]) -> _Reader | None:
+    def _inside(self, name: str, value: object, names: Sequence[str]) -> _Reader | None:
         if not isinstance(value, Mapping):
-            self.problem(name, f"{quoted(value)} is not a mapping", f"a mapping of {_keys(known)}")
+            self.problem(name, f"{quoted(value)} is not a mapping", f"a mapping of {_keys(names)}")
             return None
         for key in value:
-            if key not in known:
-                near = get_close_matches(str(key)[:_LENGTH], known, 1)
-                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            if key not in names:
+                near = did_you_mean(str(key)[:_LENGTH], names)
+                hint = near or f"known: {', '.join(names)}"
                 self.problem(f"{name}.{str(key)[:_LENGTH]}", "unknown key", hint)
         return _Reader(value, f"{self._prefix}{name}.", self._problems)
 
     def require(self, name: str, parse: Callable[[object], _T]) -> _T | None:
         """Like read, but it has to be there."""
-        if not _given(self._values.get(name)):
+        if not _is_set(self._values.get(name)):
             self.problem(name, "is missing", f"add {name}")
         return self.read(name, parse)
 
@@ -260,12 +290,12 @@ class _Reader:
             raise ScheduleError.of(self._problems)
 
 
-def _given(value: object) -> bool:
+def _is_set(value: object) -> bool:
     return not (value is None or value is False or value == "")
 
 
-def _keys(known: Sequence[str]) -> str:
-    return ", ".join(known)
+def _keys(names: Sequence[str]) -> str:
+    return ", ".join(names)
 
 
 def _cron_texts(reader: _Reader) -> dict[str, str]:
@@ -290,10 +320,8 @@ def _zone(value: object) -> tzinfo:
         raise _Refused(f"{quoted(value)} is not the name of a time zone", "like Europe/Berlin")
     try:
         return zone_of(value)
-    except ValueError:
-        raise _Refused(
-            f"{quoted(value)} is not a time zone of this host", "write it like Europe/Berlin"
-        ) from None
+    except UnknownZone as error:
+        raise _Refused(error.message, error.hint) from None
 
 
 def _instant(value: object, local: tzinfo) -> datetime:
@@ -359,6 +387,12 @@ def _time_of_day(value: object) -> int:
     raise _Refused(f"{quoted(value)} is not a time of day", "write it quoted, like '06:00'")
 
 
+def _switch(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _Refused(f"{quoted(value)} is neither true nor false", "write true, or leave it out")
+    return value
+
+
 def _choice(choices: Sequence[str]) -> Callable[[object], str]:
     def parse(value: object) -> str:
         if value not in choices:
@@ -374,11 +408,11 @@ def _dst(reader: _Reader) -> dict[str, str]:
     return {name: choice for name, choice in read.items() if choice is not None}
 
 
-def _missed(reader: _Reader, local: tzinfo) -> Missed:
+def _missed(reader: _Reader, local: tzinfo) -> CatchUpPolicy:
     section = reader.section("missed", ("run", "max_age", "not_after"))
-    default = Missed()
+    default = CatchUpPolicy()
     max_age = section.read("max_age", _duration)
-    return Missed(
+    return CatchUpPolicy(
         section.read("run", _choice(("skip", "once", "all"))) or default.run,
         default.max_age if max_age is None else max_age,
         section.read("not_after", _time_of_day),

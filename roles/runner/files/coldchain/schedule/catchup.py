@@ -4,15 +4,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
-from coldchain.schedule.model import Missed, Occurrence, Trigger, moment, seconds
-from coldchain.schedule.triggers import CATCH_UP_LIMIT, first_true
+from coldchain.schedule.model import CatchUpPolicy, Occurrence, Trigger, moment, seconds
+from coldchain.schedule.triggers import CATCH_UP_LIMIT, bisect_first
 
 
-@dataclass(frozen=True)
-class CatchUp:
+class CatchUp(NamedTuple):
     """run: start now, in this order; later: start at their ``at`` (a blackout ends then);
     skipped: do not run, with the reason, for the record."""
 
@@ -22,7 +21,7 @@ class CatchUp:
 
 
 def catch_up(
-    trigger: Trigger, *, after: datetime, now: datetime, policy: Missed, tolerance: int = 10
+    trigger: Trigger, *, after: datetime, now: datetime, policy: CatchUpPolicy, tolerance: int = 10
 ) -> CatchUp:
     """Decide on every occurrence with after < at <= now.
 
@@ -61,7 +60,7 @@ def catch_up(
     return CatchUp(
         [o for o in runs if (now - o.at).total_seconds() <= tolerance],
         [
-            Occurrence(moment(begin + index), o.slot, put_off=True)
+            Occurrence(moment(begin + index), o.slot, deferred=True)
             for index, o in enumerate(runs)
             if (now - o.at).total_seconds() > tolerance
         ],
@@ -77,7 +76,7 @@ def _newest(
     if len(due) <= CATCH_UP_LIMIT:
         return due, None
     oldest = due[0]
-    start = first_true(
+    start = bisect_first(
         lambda t: len(_walk(trigger, moment(t), now)) <= CATCH_UP_LIMIT,
         seconds(after) + 1,
         seconds(now),
@@ -86,17 +85,17 @@ def _newest(
 
 
 def _walk(trigger: Trigger, after: datetime, now: datetime) -> list[Occurrence]:
-    found: list[Occurrence] = []
-    while len(found) <= CATCH_UP_LIMIT:
+    occurrences: list[Occurrence] = []
+    while len(occurrences) <= CATCH_UP_LIMIT:
         occurrence = trigger.next(after)
         if occurrence is None or occurrence.at > now:
             break
-        found.append(occurrence)
+        occurrences.append(occurrence)
         after = occurrence.at
-    return found
+    return occurrences
 
 
-def _too_late(policy: Missed, occurrence: Occurrence, begin: int) -> str:
+def _too_late(policy: CatchUpPolicy, occurrence: Occurrence, begin: int) -> str:
     if begin - seconds(occurrence.at) > policy.max_age:
         return f"missed by more than max_age ({policy.max_age} seconds)"
     return "missed, and it is later than not_after"

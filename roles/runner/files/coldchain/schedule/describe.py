@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from typing import NamedTuple
 
-from coldchain.instants import UNITS
+from coldchain.core.instants import UNITS
 from coldchain.schedule.blackout import Blackout
-from coldchain.schedule.fields import EVERY, LIMITS, ORDINALS, WEEKDAYS, Field
+from coldchain.schedule.cron import EVERY, LIMITS, ORDINALS, WEEKDAYS, CronField
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
@@ -20,31 +20,40 @@ _MONTHS = (
 _FEW = 6  # times of day that are listed one by one
 
 
-@dataclass(frozen=True)
-class Conditions:
-    """What is said of every kind of schedule; splay in seconds."""
+class Conditions(NamedTuple):
+    """What is said of every kind of schedule; splay and offset in seconds."""
 
     zone: tzinfo
     start: datetime | None
     end: datetime | None
     splay: int
+    offset: int | None
     blackout: Blackout | None
 
     def of_once(self) -> str:
+        """A job without schedule."""
         return f"once, when it is declared{self._tail(bounds=False)}"
 
+    def of_boot(self) -> str:
+        """A job with schedule_boot."""
+        return f"once after each boot of the host{self._tail(bounds=False)}"
+
     def of_date(self, date: datetime) -> str:
+        """A job with schedule_date."""
         return f"once, on {local(date, self.zone)}{self._tail(bounds=False)}"
 
     def of_continuous(self) -> str:
+        """A job that runs again and again."""
         return f"continuously: again as soon as a run has ended{self._tail()}"
 
     def of_interval(self, period: int, first: datetime) -> str:
+        """A job with schedule_interval; period in seconds, first the slot that it counts from."""
         counted = f"every {duration(period)}, counted from {local(first, self.zone)}"
         until = "" if self.end is None else f", until {local(self.end, self.zone)}"
         return f"{counted}{until}{self._tail(bounds=False)}"
 
-    def of_cron(self, fields: Mapping[str, Field]) -> str:
+    def of_cron(self, fields: Mapping[str, CronField]) -> str:
+        """A job with cron-like fields."""
         time, date = times(fields), dates(fields)
         if _round_the_clock(fields):
             date = date.replace("every day", "").strip()
@@ -57,7 +66,9 @@ class Conditions:
             parts.append(f"from {local(self.start, self.zone)}")
         if bounds and self.end is not None:
             parts.append(f"until {local(self.end, self.zone)}")
-        if self.splay:
+        if self.offset is not None:
+            parts.append(f"each run {duration(self.offset)} later, of {duration(self.splay)}")
+        elif self.splay:
             parts.append(f"spread over {duration(self.splay)}")
         if self.blackout is not None:
             parts += [f"not {window.text}" for window in self.blackout.windows]
@@ -66,8 +77,8 @@ class Conditions:
 
 def local(instant: datetime, zone: tzinfo) -> str:
     """An instant in its zone: 2026-11-25 03:25:00 CET."""
-    there = instant.astimezone(zone)
-    return f"{there:%Y-%m-%d %H:%M:%S} {there.tzname()}"
+    wall = instant.astimezone(zone)
+    return f"{wall:%Y-%m-%d %H:%M:%S} {wall.tzname()}"
 
 
 def zone_name(zone: tzinfo) -> str:
@@ -92,7 +103,7 @@ def window(start: int, end: int, weekdays: frozenset[int] | None, zone: tzinfo |
     return text if zone is None else f"{text} ({zone_name(zone)})"
 
 
-def times(fields: Mapping[str, Field]) -> str:
+def times(fields: Mapping[str, CronField]) -> str:
     """The time of day: "at 03:25", "every 15 minutes"."""
     hours, minutes, seconds = (fields[name].values for name in ("hour", "minute", "second"))
     if len(hours) * len(minutes) * len(seconds) <= _FEW:
@@ -105,7 +116,8 @@ def times(fields: Mapping[str, Field]) -> str:
         pace = _pace("minute", minutes)
         return pace if pace.startswith("every") else f"{pace} of every hour"
     if len(hours) == 24 and len(minutes) == 60:
-        return _pace("second", seconds)
+        pace = _pace("second", seconds)
+        return pace if pace.startswith("every") else f"{pace} of every minute"
     parts = []
     if seconds != (0,):
         parts.append(_pace("second", seconds))
@@ -114,7 +126,7 @@ def times(fields: Mapping[str, Field]) -> str:
     return " of ".join(parts)
 
 
-def _round_the_clock(fields: Mapping[str, Field]) -> bool:
+def _round_the_clock(fields: Mapping[str, CronField]) -> bool:
     """Whether the time of day says already that it is every day."""
     return len(fields["hour"].values) == 24 or (
         times(fields).startswith("every") and fields["hour"].star
@@ -133,7 +145,7 @@ def _pace(unit: str, values: Sequence[int]) -> str:
     return f"{unit}{'s' if len(values) > 1 else ''} {_listed(_spans(values))}"
 
 
-def dates(fields: Mapping[str, Field]) -> str:
+def dates(fields: Mapping[str, CronField]) -> str:
     """The days: "every day", "on Monday in week 5"."""
     parts = []
     day, weekday = fields["day"], fields["day_of_week"]
@@ -176,7 +188,7 @@ def _listed(words: Sequence[str], link: str = "and") -> str:
 
 def _spans(values: Sequence[int], names: Sequence[str] = ()) -> list[str]:
     """Ascending numbers, three or more in a row drawn together: 1-6, 9."""
-    found: list[str] = []
+    spans: list[str] = []
     index = 0
     while index < len(values):
         end = index
@@ -185,9 +197,9 @@ def _spans(values: Sequence[int], names: Sequence[str] = ()) -> list[str]:
         words = [names[value] if names else str(value) for value in values[index : end + 1]]
         if len(words) > 2:
             words = [f"{words[0]}{' to ' if names and len(names[0]) > 3 else '-'}{words[-1]}"]
-        found += words
+        spans += words
         index = end + 1
-    return found
+    return spans
 
 
 def _clock(time: int) -> str:

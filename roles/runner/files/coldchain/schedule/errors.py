@@ -7,7 +7,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Sequence
 
-from coldchain.errors import Problem
+from coldchain.core.errors import Problem
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60

@@ -4,29 +4,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import NamedTuple, Protocol
 
-from coldchain.instants import UTC
+from coldchain.core.instants import EPOCH, UTC
 from coldchain.schedule.readings import DAY
-from coldchain.schedule.zones import EPOCH, clock_of
+from coldchain.schedule.zones import zone_table
 
 SECOND = timedelta(seconds=1)
 
 
 class Occurrence(NamedTuple):
-    """One planned run: *at* when it is to start (after splay and blackout), *slot* the nominal
-    instant of the schedule.  Both are aware datetimes in UTC.  put_off: a blackout has moved it, so
-    it makes up for a missed slot however punctual it is."""
+    """One planned run.
+
+    at: when it is to start, after splay and blackout; slot: the nominal instant of the schedule;
+    both are aware datetimes in UTC.  deferred: a blackout has moved it, so it makes up for a missed
+    slot however punctual it is.
+    """
 
     at: datetime
     slot: datetime
-    put_off: bool = False
+    deferred: bool = False
 
 
-@dataclass(frozen=True)
-class Missed:
+class CatchUpPolicy(NamedTuple):
     """What becomes of a slot whose time has passed.
 
     run: skip, once (one run for all of them) or all; max_age: seconds after which it is too late;
@@ -43,7 +44,7 @@ class Missed:
         latest = at + self.max_age
         if self.not_after is None:
             return latest
-        clock = clock_of(self.zone)
+        clock = zone_table(self.zone)
         reading = at + clock.segment(at).offset
         limit = reading // DAY * DAY + self.not_after
         if limit < reading:
@@ -54,18 +55,21 @@ class Missed:
 class Trigger(Protocol):
     """When a job runs.
 
-    kind: "once" (no schedule), "date", "interval", "continuous" or "cron"; zone: where its local
-    times are read; missed: the policy for slots that cannot run on time.
+    kind: "once" (no schedule), "date", "interval", "continuous", "cron" or "boot"; zone: where its
+    local times are read; missed: the policy for slots that cannot run on time.
     """
 
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """once, date, interval, continuous, cron or boot."""
 
     @property
-    def zone(self) -> tzinfo: ...
+    def zone(self) -> tzinfo:
+        """Where the local times of the schedule are read."""
 
     @property
-    def missed(self) -> Missed: ...
+    def missed(self) -> CatchUpPolicy:
+        """What becomes of slots that could not run on time."""
 
     def next(self, after: datetime) -> Occurrence | None:
         """The first occurrence with ``at`` strictly later than *after* (aware); None: no more."""

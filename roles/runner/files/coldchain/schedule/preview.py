@@ -4,17 +4,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
-from coldchain.instants import iso
-from coldchain.schedule.model import Trigger, moment, seconds
+from coldchain.core.instants import iso
+from coldchain.schedule.model import Occurrence, Trigger, moment, seconds
 from coldchain.schedule.readings import DAY
-from coldchain.schedule.zones import clock_of
+from coldchain.schedule.zones import zone_table
 
 
-@dataclass(frozen=True)
-class Upcoming:
+class Upcoming(NamedTuple):
     """One run to come; local is the time in the job's zone, marks what is special about it."""
 
     at: datetime
@@ -31,6 +30,7 @@ class Upcoming:
         return f"{self.local} = {utc} UTC{marks}"
 
     def as_dict(self) -> dict[str, object]:
+        """The JSON form, instants as ISO 8601 text."""
         return {
             "at": iso(self.at),
             "slot": iso(self.slot),
@@ -44,36 +44,39 @@ def preview(trigger: Trigger, after: datetime, n: int) -> list[Upcoming]:
 
     Of a continuous schedule only the first: the others depend on how long the runs take.
     """
-    found: list[Upcoming] = []
-    while len(found) < n:
+    runs: list[Upcoming] = []
+    while len(runs) < n:
         occurrence = trigger.next(after)
         if occurrence is None:
             break
-        there = occurrence.at.astimezone(trigger.zone)
-        marks = [_change_mark(trigger, occurrence.at)]
-        if occurrence.slot != occurrence.at:
-            planned = occurrence.slot.astimezone(trigger.zone)
-            day = "" if planned.date() == there.date() else f"{planned:%Y-%m-%d} "
-            marks.append(f"slot {day}{planned:%H:%M:%S}")
-        if trigger.kind == "continuous":
-            marks.append("then again whenever a run has ended")
-        found.append(
-            Upcoming(
-                occurrence.at,
-                occurrence.slot,
-                f"{there:%a %Y-%m-%d %H:%M:%S} {there.tzname()}",
-                tuple(mark for mark in marks if mark),
-            )
-        )
+        runs.append(upcoming(trigger, occurrence))
         if trigger.kind == "continuous":
             break
         after = occurrence.at
-    return found
+    return runs
+
+
+def upcoming(trigger: Trigger, occurrence: Occurrence) -> Upcoming:
+    """One planned run of *trigger*, for people."""
+    wall = occurrence.at.astimezone(trigger.zone)
+    marks = [_change_mark(trigger, occurrence.at)]
+    if occurrence.slot != occurrence.at:
+        planned = occurrence.slot.astimezone(trigger.zone)
+        day = "" if planned.date() == wall.date() else f"{planned:%Y-%m-%d} "
+        marks.append(f"slot {day}{planned:%H:%M:%S}")
+    if trigger.kind == "continuous":
+        marks.append("then again whenever a run has ended")
+    return Upcoming(
+        occurrence.at,
+        occurrence.slot,
+        f"{wall:%a %Y-%m-%d %H:%M:%S} {wall.tzname()}",
+        tuple(mark for mark in marks if mark),
+    )
 
 
 def _change_mark(trigger: Trigger, at: datetime) -> str:
     """The clock change on the local day of *at*; "" on an ordinary day."""
-    clock = clock_of(trigger.zone)
+    clock = zone_table(trigger.zone)
     instant = seconds(at)
     midnight = (instant + clock.segment(instant).offset) // DAY * DAY
     marks = [

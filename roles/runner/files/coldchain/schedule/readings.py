@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
 
-from coldchain.schedule.fields import EVERY, FIRST_YEAR, LAST, LAST_YEAR, Field
+from coldchain.schedule.cron import EVERY, FIRST_YEAR, LAST, LAST_YEAR, CronField
 
 DAY = 86400
 _EPOCH = date(FIRST_YEAR, 1, 1).toordinal()
@@ -35,7 +35,9 @@ _MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 class Dates:
     """The dates that match year, month, day, week and day_of_week, all of them at once."""
 
-    def __init__(self, year: Field, month: Field, day: Field, week: Field, weekday: Field) -> None:
+    def __init__(
+        self, year: CronField, month: CronField, day: CronField, week: CronField, weekday: CronField
+    ) -> None:
         self._years = None if len(year.values) == len(_YEARS) else frozenset(year.values)
         self._months = month.values
         self._day = day
@@ -60,16 +62,16 @@ class Dates:
                 pattern = self._patterns.get(kind)
                 if pattern is None:
                     pattern = self._patterns[kind] = self._pattern(_EXAMPLE[kind])
-                found = bisect_left(pattern, offset)
-                if found < len(pattern):
-                    return _STARTS[index] + pattern[found]
+                place = bisect_left(pattern, offset)
+                if place < len(pattern):
+                    return _STARTS[index] + pattern[place]
             index += 1
             offset = 0
         return None
 
     def _pattern(self, year: int) -> tuple[int, ...]:
         """The matching days of *year*, counted from its first."""
-        found = []
+        days = []
         for month in self._months:
             start = date(year, month, 1)
             size = _MONTH_DAYS[month - 1] + (month == 2 and _leap(year))
@@ -79,8 +81,8 @@ class Dates:
                 if (first_weekday + day - 1) % 7 in self._weekdays and (
                     self._weeks is None or start.replace(day=day).isocalendar()[1] in self._weeks
                 ):
-                    found.append(base + day - 1)
-        return tuple(found)
+                    days.append(base + day - 1)
+        return tuple(days)
 
     def _days(self, size: int, first_weekday: int) -> set[int]:
         """The days of a month of *size* days that the field day names."""
@@ -101,7 +103,7 @@ class Dates:
 class Times:
     """The times of day that match hour, minute and second; all in seconds since midnight."""
 
-    def __init__(self, hour: Field, minute: Field, second: Field) -> None:
+    def __init__(self, hour: CronField, minute: CronField, second: CronField) -> None:
         self._hours = hour.values
         self._minutes = minute.values
         self._seconds = second.values
@@ -136,7 +138,7 @@ class Times:
 class Readings:
     """The local readings that match all eight fields."""
 
-    def __init__(self, fields: Mapping[str, Field]) -> None:
+    def __init__(self, fields: Mapping[str, CronField]) -> None:
         self._dates = _shared_dates(
             fields["year"], fields["month"], fields["day"], fields["week"], fields["day_of_week"]
         )
@@ -147,18 +149,20 @@ class Readings:
         day, time = divmod(reading, DAY) if reading > 0 else (0, 0)
         if day >= END_DAY:
             return None
-        found = self._dates.next(day)
-        if found == day:
+        date = self._dates.next(day)
+        if date == day:
             later = self._times.next(time)
             if later is not None:
                 return day * DAY + later
             if day + 1 >= END_DAY:
                 return None
-            found = self._dates.next(day + 1)
-        return None if found is None else found * DAY + self._times.first
+            date = self._dates.next(day + 1)
+        return None if date is None else date * DAY + self._times.first
 
 
 # Thousands of jobs have few different date parts: they share the days worked out.
 @lru_cache(maxsize=1024)
-def _shared_dates(year: Field, month: Field, day: Field, week: Field, weekday: Field) -> Dates:
+def _shared_dates(
+    year: CronField, month: CronField, day: CronField, week: CronField, weekday: CronField
+) -> Dates:
     return Dates(year, month, day, week, weekday)

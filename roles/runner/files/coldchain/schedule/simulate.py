@@ -6,27 +6,30 @@ from __future__ import annotations
 
 import heapq
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
-from coldchain.instants import iso
+from coldchain.core.instants import iso
 from coldchain.schedule.describe import zone_name
-from coldchain.schedule.model import SECOND, Trigger, moment, seconds
+from coldchain.schedule.model import SECOND, Occurrence, Trigger, moment, seconds
 from coldchain.schedule.readings import DAY
-from coldchain.schedule.zones import clock_of
+from coldchain.schedule.zones import zone_table
 
 _FINDINGS = 100
 _BLACKED_OUT = 10_000  # counted per job
-_END, _DUE, _PUT_OFF = range(3)  # what ends at an instant makes room for what is due at it
+_END, _DUE, _DEFERRED = range(3)  # what ends at an instant makes room for what is due at it
 
 
-@dataclass(frozen=True)
-class SimulatedJob:
+class SimulatedJob(NamedTuple):
     """A job of the inventory.
 
     duration: seconds of each of its runs; lock: jobs of one host with the same name exclude each
-    other; container: where the runs of the whole fleet meet; priority: who waits less (higher).
+    other; container: where the runs of the whole fleet meet; priority: who waits less (higher);
+    slot: the window that it shares with jobs of other hosts; placed: it has its place in that;
+    following: the first occurrence later than an instant that the runner will run; None: every
+    occurrence of the trigger.
     """
 
     host: str
@@ -36,6 +39,9 @@ class SimulatedJob:
     lock: str = ""
     container: str = ""
     priority: int = 0
+    following: Callable[[datetime], Occurrence | None] | None = None
+    slot: str = ""
+    placed: bool = True
 
 
 @dataclass
@@ -60,22 +66,40 @@ class JobCount:
     into_blackout: int = 0
 
     def as_dict(self) -> dict[str, object]:
+        """The JSON form."""
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Peak:
+class Peak(NamedTuple):
     """The most runs at once, and the first instant of it."""
 
     runs: int
     at: datetime | None
 
     def as_dict(self) -> dict[str, object]:
+        """The JSON form, instants as ISO 8601 text."""
         return {"runs": self.runs, "at": None if self.at is None else iso(self.at)}
 
 
-@dataclass(frozen=True)
-class ClockChange:
+class SlotUse(NamedTuple):
+    """The most runs of a slot at once, and the first instant of it.
+
+    at_once: how many there may be, None where nobody has said so; crowded: those at that instant,
+    "host/job_id begin-end", if they are too many, and why they are.
+    """
+
+    runs: int
+    at: datetime | None
+    at_once: int | None
+    crowded: list[str]
+    why: str
+
+    def as_dict(self) -> dict[str, object]:
+        """The JSON form, instants as ISO 8601 text."""
+        return {**self._asdict(), "at": None if self.at is None else iso(self.at)}
+
+
+class ClockChange(NamedTuple):
     """A clock change within the simulated days; runs: those that start on its local day."""
 
     zone: str
@@ -84,11 +108,11 @@ class ClockChange:
     runs: int
 
     def as_dict(self) -> dict[str, object]:
+        """The JSON form, instants as ISO 8601 text."""
         return {"zone": self.zone, "at": iso(self.at), "seconds": self.seconds, "runs": self.runs}
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """The first time that something noteworthy happened to a job; kind: overlap, lock_wait,
     limit_wait, late, blacked_out or into_blackout."""
 
@@ -98,11 +122,11 @@ class Finding:
     at: datetime
 
     def as_dict(self) -> dict[str, object]:
+        """The JSON form, instants as ISO 8601 text."""
         return {"kind": self.kind, "host": self.host, "job_id": self.job_id, "at": iso(self.at)}
 
 
-@dataclass(frozen=True)
-class Simulation:
+class Simulation(NamedTuple):
     """The result, by host and job_id; findings: the first of their kind for each job, in order of
     time, at most 100."""
 
@@ -111,6 +135,7 @@ class Simulation:
     jobs: list[JobCount]
     hosts: dict[str, Peak]
     containers: dict[str, Peak]
+    slots: dict[str, SlotUse]
     fleet: Peak
     clock_changes: list[ClockChange]
     findings: list[Finding]
@@ -121,10 +146,15 @@ class Simulation:
 
     @property
     def clean(self) -> bool:
-        """Whether every slot gets its run in time: no overlap, no late run, none blacked out."""
-        return not any(job.overlaps or job.late or job.blacked_out for job in self.jobs)
+        """Whether every run comes in time, no overlap, no late run, none blacked out, and no shared
+        slot has more of them at once than it may."""
+        crowded = any(use.crowded for use in self.slots.values())
+        return not crowded and not any(
+            job.overlaps or job.late or job.blacked_out for job in self.jobs
+        )
 
     def as_dict(self) -> dict[str, object]:
+        """The JSON form, with the sums over all jobs; instants as ISO 8601 text."""
         counts = ("runs", "overlaps", "blacked_out", "lock_waits", "limit_waits", "late")
         return {
             "start": iso(self.start),
@@ -135,6 +165,7 @@ class Simulation:
             "fleet": self.fleet.as_dict(),
             "hosts": {name: peak.as_dict() for name, peak in self.hosts.items()},
             "containers": {name: peak.as_dict() for name, peak in self.containers.items()},
+            "slots": {name: use.as_dict() for name, use in self.slots.items()},
             "clock_changes": [change.as_dict() for change in self.clock_changes],
             "findings": [finding.as_dict() for finding in self.findings],
             "jobs": [job.as_dict() for job in self.jobs],
@@ -142,50 +173,60 @@ class Simulation:
 
 
 def simulate(
-    jobs: Sequence[SimulatedJob], start: datetime, days: int, concurrent_jobs: int
+    jobs: Sequence[SimulatedJob],
+    start: datetime,
+    days: int,
+    concurrent_jobs: int,
+    at_once: Mapping[str, int] | None = None,
 ) -> Simulation:
     """Let all runs due in start <= instant < start + days happen on a virtual clock.
 
-    Hosts are independent of each other; each runs up to *concurrent_jobs* at once.  ValueError for
-    a negative duration, for days or concurrent_jobs below 1, and for a job given twice.
+    at_once: how many runs of a slot there may be at the same time, by its name.  Hosts are
+    independent of each other; each runs up to *concurrent_jobs* at once.  ValueError for a negative
+    duration, for days or concurrent_jobs below 1, and for a job given twice.
     """
     if days < 1 or concurrent_jobs < 1:
         raise ValueError("days and concurrent_jobs have to be at least 1")
-    hosts: dict[str, list[_Job]] = {}
-    known: set[tuple[str, str]] = set()
+    hosts: dict[str, list[_JobState]] = {}
+    seen: set[tuple[str, str]] = set()
     for job in jobs:
         if job.duration < 0:
             raise ValueError(f"the duration of {job.job_id} on {job.host} is negative")
-        if (job.host, job.job_id) in known:
+        if (job.host, job.job_id) in seen:
             raise ValueError(f"the job {job.job_id} is given twice for {job.host}")
-        known.add((job.host, job.job_id))
-        hosts.setdefault(job.host, []).append(_Job(job))
-    for found in hosts.values():
-        found.sort(key=lambda one: one.job.job_id)  # of equals the runner takes the first name
+        seen.add((job.host, job.job_id))
+        hosts.setdefault(job.host, []).append(_JobState(job))
+    for states in hosts.values():
+        states.sort(key=lambda state: state.job.job_id)  # of equals the runner takes the first name
     begin = seconds(start)
     end = begin + days * DAY
     uses = {job.container: _Use() for job in jobs}
     nights = _nights(jobs, begin, end)
+    shared: dict[str, list[_SlotRun]] = {job.slot: [] for job in jobs if job.slot}
     peaks = {
-        name: _Host(hosts[name], begin, end, concurrent_jobs, uses, nights).run()
+        name: _Host(hosts[name], begin, end, concurrent_jobs, uses, nights, shared).run()
         for name in sorted(hosts)
     }
     done = [job for name in sorted(hosts) for job in hosts[name]]
-    for one in done:
-        one.count_blackout(begin, end)
+    for state in done:
+        state.count_blackout(begin, end)
     findings = sorted(
-        (at, one.count.host, one.count.job_id, kind)
-        for one in done
-        for kind, at in one.first.items()
+        (at, state.count.host, state.count.job_id, kind)
+        for state in done
+        for kind, at in state.first.items()
     )
     return Simulation(
         start=moment(begin),
         days=days,
-        jobs=[one.count for one in done],
+        jobs=[state.count for state in done],
         hosts=peaks,
         containers={name: use.peak() for name, use in sorted(uses.items()) if name},
+        slots={
+            name: _slot_use(runs, (at_once or {}).get(name))
+            for name, runs in sorted(shared.items())
+        },
         fleet=_Use.together(uses.values()).peak(),
-        clock_changes=[change.result() for found in nights.values() for change in found],
+        clock_changes=[change.result() for changes in nights.values() for change in changes],
         findings=[
             Finding(kind, host, job_id, moment(at))
             for at, host, job_id, kind in findings[:_FINDINGS]
@@ -194,7 +235,7 @@ def simulate(
 
 
 @dataclass
-class _Job:
+class _JobState:
     """A job in the simulation; active: it runs or waits; behind: runs that a blackout put off and
     that begin when the active one has ended; first: kind of finding to instant."""
 
@@ -209,16 +250,18 @@ class _Job:
     def __post_init__(self) -> None:
         self.count = JobCount(self.job.host, self.job.job_id)
 
-    def found(self, kind: str, at: int) -> None:
+    def note(self, kind: str, at: int) -> None:
+        """Remember when a kind of finding came up first."""
         self.first.setdefault(kind, at)
 
     def count_blackout(self, begin: int, end: int) -> None:
+        """Count the slots in begin <= instant < end that a blackout cancels."""
         cancelled = self.job.trigger.blacked_out(
             moment(begin) - SECOND, moment(end) - SECOND, _BLACKED_OUT
         )
         self.count.blacked_out = len(cancelled)
         if cancelled:
-            self.found("blacked_out", seconds(cancelled[0][0].at))
+            self.note("blacked_out", seconds(cancelled[0][0].at))
 
 
 @dataclass
@@ -229,11 +272,13 @@ class _Use:
     ends: array[int] = field(default_factory=lambda: array("q"))
 
     def add(self, begin: int, end: int) -> None:
+        """One run, begin <= instant < end."""
         self.begins.append(begin)
         self.ends.append(end)
 
     @classmethod
     def together(cls, uses: Iterable[_Use]) -> _Use:
+        """All runs of *uses*."""
         whole = cls()
         for use in uses:
             whole.begins.extend(use.begins)
@@ -241,6 +286,7 @@ class _Use:
         return whole
 
     def peak(self) -> Peak:
+        """The most runs at once; runs that only touch do not meet."""
         most, at, ended = 0, None, 0
         ends = sorted(self.ends)
         for started, begin in enumerate(sorted(self.begins), 1):
@@ -250,6 +296,41 @@ class _Use:
             if started - ended > most:
                 most, at = started - ended, begin
         return Peak(most, None if at is None else moment(at))
+
+
+class _SlotRun(NamedTuple):
+    """A run of a job with a slot, begin <= instant < end; waited: it could not begin when due."""
+
+    begin: int
+    end: int
+    job: SimulatedJob
+    waited: bool
+
+
+def _slot_use(runs: Sequence[_SlotRun], at_once: int | None) -> SlotUse:
+    use = _Use()
+    for run in runs:
+        use.add(run.begin, run.end)
+    peak = use.peak()
+    if at_once is None or peak.runs <= at_once or peak.at is None:
+        return SlotUse(peak.runs, peak.at, at_once, [], "")
+    at = seconds(peak.at)
+    those = sorted(run for run in runs if run.begin <= at < max(run.end, run.begin + 1))
+    names = [
+        f"{run.job.host}/{run.job.job_id} {iso(moment(run.begin))} to {iso(moment(run.end))}"
+        for run in those
+    ]
+    homeless = [run.job for run in those if not run.job.placed]
+    waited = [run.job for run in those if run.waited]
+    if homeless:
+        names_of = f"{homeless[0].job_id} on {homeless[0].host}"
+        why = f"{names_of} has no place in it (schedule_offset): apply it by the role"
+    elif waited:
+        names_of = f"{waited[0].job_id} on {waited[0].host}"
+        why = f"{names_of} had to wait on its host: look at its lock and at concurrent_jobs"
+    else:
+        why = "they last longer than their places: give the slot longer ones (lasts), or measures"
+    return SlotUse(peak.runs, peak.at, at_once, names, why)
 
 
 @dataclass
@@ -264,17 +345,18 @@ class _Night:
     runs: int = 0
 
     def result(self) -> ClockChange:
+        """The clock change for people."""
         return ClockChange(self.zone, moment(self.at), self.seconds, self.runs)
 
 
 def _nights(jobs: Sequence[SimulatedJob], begin: int, end: int) -> dict[str, list[_Night]]:
     nights: dict[str, list[_Night]] = {}
     for zone in {job.trigger.zone for job in jobs}:
-        clock = clock_of(zone)
-        found = []
+        clock = zone_table(zone)
+        changes = []
         for change in clock.changes(begin, end):
             midnight = (change.begin - 1 + change.before) // DAY * DAY
-            found.append(
+            changes.append(
                 _Night(
                     zone_name(zone),
                     change.begin,
@@ -283,7 +365,7 @@ def _nights(jobs: Sequence[SimulatedJob], begin: int, end: int) -> dict[str, lis
                     clock.instant(midnight + DAY, second=True),
                 )
             )
-        nights[zone_name(zone)] = found
+        nights[zone_name(zone)] = changes
     return dict(sorted(nights.items()))
 
 
@@ -292,22 +374,24 @@ class _Host:
 
     def __init__(
         self,
-        jobs: list[_Job],
+        jobs: list[_JobState],
         begin: int,
         end: int,
         limit: int,
         uses: dict[str, _Use],
         nights: dict[str, list[_Night]],
+        shared: dict[str, list[_SlotRun]],
     ) -> None:
         self._end = end
         self._limit = limit
         self._uses = uses
-        self._nights = [nights[zone_name(one.job.trigger.zone)] for one in jobs]
+        self._shared = shared
+        self._nights = [nights[zone_name(state.job.trigger.zone)] for state in jobs]
         self._jobs = jobs
         self._running = 0
         self._locks: set[str] = set()
         self._waiting: list[tuple[int, int, int]] = []  # (-priority, due, job)
-        self._events: list[tuple[int, int, int]] = []  # (instant, _END, _DUE or _PUT_OFF, job)
+        self._events: list[tuple[int, int, int]] = []  # (instant, _END, _DUE or _DEFERRED, job)
         self._peak, self._peak_at = 0, begin
         for index in range(len(jobs)):
             self._plan(index, begin - 1)
@@ -316,52 +400,53 @@ class _Host:
         """Work through all events; the peak of the host."""
         while self._events:
             now, what, index = heapq.heappop(self._events)
-            one = self._jobs[index]
+            state = self._jobs[index]
             if what == _END:
                 self._running -= 1
-                self._locks.discard(one.job.lock)
-                one.active = False
-                if one.behind:
-                    one.behind -= 1
+                self._locks.discard(state.job.lock)
+                state.active = False
+                if state.behind:
+                    state.behind -= 1
                     self._wait(index, now)
-                if one.job.trigger.kind == "continuous":
+                if state.job.trigger.kind == "continuous":
                     self._plan(index, now)
             else:
-                if one.job.trigger.kind != "continuous":
+                if state.job.trigger.kind != "continuous":
                     self._plan(index, now)
-                if not one.active:
+                if not state.active:
                     self._wait(index, now)
-                elif what == _PUT_OFF:
-                    one.behind += 1
+                elif what == _DEFERRED:
+                    state.behind += 1
                 else:
-                    one.count.overlaps += 1
-                    one.found("overlap", now)
+                    state.count.overlaps += 1
+                    state.note("overlap", now)
             # All that ends or is due now is known before anything starts.
             if not self._events or self._events[0][0] > now:
                 self._start(now)
         return Peak(self._peak, moment(self._peak_at) if self._peak else None)
 
     def _plan(self, index: int, after: int) -> None:
-        occurrence = self._jobs[index].job.trigger.next(moment(after))
+        job = self._jobs[index].job
+        occurrence = (job.following or job.trigger.next)(moment(after))
         if occurrence is None:
             return
         due = seconds(occurrence.at)
         if due < self._end:
-            heapq.heappush(self._events, (due, _PUT_OFF if occurrence.put_off else _DUE, index))
+            heapq.heappush(self._events, (due, _DEFERRED if occurrence.deferred else _DUE, index))
 
     def _wait(self, index: int, now: int) -> None:
-        one = self._jobs[index]
-        one.active, one.due, one.waits_for = True, now, "limit"
-        heapq.heappush(self._waiting, (-one.job.priority, now, index))
+        state = self._jobs[index]
+        state.active, state.due, state.waits_for = True, now, "limit"
+        heapq.heappush(self._waiting, (-state.job.priority, now, index))
 
     def _start(self, now: int) -> None:
         """Start what waits and may run, in the order of priority, time and name."""
         blocked = []
         while self._waiting and self._running < self._limit:
             entry = heapq.heappop(self._waiting)
-            one = self._jobs[entry[2]]
-            if one.job.lock and one.job.lock in self._locks:
-                one.waits_for = "lock"
+            state = self._jobs[entry[2]]
+            if state.job.lock and state.job.lock in self._locks:
+                state.waits_for = "lock"
                 blocked.append(entry)
                 continue
             self._begin(entry[2], now)
@@ -369,8 +454,8 @@ class _Host:
             heapq.heappush(self._waiting, entry)
 
     def _begin(self, index: int, now: int) -> None:
-        one = self._jobs[index]
-        job, count = one.job, one.count
+        state = self._jobs[index]
+        job, count = state.job, state.count
         end = now + job.duration
         self._running += 1
         if job.lock:
@@ -379,20 +464,22 @@ class _Host:
             self._peak, self._peak_at = self._running, now
         count.runs += 1
         self._uses[job.container].add(now, end)
+        if job.slot:
+            self._shared[job.slot].append(_SlotRun(now, end, job, now > state.due))
         for night in self._nights[index]:
             if night.begin <= now < night.end:
                 night.runs += 1
-        if now > one.due:
-            if one.waits_for == "lock":
+        if now > state.due:
+            if state.waits_for == "lock":
                 count.lock_waits += 1
             else:
                 count.limit_waits += 1
-            one.found(f"{one.waits_for}_wait", one.due)
-            count.longest_wait = max(count.longest_wait, now - one.due)
-            if now > job.trigger.missed.deadline(one.due):
+            state.note(f"{state.waits_for}_wait", state.due)
+            count.longest_wait = max(count.longest_wait, now - state.due)
+            if now > job.trigger.missed.deadline(state.due):
                 count.late += 1
-                one.found("late", one.due)
+                state.note("late", state.due)
         if job.trigger.blackout_until(moment(end)) is not None:
             count.into_blackout += 1
-            one.found("into_blackout", now)
+            state.note("into_blackout", now)
         heapq.heappush(self._events, (end, _END, index))

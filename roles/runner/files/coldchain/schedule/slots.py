@@ -8,13 +8,12 @@ Instants are whole seconds since 1970 UTC; ``slot(t)`` is the first slot at or a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from coldchain.schedule.fields import FIELDS, LIMITS, Field, parse_field
+from coldchain.schedule.cron import FIELDS, LIMITS, CronField, parse_field
 from coldchain.schedule.readings import DAY, END_DAY, Readings
-from coldchain.schedule.zones import clock_of
+from coldchain.schedule.zones import zone_table
 
 # Local readings end with the last year of the calendar; the last offsets of it are not worth a day.
 HORIZON = (END_DAY - 1) * DAY
@@ -24,11 +23,11 @@ _JUMP = 2 * DAY
 class Slots(Protocol):
     """A series of slots."""
 
-    def slot(self, t: int) -> int | None: ...
+    def slot(self, t: int) -> int | None:
+        """The first slot at or after *t*; None when there is no more."""
 
 
-@dataclass(frozen=True)
-class Dst:
+class Dst(NamedTuple):
     """What becomes of a local time on the day of a clock change.
 
     gap: next (runs when the gap ends), skip, shift (runs as much later as the gap is long);
@@ -43,15 +42,15 @@ FIXED = Dst("next", "first")  # a job at a particular time runs once each day
 PACE = Dst("skip", "both")  # a job of every hour or minute keeps its pace in real time
 
 
-def complete(given: Mapping[str, str]) -> dict[str, Field]:
+def complete(texts: Mapping[str, str]) -> dict[str, CronField]:
     """All eight fields: fields coarser than the finest given one match always, finer ones at their
     minimum, except week and day_of_week, which then match always too (APScheduler's rule)."""
-    finest = max(FIELDS.index(name) for name in given)
+    finest = max(FIELDS.index(name) for name in texts)
     return {
         name: parse_field(
             name,
-            given[name]
-            if name in given
+            texts[name]
+            if name in texts
             else "*"
             if index < finest or name in ("week", "day_of_week")
             else str(LIMITS[name][0]),
@@ -60,7 +59,7 @@ def complete(given: Mapping[str, str]) -> dict[str, Field]:
     }
 
 
-def is_wildcard(fields: Mapping[str, Field]) -> bool:
+def is_wildcard(fields: Mapping[str, CronField]) -> bool:
     """Whether the job runs every hour or minute instead of at particular times (Debian's cron)."""
     return fields["hour"].star or fields["minute"].star
 
@@ -73,26 +72,27 @@ class CronSlots:
 
     def __init__(
         self,
-        fields: Mapping[str, Field],
+        fields: Mapping[str, CronField],
         zone: tzinfo,
         dst: Dst,
         start: int = 0,
         end: int | None = None,
     ) -> None:
         self._next_reading = Readings(fields).next
-        self._segment = clock_of(zone).segment
+        self._segment = zone_table(zone).segment
         self._dst = dst
         self._start = max(start, 0)
         self._end = HORIZON if end is None else min(end, HORIZON)
 
     def slot(self, t: int) -> int | None:
+        """The first slot at or after *t*; None when there is no more."""
         t = max(t, self._start)
         while t <= self._end:
             segment = self._segment(t)
             begin, end, offset, before, after = segment
-            found: int | None = None
+            slot: int | None = None
             if before < offset:
-                found = self._after_gap(t, begin, before, offset)
+                slot = self._after_gap(t, begin, before, offset)
             low, high = t, end
             if before > offset and self._dst.overlap == "first":
                 low = max(t, begin + before - offset)
@@ -101,9 +101,9 @@ class CronSlots:
             reading = self._next_reading(low + offset)
             if reading is not None and reading - offset < high:
                 regular = reading - offset
-                found = regular if found is None else min(found, regular)
-            if found is not None:
-                return found if found <= self._end else None
+                slot = regular if slot is None else min(slot, regular)
+            if slot is not None:
+                return slot if slot <= self._end else None
             if end - t < _JUMP:
                 t = end
             elif reading is None:
@@ -136,6 +136,7 @@ class IntervalSlots:
         self._end = HORIZON if end is None else min(end, HORIZON)
 
     def slot(self, t: int) -> int | None:
+        """The first slot at or after *t*; None when there is no more."""
         missing = t - self._first
-        found = self._first if missing <= 0 else t + -missing % self._period
-        return found if found <= self._end else None
+        slot = self._first if missing <= 0 else t + -missing % self._period
+        return slot if slot <= self._end else None

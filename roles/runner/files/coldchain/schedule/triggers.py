@@ -8,11 +8,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
 from typing import NamedTuple
 
+from coldchain.core.instants import EPOCH
 from coldchain.schedule.blackout import Blackout, Span
-from coldchain.schedule.model import Missed, Occurrence, moment, seconds
+from coldchain.schedule.model import CatchUpPolicy, Occurrence, moment, seconds
 from coldchain.schedule.readings import DAY
 from coldchain.schedule.slots import HORIZON, Slots
-from coldchain.schedule.zones import EPOCH
 
 try:  # hashlib's own BLAKE2, without what else hashlib loads: OpenSSL's 4 MB of memory
     from _blake2 import blake2b
@@ -31,17 +31,43 @@ class Planned(NamedTuple):
 
     at: int
     slot: int
-    put_off: bool = False
+    deferred: bool = False
 
     def occurrence(self) -> Occurrence:
-        return Occurrence(moment(self.at), moment(self.slot), self.put_off)
+        """The same as aware datetimes."""
+        return Occurrence(moment(self.at), moment(self.slot), self.deferred)
+
+
+class Delay(NamedTuple):
+    """How much later than its slot a run begins: a part of *splay* (seconds), the same in every
+    process and after every restart."""
+
+    splay: int
+    fraction: float
+
+    @classmethod
+    def of(cls, key: str, splay: int, offset: int | None = None) -> Delay:
+        """key: what the part of *splay* is derived from; offset: the delay itself, where the
+        document has one."""
+        if offset is None:
+            return cls(splay, splay_fraction(key))
+        # In the middle of a second, so that no rounding takes one away.
+        return cls(offset, (offset + 0.5) / (offset + 1))
+
+    def within(self, room: int) -> int:
+        """Seconds of the delay where the next slot or the like leaves *room* seconds."""
+        return int(self.fraction * min(self.splay + 1, room))
+
+    @property
+    def whole(self) -> timedelta:
+        """The delay where nothing bounds it."""
+        return timedelta(seconds=int(self.fraction * (self.splay + 1)))
 
 
 class SlotTrigger:
     """A trigger with a series of slots: kind "interval" or "cron".
 
-    splay: the largest delay in seconds; key: what the delay is derived from, so that it is the
-    same after every restart; details: gives the describing text.
+    delay: of each run; details: gives the describing text.
     """
 
     def __init__(
@@ -50,23 +76,23 @@ class SlotTrigger:
         slots: Slots,
         *,
         zone: tzinfo,
-        key: str,
-        splay: int,
+        delay: Delay,
         blackout: Blackout | None,
-        missed: Missed,
+        missed: CatchUpPolicy,
         details: Callable[[], str],
     ) -> None:
         self.kind = kind
         self.zone = zone
         self.missed = missed
         self._slot = slots.slot
-        self._splay = splay
-        self._share = share(key)
+        self._delay = delay
+        self._splay = delay.splay
         self._blackout = blackout
-        self._plain = splay == 0 and blackout is None
+        self._plain = delay.splay == 0 and blackout is None
         self._details = details
 
     def next(self, after: datetime) -> Occurrence | None:
+        """The first run after *after*, moved by splay and blackout."""
         if self._plain:
             slot = self._slot(seconds(after) + 1)
             if slot is None:
@@ -77,35 +103,38 @@ class SlotTrigger:
         return None if planned is None else planned.occurrence()
 
     def blackout_until(self, instant: datetime) -> datetime | None:
+        """The end of the blackout around *instant*; None outside of one."""
         return _until(self._blackout, instant)
 
     def describe(self) -> str:
+        """The schedule in words."""
         return self._details()
 
     def blacked_out(
         self, after: datetime, until: datetime, limit: int
     ) -> list[tuple[Occurrence, str]]:
-        found: list[tuple[Occurrence, str]] = []
+        """The slots that a blackout cancels, or a later run makes up for."""
+        cancelled: list[tuple[Occurrence, str]] = []
         t, last = max(seconds(after) + 1, 0), min(seconds(until), HORIZON)
-        while self._blackout is not None and len(found) < limit:
+        while self._blackout is not None and len(cancelled) < limit:
             span = self._blackout.first(t, last + 1)
             if span is None:
                 break
             deferred = {planned.slot for planned in self._deferred(span)}
             planned = self._splayed(max(t, span.begin))
             while planned is not None and planned.at < min(span.end, last + 1):
-                if planned.slot not in deferred and len(found) < limit:
-                    found.append((planned.occurrence(), self._reason(planned, span)))
-                if len(found) == limit:
+                if planned.slot not in deferred and len(cancelled) < limit:
+                    cancelled.append((planned.occurrence(), self._reason(planned, span)))
+                if len(cancelled) == limit:
                     break
                 planned = self._splayed(planned.at + 1)
             t = span.end
             if t > last or planned is None:
                 break
-        return found
+        return cancelled
 
     def _reason(self, planned: Planned, span: Span) -> str:
-        assert self._blackout is not None  # callers have found a span in it
+        assert self._blackout is not None  # its callers come from a span in it
         where = self._blackout.reason(planned.at)
         if self.missed.run == "skip":
             return where
@@ -124,7 +153,7 @@ class SlotTrigger:
         # so the blackouts that ended shortly before t come first, and the one around t.
         start = t - self._splay - (CATCH_UP_LIMIT if self.missed.run == "all" else 0)
         span = self._blackout.first(start, t + 1)
-        for dummy in range(_BLACKOUTS):
+        for _step in range(_BLACKOUTS):
             if span is None:
                 planned = self._splayed(max(start, t))
                 if planned is None:
@@ -132,9 +161,9 @@ class SlotTrigger:
                 span = self._blackout.at(planned.at)
                 if span is None:
                     return planned
-            for put_off in self._deferred(span):
-                if put_off.at >= t:
-                    return put_off
+            for deferred in self._deferred(span):
+                if deferred.at >= t:
+                    return deferred
             start = span.end
             span = self._blackout.first(start, t + 1) if start <= t else None
         return None
@@ -145,7 +174,7 @@ class SlotTrigger:
             return []
         limit = CATCH_UP_LIMIT if self.missed.run == "all" else 1
         # deadline() never falls, so those that are not too late are the last ones of the blackout.
-        oldest = first_true(
+        oldest = bisect_first(
             lambda at: self.missed.deadline(at) >= span.end, max(span.begin, 0), span.end
         )
         inside = self._newest(oldest, span.end, limit)
@@ -153,27 +182,27 @@ class SlotTrigger:
             return []
         following = self._splayed(span.end)
         room = DAY * 366 if following is None else following.at - span.end
-        delay = int(self._share * min(self._splay + 1, room))
-        assert self._blackout is not None  # callers have found a span in it
+        delay = self._delay.within(room)
+        assert self._blackout is not None  # its callers come from a span in it
         if self._blackout.at(span.end + delay) is not None:
             delay = 0
         # A regular run at the very end of the blackout stands for the missed ones as well.
-        put_off = [
-            Planned(span.end + delay + index, planned.slot, put_off=True)
+        deferred = [
+            Planned(span.end + delay + index, planned.slot, deferred=True)
             for index, planned in enumerate(inside)
         ]
-        return [planned for planned in put_off if planned.at < span.end + room]
+        return [planned for planned in deferred if planned.at < span.end + room]
 
     def _newest(self, begin: int, end: int, limit: int) -> list[Planned]:
         """The last *limit* occurrences in begin <= at < end, oldest first, blackout ignored."""
-        found: list[Planned] = []
-        while len(found) < limit:
+        newest: list[Planned] = []
+        while len(newest) < limit:
             planned = self._latest(begin, end)
             if planned is None:
                 break
-            found.append(planned)
+            newest.append(planned)
             end = planned.at
-        return found[::-1]
+        return newest[::-1]
 
     def _latest(self, begin: int, end: int) -> Planned | None:
         latest = self._splayed(begin)
@@ -192,7 +221,7 @@ class SlotTrigger:
     def _splayed(self, t: int) -> Planned | None:
         """The first occurrence at or after *t*, blackout ignored."""
         slot = self._slot(t - self._splay if self._splay else t)
-        for dummy in range(_WALK):
+        for _step in range(_WALK):
             if slot is None:
                 return None
             if self._splay == 0:
@@ -202,7 +231,7 @@ class SlotTrigger:
                 return planned
             slot = following
         # Many slots lie within one splay: the last one before t, or the first one from t on.
-        begin = first_true(lambda s: not self._has_slot(s, t), t - self._splay, t)
+        begin = bisect_first(lambda s: not self._has_slot(s, t), t - self._splay, t)
         latest = self._slot(begin - 1)
         if latest is not None and latest < t:
             planned = self._delayed(latest)[0]
@@ -217,8 +246,8 @@ class SlotTrigger:
 
     def _delayed(self, slot: int) -> tuple[Planned, int | None]:
         following = self._slot(slot + 1)
-        room = self._splay + 1 if following is None else min(self._splay + 1, following - slot)
-        return Planned(slot + int(self._share * room), slot), following
+        room = self._splay + 1 if following is None else following - slot
+        return Planned(slot + self._delay.within(room), slot), following
 
 
 class PointTrigger:
@@ -230,10 +259,9 @@ class PointTrigger:
         instant: datetime,
         *,
         zone: tzinfo,
-        key: str,
-        splay: int,
+        delay: Delay,
         blackout: Blackout | None,
-        missed: Missed,
+        missed: CatchUpPolicy,
         details: Callable[[], str],
     ) -> None:
         self.kind = kind
@@ -241,31 +269,34 @@ class PointTrigger:
         self.missed = missed
         self._details = details
         self._blackout = blackout
-        delay = timedelta(seconds=int(share(key) * (splay + 1)))
-        self._planned = Occurrence(instant + delay, instant)
+        self._planned = Occurrence(instant + delay.whole, instant)
         self._occurrence: Occurrence | None = self._planned
         until = self.blackout_until(self._planned.at)
         if until is not None:
             late = missed.run == "skip" or (
                 missed.deadline(seconds(self._planned.at)) < seconds(until)
             )
-            at = until + delay if self.blackout_until(until + delay) is None else until
+            late_start = until + delay.whole
+            at = late_start if self.blackout_until(late_start) is None else until
             # "once" has no time of its own to miss: it runs as soon as it may.
             self._occurrence = (
-                None if late and kind == "date" else Occurrence(at, instant, put_off=True)
+                None if late and kind == "date" else Occurrence(at, instant, deferred=True)
             )
 
     def next(self, after: datetime) -> Occurrence | None:
+        """The one run, if it is later than *after*."""
         seconds(after)  # refuses a naive one
         occurrence = self._occurrence
         return occurrence if occurrence is not None and occurrence.at > after else None
 
     def blackout_until(self, instant: datetime) -> datetime | None:
+        """The end of the blackout around *instant*; None outside of one."""
         return _until(self._blackout, instant)
 
     def blacked_out(
         self, after: datetime, until: datetime, limit: int
     ) -> list[tuple[Occurrence, str]]:
+        """The one slot, when a blackout cancels it."""
         planned = self._planned
         if self._occurrence is not None or self._blackout is None:
             return []
@@ -274,6 +305,7 @@ class PointTrigger:
         return [(planned, self._blackout.reason(seconds(planned.at)))][:limit]
 
     def describe(self) -> str:
+        """The schedule in words."""
         return self._details()
 
 
@@ -292,7 +324,7 @@ class ContinuousTrigger:
         *,
         zone: tzinfo,
         blackout: Blackout | None,
-        missed: Missed,
+        missed: CatchUpPolicy,
         details: Callable[[], str],
     ) -> None:
         self.zone = zone
@@ -303,6 +335,7 @@ class ContinuousTrigger:
         self._details = details
 
     def next(self, after: datetime) -> Occurrence | None:
+        """The first second after *after* outside of a blackout."""
         t = max(seconds(after) + 1, self._start)
         if self._blackout is not None:
             span = self._blackout.at(t)
@@ -313,24 +346,72 @@ class ContinuousTrigger:
         return Occurrence(at, at)
 
     def blackout_until(self, instant: datetime) -> datetime | None:
+        """The end of the blackout around *instant*; None outside of one."""
         return _until(self._blackout, instant)
 
     def blacked_out(
         self, after: datetime, until: datetime, limit: int
     ) -> list[tuple[Occurrence, str]]:
+        """None: what has no slots misses none."""
         return []
 
     def describe(self) -> str:
+        """The schedule in words."""
         return self._details()
 
 
-def share(key: str) -> float:
-    """The place of *key* in its splay, 0 <= share < 1; the same on every host and every day."""
+class BootTrigger:
+    """Once after each boot of the host, which no clock can foretell: the runner tells of it."""
+
+    kind = "boot"
+
+    def __init__(
+        self,
+        *,
+        zone: tzinfo,
+        delay: Delay,
+        blackout: Blackout | None,
+        missed: CatchUpPolicy,
+        details: Callable[[], str],
+    ) -> None:
+        self.zone = zone
+        self.missed = missed
+        self._delay = delay.whole
+        self._blackout = blackout
+        self._details = details
+
+    def after_boot(self, instant: datetime) -> datetime:
+        """When the run begins of a boot that was noticed at *instant*: after splay and blackout."""
+        at = instant + self._delay
+        return self.blackout_until(at) or at
+
+    def next(self, after: datetime) -> Occurrence | None:
+        """None: boots are not on the calendar."""
+        seconds(after)  # refuses a naive one
+        return None
+
+    def blackout_until(self, instant: datetime) -> datetime | None:
+        """The end of the blackout around *instant*; None outside of one."""
+        return _until(self._blackout, instant)
+
+    def blacked_out(
+        self, after: datetime, until: datetime, limit: int
+    ) -> list[tuple[Occurrence, str]]:
+        """None: what has no slots misses none."""
+        return []
+
+    def describe(self) -> str:
+        """The schedule in words."""
+        return self._details()
+
+
+def splay_fraction(key: str) -> float:
+    """The place of *key* in its splay, 0 <= fraction < 1; the same on every host and every day."""
     digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=6).digest()
     return int.from_bytes(digest, "big") / (1 << 48)
 
 
-def first_true(test: Callable[[int], bool], low: int, high: int) -> int:
+def bisect_first(test: Callable[[int], bool], low: int, high: int) -> int:
     """The first integer in low <= n < high from which *test* holds; *high* when it never does."""
     while low < high:
         middle = (low + high) // 2

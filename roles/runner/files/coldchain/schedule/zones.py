@@ -5,19 +5,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import timezone, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
 
-from coldchain.instants import UTC
+from coldchain.core.instants import offset_change, utc_offset
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # About a year; changes are looked for by sampling.  The closest pair of changes of any zone since
 # 1970 is 6 days 23 hours apart (Recife 2000, Gaza 2040), so a sample every four days misses none.
 _CHUNK = 1 << 25
 _SAMPLE = 4 * 86400
 _MARGIN = 2 * 86400  # more than any change moves a clock
-_WIDEST = 16 * 3600  # no offset is larger
+_WIDEST = (
+    24 * 3600
+)  # no offset of a datetime is larger; one of the tz database has 16 hours at most
 
 
 class Segment(NamedTuple):
@@ -34,7 +35,7 @@ class Segment(NamedTuple):
     after: int
 
 
-class Clock:
+class ZoneTable:
     """The clock on the wall in one zone."""
 
     def __init__(self, zone: tzinfo) -> None:
@@ -64,32 +65,32 @@ class Clock:
     def instant(self, reading: int, *, second: bool = False) -> int:
         """The instant of a local *reading*: the end of the gap when it does not exist, the first
         (or the *second*) one when it exists twice."""
-        found: int | None = None
+        match: int | None = None
         gap = instant = reading - _WIDEST
         while instant <= reading + _WIDEST:
             segment = self.segment(instant)
             if segment.begin <= reading - segment.offset < segment.end:
-                found = reading - segment.offset
+                match = reading - segment.offset
                 if not second:
                     break
             if segment.begin + segment.before <= reading < segment.begin + segment.offset:
                 gap = segment.begin
             instant = segment.end
-        return gap if found is None else found
+        return gap if match is None else match
 
     def _survey(self, number: int) -> tuple[Segment, ...]:
         if isinstance(self.zone, timezone):
-            offset = self._offset(0)
+            offset = utc_offset(self.zone, 0)
             return (Segment(number * _CHUNK, (number + 1) * _CHUNK, offset, offset, offset),)
         begin, end = number * _CHUNK, (number + 1) * _CHUNK
         changes = []  # (instant, offset from there on)
         low = begin - _MARGIN
-        first = before = self._offset(low)
+        first = before = utc_offset(self.zone, low)
         while low < end + _MARGIN:
             high = low + _SAMPLE
-            offset = self._offset(high)
+            offset = utc_offset(self.zone, high)
             if offset != before:
-                changes.append((self._change(low, high, offset), offset))
+                changes.append((offset_change(self.zone, low, high), offset))
             low, before = high, offset
         segments = []
         previous, current, since = first, first, begin - _MARGIN
@@ -106,23 +107,8 @@ class Clock:
             if segment.end > begin and segment.begin < end
         )
 
-    def _change(self, low: int, high: int, goal: int) -> int:
-        """The first instant after *low* with the offset *goal* of *high*."""
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self._offset(middle) == goal:
-                high = middle
-            else:
-                low = middle
-        return high
-
-    def _offset(self, instant: int) -> int:
-        offset = (EPOCH + timedelta(seconds=instant)).astimezone(self.zone).utcoffset()
-        assert offset is not None  # an aware datetime has one
-        return int(offset.total_seconds())
-
 
 @lru_cache(maxsize=1024)
-def clock_of(zone: tzinfo) -> Clock:
-    """The one Clock of a zone, so that all jobs share what was worked out."""
-    return Clock(zone)
+def zone_table(zone: tzinfo) -> ZoneTable:
+    """The one table of a zone, so that all jobs share what was worked out."""
+    return ZoneTable(zone)

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import coldchain
-from coldchain.errors import ColdchainError
-from coldchain.paths import Paths
+from coldchain.core.errors import ColdchainError
+from coldchain.core.paths import Paths
+from coldchain.core.settings import Settings
 from coldchain.selftest import oracle
 from coldchain.selftest.worker import JOBS, TICKING, document
 from coldchain.store import Change, Store
@@ -47,6 +48,7 @@ class Outcome:
     violations: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
         return asdict(self)
 
 
@@ -183,6 +185,7 @@ def _settle(home: Path, store: Store, promises: _Promises, outcome: Outcome) -> 
         runner.terminate()
         runner.wait(QUIET)
         outcome.violations += _check(store, promises)
+        outcome.violations += oracle.armed(store, Settings.load(store.paths), time.time())
         unknown = [job_id for job_id in TICKING if store.state(job_id) is None]
         outcome.violations += [f"job {job_id}: the runner does not know it" for job_id in unknown]
         left = [entry.name for entry in os.scandir(store.paths.runs)]

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from coldchain.core.instants import from_epoch
+from coldchain.core.settings import Settings
+from coldchain.runner.outlook import build
 from coldchain.store import Store
 
 SLOT = 1.0
@@ -17,11 +20,11 @@ SLOT = 1.0
 
 def declarations(store: Store, promised: Mapping[str, set[int]]) -> list[str]:
     """Every job holds its last acknowledged declaration or one that was asked for after it."""
-    found = {job_id: record.document["description"] for job_id, record in store.jobs().items()}
+    texts = {job_id: record.document["description"] for job_id, record in store.jobs().items()}
     return [
-        f"job {job_id}: {found.get(job_id, 'is gone')}, acknowledged was one of {sorted(serials)}"
+        f"job {job_id}: {texts.get(job_id, 'is gone')}, acknowledged was one of {sorted(serials)}"
         for job_id, serials in promised.items()
-        if found.get(job_id) not in {f"serial {serial}" for serial in serials}
+        if texts.get(job_id) not in {f"serial {serial}" for serial in serials}
     ]
 
 
@@ -58,7 +61,7 @@ def slots(store: Store, job_ids: Iterable[str]) -> list[str]:
     faults = []
     for job_id in job_ids:
         state, record = store.state(job_id), store.job(job_id)
-        if state is None or record is None or state.considered is None:
+        if state is None or record is None or state.checked_until is None:
             continue  # the runner has not looked at it yet
         covered: list[tuple[float, float]] = []
         if state.scheduled_for:
@@ -75,19 +78,36 @@ def slots(store: Store, job_ids: Iterable[str]) -> list[str]:
             if first > open_since + SLOT / 2:
                 break
             open_since = max(open_since, last + SLOT)
-        if open_since <= state.considered - 2 * SLOT:
+        if open_since <= state.checked_until - 2 * SLOT:
             faults.append(f"job {job_id}: the slot at {open_since:.0f} has no record")
+    return faults
+
+
+def armed(store: Store, settings: Settings, now: float) -> list[str]:
+    """Every job whose document lets it run, and whose schedule has a slot after *now* (POSIX
+    seconds), waits for it, unless an event stopped it, which the state names."""
+    faults = []
+    states = store.states()
+    for job_id, record in store.jobs().items():
+        state, trigger = states.get(job_id), build(record, settings, record.anchor)
+        if record.stopped or trigger.next(from_epoch(now)) is None:
+            continue
+        stopped_by = None if state is None else state.stopped_by
+        if stopped_by is not None and stopped_by["what"] == "event" and stopped_by["who"]:
+            continue
+        if state is None or not (state.active or state.queue or state.next_run):
+            faults.append(f"job {job_id}: is declared, has a later slot, and is not armed")
     return faults
 
 
 def records_readable(store: Store, job_ids: Iterable[str]) -> list[str]:
     """Every recorded run is whole."""
-    wanted: set[Any] = {"run_id", "job_id", "result", "time_started", "time_ended", "actions"}
+    required: set[Any] = {"run_id", "job_id", "result", "time_started", "time_ended", "actions"}
     return [
-        f"job {job_id}: run {run.get('run_id')} lacks {sorted(wanted - run.keys())}"
+        f"job {job_id}: run {run.get('run_id')} lacks {sorted(required - run.keys())}"
         for job_id in job_ids
         for run in store.history(job_id, 1_000_000)
-        if not wanted <= run.keys() or run["result"] not in ("success", "fail", "aborted")
+        if not required <= run.keys() or run["result"] not in ("success", "fail", "aborted")
     ]
 
 

@@ -10,16 +10,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from coldchain.paths import Paths
+from coldchain.core.paths import Paths
 from coldchain.store import Change, Store
 
 TICKING = ("tick-1", "tick-2")
+SCHEDULES: tuple[dict[str, str], ...] = (
+    {"status": "stop"},
+    {"schedule_month": "2", "schedule_day": "29"},
+    {"schedule_month": "2", "schedule_day": "29", "status": "stop"},
+)
+"""Of the jobs that do not tick: seldom due, stopped, and enabled again by the next declaration."""
 JOBS = tuple(f"job-{number}" for number in range(8))
 
 
 def document(job_id: str, serial: int) -> dict[str, Any]:
     """A job that is quick to run; *serial* tells one declaration of it from another."""
-    schedule: dict[str, Any] = {"status": "stop"}
+    schedule: dict[str, Any] = dict(SCHEDULES[serial % len(SCHEDULES)])
     if job_id in TICKING:
         schedule = {"schedule_interval": "1 seconds"}
     return {
@@ -43,7 +49,7 @@ def main(home: str, seed: str) -> None:
             store.apply([Change(job_id, document(job_id, serial))])
             _say({"done": "declare", "job_id": job_id, "serial": serial})
         else:
-            event = store.add_event(job_id, "start", "selftest")
+            event = store.add_event(job_id, chance.choice(("start", "stop")), "selftest")
             _say({"done": "event", "job_id": job_id, "event_id": event.id})
 
 

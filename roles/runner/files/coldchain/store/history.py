@@ -12,13 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from coldchain.errors import CannotWrite
-from coldchain.store.files import (
-    cannot_read,
-    private_directory,
-    sync_directory,
-    write_atomically,
-)
+from coldchain.core.errors import CannotWrite
+from coldchain.core.files import cannot_read, private_directory, sync_directory, write_atomically
 from coldchain.store.records import Run
 
 _BLOCK = 65536
@@ -42,8 +37,9 @@ def append(path: Path, entries: list[dict[str, Any]]) -> None:
                 raise
         finally:
             os.close(descriptor)
-        if new:
+        if new:  # and so, perhaps, is the job's directory
             sync_directory(path.parent)
+            sync_directory(path.parent.parent)
     except OSError as error:
         raise CannotWrite(
             f"{path}: the record of a run cannot be written: {error.strerror}",
@@ -98,24 +94,24 @@ def _entry(line: bytes) -> Iterator[dict[str, Any]]:
 
 def runs(path: Path, limit: int) -> list[Run]:
     """The newest *limit* finished runs, newest first."""
-    found: list[Run] = []
+    finished: list[Run] = []
     for entry in newest_first(path):
         if "run_id" in entry:
-            found.append(entry)
-            if len(found) >= limit:
+            finished.append(entry)
+            if len(finished) >= limit:
                 break
-    return found
+    return finished
 
 
 def skipped(path: Path, limit: int) -> list[dict[str, Any]]:
     """The newest *limit* entries of skipped slots, newest first."""
-    found: list[dict[str, Any]] = []
+    groups: list[dict[str, Any]] = []
     for entry in newest_first(path):
         if "run_id" not in entry:
-            found.append(entry)
-            if len(found) >= limit:
+            groups.append(entry)
+            if len(groups) >= limit:
                 break
-    return found
+    return groups
 
 
 def oldest(path: Path) -> dict[str, Any] | None:

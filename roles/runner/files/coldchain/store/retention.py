@@ -13,11 +13,10 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from coldchain.paths import Paths
+from coldchain.core.paths import Paths
 from coldchain.store import history
 
 STEADY = 3600.0
@@ -26,8 +25,7 @@ ahead, until somebody sets it right, must not cost the history of a year."""
 _DAY = 86400.0
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(NamedTuple):
     """What is kept of each job: entries, days after their end, bytes on the disk with run logs."""
 
     entries: int
@@ -35,13 +33,11 @@ class Bounds:
     max_bytes: int
 
 
-@dataclass
 class _Kept:
     """entries: counted since the last look at all of them; logs: bytes; looked: monotonic."""
 
-    entries: int
-    logs: int
-    looked: float
+    def __init__(self, entries: int, logs: int, looked: float) -> None:
+        self.entries, self.logs, self.looked = entries, logs, looked
 
 
 class Retention:

@@ -28,6 +28,7 @@ class Row(Mapping[str, Any]):
 
     @classmethod
     def of(cls, key: str, value: Mapping[str, Any]) -> Row:
+        """The row of a value under its key."""
         return cls(_bytes(f"{_encode(key)}:{_encode(value)}"))
 
     def value(self) -> dict[str, Any]:
@@ -37,6 +38,7 @@ class Row(Mapping[str, Any]):
 
     @property
     def key(self) -> str:
+        """The key of the row."""
         text = _text(self.line[: _end_of_key(self.line)])
         key: str = json.loads(text) if "\\" in text else text[1:-1]
         return key
@@ -73,12 +75,14 @@ class Records(Mapping[str, _T]):
         return key in self._rows
 
     def items(self) -> ItemsView[str, _T]:
+        """Key and record of all, decoded some at a time."""
         return _Items(self)
 
     def values(self) -> ValuesView[_T]:
+        """The records of all, decoded some at a time."""
         return _Values(self)
 
-    def each(self) -> Iterator[tuple[str, _T]]:
+    def decoded(self) -> Iterator[tuple[str, _T]]:
         """All of them; some rows at a time are decoded, which takes a third of the time that one
         by one takes, and never the memory of all."""
         rows = iter(self._rows.values())
@@ -93,7 +97,7 @@ class _Items(ItemsView[str, _T]):
         self._records = records
 
     def __iter__(self) -> Iterator[tuple[str, _T]]:
-        return self._records.each()
+        return self._records.decoded()
 
 
 class _Values(ValuesView[_T]):
@@ -102,7 +106,7 @@ class _Values(ValuesView[_T]):
         self._records = records
 
     def __iter__(self) -> Iterator[_T]:
-        return (record for dummy, record in self._records.each())
+        return (record for _unused, record in self._records.decoded())
 
 
 class Rows(dict[str, Row]):
@@ -121,6 +125,7 @@ Tables = dict[str, dict[str, Row]]
 
 
 def packed(tables: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Tables:
+    """Tables of dictionaries as tables of rows."""
     return {name: Rows.of(table) for name, table in tables.items()}
 
 

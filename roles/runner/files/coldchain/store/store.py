@@ -8,8 +8,6 @@ state (state.json) and history by the process that holds the runner's lock.
 
 from __future__ import annotations
 
-import dataclasses
-import fcntl
 import os
 import socket
 import time
@@ -18,13 +16,14 @@ from typing import Any
 
 from tinydb import TinyDB
 
-from coldchain.errors import Unavailable
-from coldchain.paths import Paths
+from coldchain.core.errors import Unavailable
+from coldchain.core.files import TEMPORARY
+from coldchain.core.locks import is_locked
+from coldchain.core.paths import Paths
 from coldchain.store import history
-from coldchain.store.files import TEMPORARY
-from coldchain.store.records import Change, Event, JobRecord, Run, State, timing
+from coldchain.store.json_file import AtomicJSONStorage
+from coldchain.store.records import Change, Document, Event, JobRecord, Run, State
 from coldchain.store.retention import Bounds, Retention
-from coldchain.store.storage import AtomicJSONStorage
 from coldchain.store.table import KeyTable
 
 
@@ -39,7 +38,9 @@ class Store:
         self.paths = paths
         self._retention = Retention(paths)
         self._jobs = _Database(path=paths.jobs, kind="jobs", storage=AtomicJSONStorage)
-        self._events = _Database(path=paths.events, kind="events", storage=AtomicJSONStorage)
+        self._events = _Database(
+            path=paths.events, kind="events", expendable=True, storage=AtomicJSONStorage
+        )
         self._state = _Database(path=paths.state, kind="state", storage=AtomicJSONStorage)
 
     @classmethod
@@ -62,15 +63,18 @@ class Store:
             _storage(database).tidy()
 
     def close(self) -> None:
+        """Close the three files."""
         for database in (self._jobs, self._events, self._state):
             database.close()
 
     # -- declarations ------------------------------------------------------------------------
 
     def jobs(self) -> Mapping[str, JobRecord]:
+        """The declared jobs by id."""
         return _table(self._jobs, "jobs").records(JobRecord.from_row)
 
     def job(self, job_id: str) -> JobRecord | None:
+        """A declared job, None when there is none of this id."""
         return self.jobs().get(job_id)
 
     @property
@@ -84,35 +88,38 @@ class Store:
 
     def declare(
         self, decide: Callable[[Mapping[str, JobRecord]], Sequence[Change]]
-    ) -> list[Change]:
+    ) -> dict[str, JobRecord]:
         """Lock, let *decide* compare with what is declared, commit its changes at once.
 
-        Nothing is written when it returns none, and nothing when it raises.
+        Returns the records that were written, by job.  Nothing is written when decide returns no
+        change, and nothing when it raises.
         """
         with _storage(self._jobs).transaction():
             table = _table(self._jobs, "jobs")
             present = self.jobs()
             changes = list(decide(present))
             now = time.time()
-            put, gone = {}, []
+            written, gone = {}, []
             for change in changes:
                 before = present.get(change.job_id)
                 if change.document is None:
                     gone.append(change.job_id)
+                elif before is None:
+                    written[change.job_id] = JobRecord.new(change, now)
                 else:
-                    put[change.job_id] = _successor(before, change, now).as_row()
-            if put:
-                table.put(put)
+                    written[change.job_id] = before.replaced(change.document, now)
+            if written:
+                table.put({job_id: record.as_row() for job_id, record in written.items()})
             if gone:
                 table.discard(gone)
         if changes:
             self.wake()
-        return changes
+        return written
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Commit *changes* as they are."""
         if changes:
-            self.declare(lambda dummy: changes)
+            self.declare(lambda _unused: changes)
 
     def remove_declaration(self, job_id: str) -> None:
         """Take one job out of the declarations."""
@@ -120,11 +127,15 @@ class Store:
 
     # -- requests ----------------------------------------------------------------------------
 
-    def add_event(self, job_id: str, event: str, by: str) -> Event:
-        """Leave a request for the runner, durably."""
-        request = Event(os.urandom(16).hex(), job_id, event, time.time(), by)
-        row = dataclasses.asdict(request)
+    def add_event(
+        self, job_id: str, event: str, by: str, document: Document | None = None
+    ) -> Event:
+        """Leave a request for the runner, durably.  document: see Event."""
+        request = Event(os.urandom(16).hex(), job_id, event, time.time(), by, document)
+        row = request._asdict()
         del row["id"]
+        if document is None:
+            del row["document"]
         with _storage(self._events).transaction():
             _table(self._events, "events").put({request.id: row})
         self.wake()
@@ -143,9 +154,10 @@ class Store:
 
     def _done(self) -> Set[str]:
         """The ids of the requests that the runner has acted on."""
-        return _table(self._state, "done_events").records(lambda key, dummy: key).keys()
+        return _table(self._state, "done_events").records(lambda key, _unused: key).keys()
 
     def events_changed(self) -> bool:
+        """Whether another process has written to the requests since they were read here."""
         return _storage(self._events).changed()
 
     def acted_on(self) -> list[str]:
@@ -161,21 +173,38 @@ class Store:
     # -- state (the runner's) ----------------------------------------------------------------
 
     def states(self) -> Mapping[str, State]:
+        """The states by job id."""
         return _table(self._state, "state").records(State.from_row)
 
     def state(self, job_id: str) -> State | None:
+        """The state of a job, None when it has none yet."""
         return self.states().get(job_id)
 
     def event_done(self, event_id: str) -> bool:
         """Has the runner acted on the request?"""
         return event_id in self._done() or event_id not in self._requests()
 
+    def clock_mark(self) -> dict[str, Any] | None:
+        """What the last commit of a runner kept of the clock; None before the first one."""
+        return _table(self._state, "clock").records(lambda key, row: row).get("mark")
+
+    def newest_entry(self) -> float:
+        """POSIX seconds: no clock that shows less than this is right."""
+        mark = self.clock_mark()
+        if mark is not None:
+            return float(mark["time"])
+        return max((record.changed for record in self.jobs().values()), default=0.0)
+
     def commit_states(
-        self, states: Mapping[str, State | None], done_events: Sequence[str] | None = None
+        self,
+        states: Mapping[str, State | None],
+        done_events: Sequence[str] | None = None,
+        mark: Mapping[str, Any] | None = None,
     ) -> None:
         """One commit for all that changed in a tick; None removes a job's state.
 
-        done_events, when given, replaces the set of requests known to be done.
+        done_events, when given, replaces the set of requests known to be done; mark is what
+        ``clock_mark`` gives from now on.
         """
         with _storage(self._state).transaction():
             table = _table(self._state, "state")
@@ -185,6 +214,8 @@ class Store:
                 table.put(put)
             if gone:
                 table.discard(gone)
+            if mark is not None:
+                _table(self._state, "clock").put({"mark": mark})
             if done_events is not None:
                 done = _table(self._state, "done_events")
                 done.discard(self._done() - set(done_events))
@@ -208,6 +239,13 @@ class Store:
     def in_history(self, job_id: str, run_id: str) -> bool:
         """Is the run among the newest recorded ones?  (Asked after a crash.)"""
         return any(run["run_id"] == run_id for run in self.history(job_id, 50))
+
+    def run_of_request(self, job_id: str, request_id: str) -> Run | None:
+        """What came of a request for a one-off run, if its run is among the newest recorded."""
+        for run in self.history(job_id, 50):
+            if run.get("request", {}).get("id") == request_id:
+                return run
+        return None
 
     def bound_history(self, job_id: str, run_id: str, bounds: Bounds) -> None:
         """After the run *run_id* of the job: drop old entries and their logs if need be."""
@@ -238,17 +276,7 @@ class Store:
 
     def runner_alive(self) -> bool:
         """Is a runner holding its lock?"""
-        try:
-            lock = os.open(self.paths.runner_lock, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(lock)
-        return False
+        return is_locked(self.paths.runner_lock)
 
 
 def _table(database: _Database, name: str) -> KeyTable:
@@ -261,18 +289,3 @@ def _storage(database: _Database) -> AtomicJSONStorage:
     storage = database.storage
     assert isinstance(storage, AtomicJSONStorage)
     return storage
-
-
-def _successor(before: JobRecord | None, change: Change, now: float) -> JobRecord:
-    document = change.document
-    assert document is not None
-    if before is None:
-        return JobRecord(change.job_id, document, 1, now, now, now, dict(change.imported))
-    same = timing(before.schedule) == timing(document.get("job_schedule", {}))
-    return dataclasses.replace(
-        before,
-        document=document,
-        revision=before.revision + 1,
-        changed=now,
-        anchor=before.anchor if same else now,
-    )

@@ -40,6 +40,7 @@ class KeyTable(Table):
         """Remove those that are there."""
 
         def remove(table: Rows) -> None:
+            """Take the rows out that are there."""
             for key in ids:
                 table.pop(key, None)
 

@@ -1,0 +1,91 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a restore would refuse a chain for, told from the lists of its levels before it is begun."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+from coldchain.agent.engines.tar import fetch_group, gnu_tar, member_index, snapshot
+from coldchain.agent.engines.tar.extract import list_members
+from coldchain.agent.engines.tar.layout import DATA, ENTRIES
+from coldchain.agent.engines.tar.level_reader import StoredLevel, checked_blocks, load
+from coldchain.agent.engines.tar.link_model import LinkModel, plain
+from coldchain.agent.options import Encryption
+from coldchain.agent.storages.base import Storage
+from coldchain.core.errors import DataError, JobFailed
+
+
+def check_links(
+    source: Callable[[StoredLevel], Storage],
+    levels: Sequence[StoredLevel],
+    encryption: Encryption | None,
+) -> list[str]:
+    """Raise JobFailed as the restore of *levels* does when one would write outside; warnings.
+
+    The links that earlier levels have made stand for those of the tree.  Some of them are gone by
+    then, which does no harm: tar lists each directory in each level, and one that is where a link
+    was replaces it.  A level without a list, freezer-agent's, is read itself where it is small.
+    source: from where a level is read.
+    """
+    links: set[bytes] = set()
+    for number, level in enumerate(levels):
+        model = LinkModel(links if number else (), level.place)
+        made = _Links(links)
+        if not _read(source(level), level, encryption, number > 0, model, made.add):
+            if levels[1:]:
+                return [f"{level.place} has no list: whether its links lead outside was not told"]
+            return []
+        if number:
+            links.difference_update(model.check())
+    return []
+
+
+class _Links:
+    """Keeps a set of links up to date with the members of a level."""
+
+    def __init__(self, links: set[bytes]) -> None:
+        self._links = links
+
+    def add(self, members: Iterable[gnu_tar.Member]) -> None:
+        """A member is a link from now on, or none any more."""
+        for member in members:
+            name = plain(member.name)
+            target = plain(member.target) if member.kind == "h" and member.target else None
+            if member.kind == "l" or target in self._links:
+                self._links.add(name)
+            elif member.kind != "d":
+                self._links.discard(name)
+
+
+def _read(
+    storage: Storage,
+    level: StoredLevel,
+    encryption: Encryption | None,
+    later: bool,
+    model: LinkModel,
+    add: Callable[[Iterable[gnu_tar.Member]], None],
+) -> bool:
+    """Let *model* and *add* see the members of *level*; whether that was possible."""
+    if ENTRIES in level.parts:
+        try:
+            with snapshot.memfd() as index:
+                load(storage, level, ENTRIES, encryption, index)
+                # Once for each: all of them together would cost much memory.
+                model.add(member_index.read(index))
+                add(member_index.read(index))
+        except (DataError, JobFailed, zlib.error):
+            return False
+        return True
+    size = storage.size(level.path(DATA)) or 0
+    if level.metadata.seal is not None or size > fetch_group.TOGETHER:
+        return False
+
+    def take(listing: bytes) -> None:
+        model.take(listing)
+        add(gnu_tar.members(listing))
+
+    list_members(level, partial(checked_blocks, storage, level), encryption, take, later)
+    return True

@@ -1,0 +1,81 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Arguments that several commands have, and types of their values."""
+
+from __future__ import annotations
+
+import argparse
+
+from coldchain.agent.storages.kinds import FIELDS, PORTS, STORAGES
+
+
+def whole_number(text: str) -> int:
+    """The type of an argument that is a number of things.  Raises ArgumentTypeError."""
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
+
+
+def positive_number(text: str) -> int:
+    """The type of an argument that is a number of things, at least one.  Raises
+    ArgumentTypeError."""
+    number = whole_number(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is too small: write 1 or more")
+    return number
+
+
+def port(text: str) -> int:
+    """The type of an argument that is a port.  Raises ArgumentTypeError."""
+    number = whole_number(text)
+    if not 1 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 1 to 65535")
+    return number
+
+
+def _tag(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 12:
+        raise argparse.ArgumentTypeError(f"{text!r} is no tag: a slot in seconds since 1970")
+    return int(text)
+
+
+def add_session(command: argparse.ArgumentParser) -> None:
+    """What chooses the runs of a session."""
+    command.add_argument("--session", metavar="ID", help="what runs of this session have left")
+    command.add_argument("--tag", metavar="T", type=_tag, help="only those with this tag")
+
+
+def add_scheme(command: argparse.ArgumentParser) -> None:
+    """What the levels must be sealed with, for commands that read them."""
+    command.add_argument(
+        "--encrypt-scheme",
+        choices=("freezer", "strong"),
+        help="what every level must have; with a password, strong by default",
+    )
+    command.add_argument(
+        "--accept-unsealed",
+        action="store_true",
+        help="take levels without a seal, too: nobody can tell who wrote them",
+    )
+
+
+def add_show_secrets(command: argparse.ArgumentParser) -> None:
+    """The switch of commands that show documents."""
+    command.add_argument(
+        "--show-secrets",
+        action="store_true",
+        help="documents with the values of environment, and other secrets",
+    )
+
+
+def add_storage(command: argparse.ArgumentParser) -> None:
+    """The fields of a storage, for commands that look into containers."""
+    group = command.add_argument_group("where the container lies (as the fields of an action)")
+    group.add_argument("--storage", choices=tuple(STORAGES), help="local by default")
+    group.add_argument("--credentials-file", metavar="FILE", help="lines NAME=VALUE, mode 0600")
+    for name in FIELDS:
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            metavar=name.rpartition("_")[2].upper(),
+            type=port if name in PORTS else str,
+        )

@@ -1,0 +1,173 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of ``coldchain doctor`` that have to do with the host."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from coldchain.cli.health_patient import Patient
+from coldchain.core.paths import OTHERS
+from coldchain.observe.findings import CRITICAL, INFO, WARNING, Finding
+
+UNIT = "coldchain-runner.service"
+SYSTEMD = Path("/run/systemd/system")
+"""Is there where systemd is what has booted the host (sd_booted(3))."""
+_SANDBOX = {"NoNewPrivileges": "yes", "ProtectKernelTunables": "yes", "LockPersonality": "yes"}
+_PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload", *_SANDBOX)
+_PATIENCE = 10  # seconds for systemd to answer
+_UNSYNCHRONISED = 0x0040  # STA_UNSYNC of adjtimex(2)
+_TIMEX = 208  # bytes of struct timex on 64-bit machines, 128 on others
+_STATUS = 40  # where its field status lies: after four longs and an int, as longs are aligned
+
+
+def runner(patient: Patient) -> Iterator[Finding]:
+    """Nothing starts without a runner."""
+    from coldchain.runner import presence
+
+    home = patient.paths.home
+    if not presence.look(patient.paths).alive:
+        start = f"systemctl start {UNIT}" if home is None else f"{home}/bin/coldchain serve"
+        yield Finding(CRITICAL, "runner", "no runner is at work here: nothing will start", start)
+
+
+def permissions(patient: Patient) -> Iterator[Finding]:
+    """What is ours is closed to others; a runner closes it when it starts."""
+    paths = patient.paths
+    places = [paths.lib, paths.log, paths.runs, paths.credentials]
+    for folder in (paths.lib, paths.credentials):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            places += [Path(entry.path) for entry in os.scandir(folder)]
+    for place in dict.fromkeys(places):
+        try:
+            status = place.lstat()
+        except FileNotFoundError:
+            continue
+        if status.st_mode & OTHERS and not stat.S_ISLNK(status.st_mode):
+            text = f"{place} is open to others (mode {stat.S_IMODE(status.st_mode):04o})"
+            yield Finding(WARNING, "permissions", text, f"chmod go= {place}")
+
+
+def clock_trust(patient: Patient) -> Iterator[Finding]:
+    """The clock is not behind what is on record, as it is where a battery is empty."""
+    from coldchain.runner.clock_watch import BEHIND
+
+    behind = patient.call.store.newest_entry() - patient.now
+    if behind > BEHIND:
+        text = f"the clock is {behind:.0f} s behind what is on record here, so it is or was wrong"
+        yield Finding(WARNING, "clock", text, "date tells the time; chronyc makestep sets it")
+
+
+def clock(patient: Patient) -> Iterator[Finding]:
+    """The kernel knows whether anybody keeps its clock right."""
+    import ctypes
+
+    buffer = ctypes.create_string_buffer(_TIMEX)  # modes 0: only asks
+    try:
+        result = ctypes.CDLL(None, use_errno=True).adjtimex(buffer)
+        problem = os.strerror(ctypes.get_errno()) if result < 0 else ""
+    except (AttributeError, OSError) as error:
+        problem = str(error)
+    if problem:
+        text = f"whether it is synchronised is not known: {problem}"
+        yield Finding(INFO, "clock", text)
+        return
+    offset = _STATUS if ctypes.sizeof(ctypes.c_long) == 8 else _STATUS // 2
+    status = int.from_bytes(buffer.raw[offset : offset + 4], "little")
+    if status & _UNSYNCHRONISED:
+        text = "nothing keeps the clock of this host right"
+        remedy = "apt-get install systemd-timesyncd (or chrony), or dnf install chrony"
+        yield Finding(WARNING, "clock", text, remedy)
+
+
+def time_zone(patient: Patient) -> Iterator[Finding]:
+    """Schedules are read in the zone that the host names."""
+    if patient.settings.zone_problem:
+        text = f"schedules are read in UTC: {patient.settings.zone_problem}"
+        yield Finding(WARNING, "time zone", text, "set timezone in the settings")
+
+
+def unit(patient: Patient) -> Iterator[Finding]:
+    """systemd starts the runner at boot, in its sandbox."""
+    import subprocess
+
+    if patient.paths.home is not None:
+        text = "an installation with --home is none of systemd's: nothing starts it after a boot"
+        yield Finding(INFO, "unit", text)
+        return
+    if not SYSTEMD.is_dir():
+        yield Finding(INFO, "unit", "systemd is not at work here: no unit starts the runner")
+        return
+    asked = ["systemctl", "show", UNIT, *(f"--property={name}" for name in _PROPERTIES)]
+    try:
+        answer = subprocess.run(
+            asked, capture_output=True, text=True, timeout=_PATIENCE, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        text = f"systemctl does not answer: {error}"
+        yield Finding(WARNING, "unit", text, f"systemctl status {UNIT}")
+        return
+    state = dict(line.split("=", 1) for line in answer.stdout.splitlines() if "=" in line)
+    if state.get("LoadState") != "loaded":
+        text = f"{UNIT} is {state.get('LoadState') or answer.stderr.strip() or 'not there'}"
+        yield Finding(WARNING, "unit", text, "apply the role coldchain.freezer.runner")
+        return
+    if state.get("UnitFileState") != "enabled":
+        text = f"{UNIT} is {state.get('UnitFileState') or 'not enabled'}: no boot starts it"
+        yield Finding(WARNING, "unit", text, f"systemctl enable {UNIT}")
+    if state.get("NeedDaemonReload") == "yes":
+        text = f"systemd works with an older {UNIT} than lies on the disk"
+        yield Finding(WARNING, "unit", text, f"systemctl daemon-reload; systemctl restart {UNIT}")
+    off = [name for name, wanted in _SANDBOX.items() if state.get(name, wanted) != wanted]
+    if off:
+        text = f"its sandbox is open: {', '.join(off)} off"
+        yield Finding(WARNING, "unit", text, f"systemctl cat {UNIT} shows which drop-in does that")
+
+
+def containment(patient: Patient) -> Iterator[Finding]:
+    """The kernel keeps a restore within its target, whatever an archive holds."""
+    import subprocess
+    import tempfile
+
+    from coldchain.agent.process import contain
+
+    with tempfile.TemporaryDirectory(prefix="doctor-", dir=patient.paths.lib) as folder:
+        descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+        try:
+            with contain.containment(os.fsencode(folder), descriptor) as fence:
+                subprocess.run(
+                    fence.argv(["true"]),
+                    cwd=fence.working_directory,
+                    pass_fds=fence.pass_fds,
+                    capture_output=True,
+                    timeout=_PATIENCE,
+                    check=False,
+                )
+                given, refused = fence.given, fence.refused
+        except (OSError, subprocess.TimeoutExpired) as error:
+            given, refused = (), {"containment": str(error)}
+        finally:
+            os.close(descriptor)
+    if not given:
+        why = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
+        text = f"the kernel does not contain restores ({why or 'no means'})"
+        remedy = "Linux 5.19 or later with landlock in /sys/kernel/security/lsm; or restore as root"
+        # An archive can make an ordinary user's restore write what that user could write anyway.
+        severity = WARNING if os.geteuid() == 0 else INFO
+        yield Finding(severity, "containment", text, remedy)
+
+
+def room(path: Path) -> tuple[Path, int, int]:
+    """The deepest directory of *path* that is there, the device it is on, and bytes free there."""
+    place = path
+    while True:
+        try:
+            status, device = os.statvfs(place), os.stat(place).st_dev
+        except (FileNotFoundError, NotADirectoryError):
+            place = place.parent
+        else:
+            return place, device, status.f_bavail * status.f_frsize

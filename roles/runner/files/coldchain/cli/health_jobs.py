@@ -1,0 +1,320 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of ``coldchain doctor`` that have to do with what the jobs need."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from coldchain.agent.process.tools import COMPRESSIONS, install_hint
+from coldchain.agent.storages.kinds import LOCAL
+from coldchain.cli.health_host import room
+from coldchain.cli.health_patient import Patient
+from coldchain.cli.targets import Scope, scope_of
+from coldchain.core.errors import ColdchainError, TryAgain, from_os_error
+from coldchain.core.instants import from_epoch
+from coldchain.core.text import format_bytes, pluralize
+from coldchain.observe.findings import INFO, WARNING, Finding
+
+_SECRETS = ("encrypt_pass_file", "credentials_file", "ssh_key", "ftp_keyfile", "rclone_config")
+_READ = stat.S_IRGRP | stat.S_IROTH | stat.S_IWGRP | stat.S_IWOTH
+USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Of what systemd starts."""
+_LEAST = 100_000_000  # bytes that the database and the logs should have
+_VERSION = re.compile(r"\d+(?:\.\d+)+\w*")
+
+
+def secrets(patient: Patient) -> Iterator[Finding]:
+    """Nobody else can read the files with passwords and keys, and they are there."""
+    used: dict[str, str] = {}
+    for job_id, options in patient.actions():
+        for name in _SECRETS:
+            if options.get(name):
+                used.setdefault(options[name], f"{name} of job {job_id}")
+    for path, of in used.items():
+        try:
+            mode = stat.S_IMODE(os.stat(path).st_mode)
+        except OSError as error:
+            text = f"{path} ({of}) cannot be used: {error.strerror}"
+            yield Finding(
+                WARNING,
+                "secrets",
+                text,
+                "put the file there, or apply a document that names another one",
+            )
+            continue
+        if mode & _READ:
+            text = f"{path} ({of}) is open to others (mode {mode:04o})"
+            yield Finding(WARNING, "secrets", text, f"chmod 600 {path}")
+
+
+def containers(patient: Patient) -> Iterator[Finding]:
+    """Only root and this user can change what lies in a container, or put another in its place."""
+    from coldchain.core.trusted_path import user_name, walk, writers
+
+    for folder, job_id in patient.local_containers.items():
+        about = f"container {folder}"
+        try:
+            with walk(folder) as way:
+                others = dict(way.others)
+                if not way.missing:
+                    status = os.fstat(way.folder)
+                    for user in writers(status, None) - {0, os.geteuid()}:
+                        others.setdefault(user, str(folder))
+        except OSError as error:
+            text = f"it cannot be used by job {job_id}: {error.strerror}"
+            yield Finding(WARNING, about, text, f"ls -ld {folder} shows what it is")
+            continue
+        for user, place in others.items():
+            text = f"{user_name(user)} can change what lies in {place}"
+            yield Finding(WARNING, about, text, f"chown root: {place}; chmod go-w {place}")
+
+
+def space(patient: Patient) -> Iterator[Finding]:
+    """Each file system has room for the largest of the last backups of each job, once more."""
+    needs: dict[int, list[int]] = {}
+    places: dict[int, tuple[Path, int]] = {}
+    look = lru_cache(room)
+    for folder in patient.local_containers:
+        place, device, free = look(folder)
+        places[device] = place, free
+    for job_id in patient.records:
+        largest: dict[tuple[int, str], int] = {}
+        for run in patient.runs(job_id):
+            for entry in run.get("actions", ()):
+                report = entry.get("report") or {}
+                size, container = report.get("size"), report.get("container")
+                if report.get("storage") == LOCAL and isinstance(size, int) and container:
+                    device = look(Path(container))[1]
+                    key = device, str(report.get("backup_name"))
+                    largest[key] = max(size, largest.get(key, 0))
+        for (device, _name), size in largest.items():
+            needs.setdefault(device, []).append(size)
+    for device, (place, free) in places.items():
+        need = sum(needs.get(device, ()))
+        if free < need:
+            text = (
+                f"{format_bytes(free)} are free, and the next runs of"
+                f" {pluralize(len(needs[device]), 'backup')} may need {format_bytes(need)}"
+            )
+            remedy = "make room, or remove older backups (an admin action with remove_older_than)"
+            yield Finding(WARNING, f"file system of {place}", text, remedy)
+    for path in dict.fromkeys((patient.paths.lib, patient.paths.log)):
+        place, _device, free = room(path)
+        if free < _LEAST:
+            text = f"{format_bytes(free)} are free for the database and the logs"
+            yield Finding(WARNING, f"file system of {place}", text, "make room there")
+
+
+def _needed(patient: Patient) -> Mapping[str, list[str]]:
+    """The programs that actions need, and the jobs that these belong to."""
+    needed: dict[str, list[str]] = {}
+    for job_id, options in patient.actions():
+        names = []
+        kind = options["action"]
+        if kind in ("backup", "restore") and options.get("engine_name", "tar") == "tar":
+            names = ["tar", COMPRESSIONS[options.get("compression", "gzip")].name]
+            names += ["openssl"] if options.get("encrypt_pass_file") else []
+        if kind != "exec" and options.get("storage", LOCAL) != LOCAL:
+            names.append("rclone")
+        if options.get("max_priority"):
+            names.append("ionice")
+        for name in names:
+            jobs = needed.setdefault(name, [])
+            if job_id not in jobs[-1:]:
+                jobs.append(job_id)
+    return needed
+
+
+def programs(patient: Patient) -> Iterator[Finding]:
+    """What the jobs call is installed."""
+    for name, jobs in _needed(patient).items():
+        if _which(name) is None:
+            text = f"{name} is not installed, and needed by {_some(jobs)}"
+            yield Finding(WARNING, f"program {name}", text, install_hint(name))
+    which = lru_cache(_which)
+    for job_id, options in patient.actions("exec"):
+        command = options.get("command")
+        program = command[0] if isinstance(command, list) and command else ""
+        path = (options.get("environment") or {}).get("PATH")
+        relative = "/" in program and not os.path.isabs(program)
+        if program and not relative and which(program, path) is None:
+            text = f"{program} is not there, or cannot be run: its run will fail"
+            yield Finding(WARNING, f"job {job_id}", text, "install it, or correct the command")
+
+
+def _which(name: str, path: str | None = None) -> str | None:
+    """The program as the runner finds it, whose PATH is mostly longer than that of who asks."""
+    ours = ":".join(filter(None, (os.environ.get("PATH"), USUAL_PATH)))
+    return shutil.which(name, path=path or ours)
+
+
+def versions(patient: Patient) -> Iterator[Finding]:
+    """The programs are what they are taken for, and new enough."""
+    told = []
+    for name in _needed(patient):
+        path = _which(name)
+        if path is None:
+            continue
+        answer = _answer(name, path)
+        if name == "tar" and "GNU tar" not in answer.partition("\n")[0]:
+            text = f"{path} is not GNU tar: it could not keep what an increment needs"
+            yield Finding(WARNING, "program tar", text, install_hint("tar"))
+        elif name == "rclone" and (problem := _rclone_problem()) is not None:
+            yield Finding(WARNING, "program rclone", problem.message, problem.hint)
+        else:
+            match = _VERSION.search(answer)
+            told.append(f"{name} {match[0] if match else '(does not tell its version)'}")
+    if told:
+        yield Finding(INFO, "programs", ", ".join(told))
+
+
+def _rclone_problem() -> ColdchainError | None:
+    from coldchain.agent.storages.rclone.process import Rclone
+
+    try:
+        Rclone("doctor").check_version()
+    except ColdchainError as error:
+        return error
+    return None
+
+
+def _answer(name: str, path: str) -> str:
+    """What a program says when it is asked for its version."""
+    import subprocess
+
+    words = ["version"] if name in ("openssl", "rclone") else ["--version"]
+    try:
+        answer = subprocess.run(
+            [path, *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return (answer.stdout + answer.stderr).decode("utf-8", "replace")
+
+
+def schedules(patient: Patient) -> Iterator[Finding]:
+    """Each job that is not stopped on purpose can run some day, or has run."""
+    again = "correct job_schedule and apply the document again"
+    for job_id, outlook in patient.outlooks.items():
+        record = patient.records[job_id]
+        if outlook.trigger is None:
+            text = f"its schedule cannot be used on this host: {outlook.state.unusable}"
+            yield Finding(WARNING, f"job {job_id}", text, again)
+        elif not (record.stopped or outlook.state.last_run or outlook.state.queue):
+            busy = outlook.state.active or outlook.due is not None
+            if not busy and next(outlook.coming(patient.now), None) is None:
+                text = "it has never run, and its schedule has no run to come"
+                yield Finding(WARNING, f"job {job_id}", text, again)
+
+
+def collisions(patient: Patient) -> Iterator[Finding]:
+    """Jobs do not write the same backup, and do not wait for each other's lock."""
+    from coldchain.cli.collisions import Locks
+
+    writing: dict[tuple[object, ...], list[str]] = {}
+    for job_id, options in patient.actions("backup"):
+        scope = patient.scope(options)
+        if scope is not None:
+            key = (scope.location, scope.hostname, scope.backup_name)
+            if job_id not in writing.setdefault(key, []):
+                writing[key].append(job_id)
+    for (location, _host, name), jobs in writing.items():
+        if len(jobs) > 1:
+            text = f"{_some(jobs)} write the same backup in {location}"
+            yield Finding(WARNING, f"backup {name}", text, "give each its own backup_name")
+    documents = {
+        job_id: (record.document, from_epoch(record.anchor))
+        for job_id, record in patient.records.items()
+    }
+
+    def took(job_id: str) -> float | None:
+        runs = patient.runs(job_id)
+        return max(0.0, runs[0]["time_ended"] - runs[0]["time_started"]) if runs else None
+
+    locks = Locks(patient.settings, documents, took)
+    begins: dict[object, list[str]] = {}
+    for job_id, outlook in patient.outlooks.items():
+        coming = None if outlook.trigger is None else next(outlook.coming(patient.now), None)
+        if coming is None:
+            continue
+        begins.setdefault(coming.at, []).append(job_id)
+        mark = locks.mark(patient.records[job_id].document, coming.at).strip(" ()")
+        if mark:
+            text = f"at its next run it may have to wait: {mark}"
+            remedy = "give one of them another time, or schedule_splay"
+            yield Finding(WARNING, f"job {job_id}", text, remedy)
+    places = patient.settings.concurrent_jobs
+    for at, jobs in begins.items():
+        if len(jobs) > places:
+            text = f"{_some(jobs)} begin together at {at:%Y-%m-%d %H:%M %Z}, and {places} may run"
+            remedy = "schedule_splay spreads them; concurrent_jobs in the settings lets more run"
+            yield Finding(INFO, "schedules", text, remedy)
+
+
+def storages(patient: Patient) -> Iterator[Finding]:
+    """Each storage answers, and takes what a backup would write there."""
+    tried: dict[tuple[object, str], tuple[str, Scope, Mapping[str, Any]]] = {}
+    for job_id, options in patient.actions("backup", "restore", "admin", "info"):
+        try:
+            scope = scope_of(patient.call, options)
+        except ColdchainError as error:
+            text = f"its storage cannot be used: {error.message}"
+            yield Finding(WARNING, f"job {job_id}", text, error.hint)
+            continue
+        key = scope.location, scope.engine_name
+        if key not in tried or options["action"] == "backup":
+            tried[key] = job_id, scope, options
+    for job_id, scope, options in tried.values():
+        about = f"storage {scope.location}"
+        try:
+            _try_storage(patient, scope, write=options["action"] == "backup")
+        except TryAgain as error:
+            yield Finding(INFO, about, f"it is in use just now: {error.message}", error.hint)
+        except ColdchainError as error:
+            text = f"job {job_id} cannot use it: {error.message}"
+            yield Finding(WARNING, about, text, error.hint)
+        except OSError as error:
+            failure = from_os_error(error)
+            text = f"job {job_id} cannot use it: {error.strerror or error}"
+            yield Finding(WARNING, about, text, "" if failure is None else failure.hint)
+
+
+def _try_storage(patient: Patient, scope: Scope, *, write: bool) -> None:
+    """Write a few bytes where a backup would lie, never committed, so that they are removed again;
+    another engine is asked for what it has."""
+    from coldchain.agent.engines.base import Query
+    from coldchain.agent.engines.registry import DEFAULT_ENGINE, engine
+    from coldchain.agent.process.signals import abort_on_signal
+    from coldchain.agent.storages.registry import open_storage
+
+    with abort_on_signal():
+        if scope.engine_name != DEFAULT_ENGINE:
+            query = Query(scope.location, scope.hostname, scope.backup_name)
+            engine(scope.engine_name).points(query)
+            return
+        storage = open_storage(scope.location, patient.paths.lib / "locks")
+        storage.names("metadata")
+        if write:
+            name = "coldchain-doctor"
+            with storage.lock(name):
+                storage.discard_drafts(name)
+                folder = f"data/{name}/{int(patient.now)}"
+                marker = f"metadata/{name}/{int(patient.now)}/probe"
+                with storage.draft(name, folder, marker) as draft, draft.write("probe") as sink:
+                    sink(b"coldchain doctor was here\n")
+
+
+def _some(jobs: list[str]) -> str:
+    return ", ".join(jobs[:3]) + (f" and {len(jobs) - 3} more" if jobs[3:] else "")

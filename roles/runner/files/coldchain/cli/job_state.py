@@ -1,0 +1,42 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a job is: what the runner knows of it, or will make of a declaration that it has not seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from coldchain.cli.context import Call
+from coldchain.core.instants import iso
+
+if TYPE_CHECKING:
+    from coldchain.store import JobRecord, State
+
+
+def state_of(call: Call, record: JobRecord) -> State:
+    """What the runner knows of the job; of a declaration that it has not taken in yet, what it will
+    make of that."""
+    return known_state(call, record, call.store.state(record.job_id))
+
+
+def known_state(call: Call, record: JobRecord, state: State | None) -> State:
+    """The same where the runner's *state* of the job was read already."""
+    if state is not None and (state.active or state.created is None):
+        return state
+    seen = None if state is None else (state.created, state.revision)
+    if state is not None and seen == (record.created, record.revision):
+        return state
+    # Most jobs have been seen: listing them must not pay for what foresees.
+    from coldchain.cli.preview import coming_runs, outlook_of
+    from coldchain.lifecycle import describe_stop
+
+    outlook = outlook_of(record, call.store, call.settings, requests=False)
+    status, stopped_by = outlook.status()
+    runs = coming_runs(outlook, 1)
+    why = describe_stop(stopped_by, outlook.state.unusable)
+    return outlook.state._replace(
+        status=status,
+        stopped_by=stopped_by,
+        next_run=iso(runs[0].at) if runs else None,
+        reason=why or "not yet seen by the runner",
+    )

@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of secrets: lines NAME=VALUE, private, found by a path or by the name of a credential.
+
+Nothing here is ever shown, logged or put on a command line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from coldchain.core.errors import DataError, Unavailable
+from coldchain.core.text import did_you_mean
+
+#: The variable of the installation's own directory of credentials (paths.Paths.credentials).
+CREDENTIALS_VARIABLE = "COLDCHAIN_CREDENTIALS_DIRECTORY"
+#: The variables of the directories in which a bare name is looked up, systemd's before ours.
+CREDENTIALS_DIRECTORIES = ("CREDENTIALS_DIRECTORY", CREDENTIALS_VARIABLE)
+_CREDENTIAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,127}")
+_LIMIT = 1 << 16
+
+
+def check_credentials_file(value: str) -> None:
+    """DataError unless it is an absolute path, or could name a credential."""
+    if not value.startswith(("/", "~")) and not _CREDENTIAL.fullmatch(value):
+        raise DataError(
+            f"credentials_file: {value!r} is neither an absolute path nor the name of a credential",
+            "start a path with /; a bare name is one of coldchain_credentials, or of systemd's",
+        )
+
+
+def check_private(path: Path) -> None:
+    """DataError when others may read *path*, or it belongs to somebody else."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise Unavailable(f"{path}: cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError(f"{path} is not a file", "name a file with lines NAME=VALUE")
+    if status.st_uid not in (os.geteuid(), 0):
+        raise DataError(
+            f"{path} belongs to user id {status.st_uid}", f"chown {os.geteuid()} {path}"
+        )
+    if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        mode = stat.S_IMODE(status.st_mode)
+        raise DataError(
+            f"{path} holds secrets and others can get at it (mode {mode:04o})", f"chmod 600 {path}"
+        )
+
+
+def credential_path(name: str, environment: Mapping[str, str]) -> Path:
+    """The file that credentials_file *name* means; Unavailable when there is no such credential."""
+    if name.startswith("/"):
+        return Path(name)
+    folders = (environment.get(variable) for variable in CREDENTIALS_DIRECTORIES)
+    for folder in filter(None, folders):
+        path = Path(folder, name)
+        if os.path.lexists(path):
+            return path
+    raise Unavailable(
+        f"credentials_file: there is no credential {name!r}",
+        "coldchain_credentials of role runner makes one; those that systemd loads are there in jobs"
+        " only: in a shell, --credentials-file PATH",
+    )
+
+
+def read_credentials(path: Path, names: Collection[str] | None) -> dict[str, str]:
+    """The values in the file *path* by their names in capital letters.
+
+    names: those that it may hold, None for any that a variable can have.  Raises DataError or
+    Unavailable with the line that is wrong, and never with what it holds.
+    """
+    check_private(path)
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(_LIMIT).decode("utf-8")
+    except OSError as error:
+        raise Unavailable(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not a text in UTF-8") from None
+    values = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        name, equals, value = line.removeprefix("export ").partition("=")
+        name = name.strip().upper()
+        if not equals:
+            raise DataError(f"{path}: line {number} is not NAME=VALUE")
+        if not name.isidentifier() or (names is not None and name not in names):
+            known = () if names is None else names
+            raise DataError(
+                f"{path}: line {number}: {name if name.isidentifier() else 'this'} is unknown here",
+                did_you_mean(name, known) or (f"known: {', '.join(known)}" if known else ""),
+            )
+        values[name] = _unquoted(value.strip())
+    return values
+
+
+def _unquoted(value: str) -> str:
+    """As a shell and systemd's EnvironmentFile read the simple cases."""
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+        return value[1:-1]
+    return value

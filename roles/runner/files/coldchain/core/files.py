@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private files (0600), written as a whole or not at all; links are not followed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from pathlib import Path
+
+from coldchain.core.errors import AS_OWNER, CannotWrite, Unavailable, remedy
+
+TEMPORARY = ".tmp"
+"""At the end of a name: a file that is not complete yet.  One name: whoever writes it holds a lock
+or is the only writer, and what a crash left is written over."""
+#: What file systems answer that cannot sync a directory (CIFS, 9p, some of FUSE): there is nothing
+#: else to be done there.
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+
+
+def open_new(path: Path) -> int:
+    """Open for writing, empty."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    return os.open(path, flags, 0o600)
+
+
+def open_ours(path: Path) -> int:
+    """Open for reading; refuse a symbolic link and a file that others own or can write.
+
+    FileNotFoundError, or Unavailable with the reason.
+    """
+    try:
+        # A pipe without a writer must not keep us waiting.
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Unavailable(f"{path}: is a symbolic link", "put the real file there") from None
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise Unavailable(
+                f"{path}: cannot be read by this user",
+                f"{AS_OWNER}, or give --home DIR",
+            ) from None
+        if error.errno == errno.ENOENT:
+            raise
+        raise cannot_read(path, error) from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise Unavailable(f"{path}: is not a file", "move away what is there")
+    if status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022:
+        os.close(descriptor)
+        raise Unavailable(
+            f"{path}: belongs to user id {status.st_uid} with mode {status.st_mode & 0o7777:04o};"
+            " somebody else could have written it",
+            f"check its content, then: chown {os.geteuid()} {path}; chmod 600 {path}",
+        )
+    return descriptor
+
+
+def write_all(descriptor: int, raw: bytes) -> None:
+    """os.write may take less than it is given."""
+    view = memoryview(raw)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def private_directory(path: Path) -> None:
+    """Make the directory *path* (0700), and the one it lies in, if they are not there."""
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames in *path* durable, as far as its file system can."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, raw: bytes, *, durable: bool = True) -> None:
+    """Replace *path* as a whole (0600); CannotWrite names it.
+
+    durable: it survives a power cut; otherwise only the death of this process.
+    """
+    temporary = path.with_name(path.name + TEMPORARY)
+    try:
+        descriptor = open_new(temporary)
+        try:
+            write_all(descriptor, raw)
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, path)
+        if durable:
+            sync_directory(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise cannot_write(path, error) from None
+
+
+def cannot_read(path: Path, error: OSError) -> Unavailable:
+    """*error* as one for people, with the way out."""
+    return Unavailable(f"{path}: cannot be read: {error.strerror}", remedy(error))
+
+
+def cannot_write(path: Path, error: OSError) -> CannotWrite:
+    """*error* as one for people, with the way out."""
+    message = f"{path}: cannot be written: {error.strerror}; nothing was changed"
+    return CannotWrite(message, remedy(error))

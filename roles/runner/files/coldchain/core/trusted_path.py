@@ -1,0 +1,232 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Going to a place on disk step by step, and who else could have led the way elsewhere.
+
+A path is a promise of everybody who can rename something on it.  What is opened here stays what it
+was, whatever its names become.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import grp
+import os
+import pwd
+import stat
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
+from typing import NamedTuple
+
+#: Among those who could change a way: more users than one can name.
+ANYBODY = -1
+_STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = _STEP | os.O_DIRECTORY
+_MOST_LINKS = 40
+
+
+class Way(NamedTuple):
+    """The way to a directory that may not be there yet.
+
+    path: without links; folder: descriptor of the deepest directory that is there; missing: the
+    names below it; parent: descriptor of the directory that *folder* lies in, None for the root;
+    others: who but root and this user could rename what lies on the way (user id or ANYBODY), and
+    in which directory; lure: the first link on it that somebody else made, or could have made.
+    """
+
+    path: str
+    folder: int
+    missing: tuple[str, ...]
+    parent: int | None
+    others: Mapping[int, str] = MappingProxyType({})
+    lure: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The last name of the path; empty for the root."""
+        return os.path.basename(self.path)
+
+
+@contextmanager
+def walk(path: str | os.PathLike[str]) -> Iterator[Way]:
+    """The way to *path*, which is absolute; its descriptors are open within the block.
+
+    Raises NotADirectoryError when something else is on it, OSError when it cannot be gone.
+    """
+    with ExitStack() as stack:
+
+        def keep(descriptor: int) -> int:
+            stack.callback(os.close, descriptor)
+            return descriptor
+
+        yield _walk(os.path.abspath(path), keep)
+
+
+def _walk(path: str, keep: Callable[[int], int]) -> Way:
+    walker = _Walker()
+    try:
+        way = walker.go(path)
+    except BaseException:
+        os.close(walker.folder)
+        raise
+    keep(way.folder)
+    if way.missing or way.path == "/":
+        return way
+    return way._replace(parent=keep(os.open("..", _FOLDER, dir_fd=way.folder)))
+
+
+class _Walker:
+    """Goes down a path step by step, with two descriptors at the most.
+
+    folder: where it is.
+    """
+
+    def __init__(self) -> None:
+        self.folder = os.open("/", _FOLDER)
+        self._names: list[str] = []
+        self._others: dict[int, str] = {}
+        self._lure: str | None = None
+        self._links = 0
+        self._ours = {0, os.geteuid()}
+
+    def go(self, path: str) -> Way:
+        """As far as there are directories."""
+        todo = deque(_names(path))
+        while todo:
+            name = todo.popleft()
+            if name == "..":
+                self._enter("..", self._names[:-1])
+                continue
+            try:
+                step = os.open(name, _STEP, dir_fd=self.folder)
+            except FileNotFoundError:
+                missing = (name, *todo)
+                if ".." in missing:
+                    raise
+                self._note(None)
+                whole = self._path(*missing)
+                return Way(whole, self.folder, missing, None, self._others, self._lure)
+            try:
+                status = os.fstat(step)
+                aim = os.readlink("", dir_fd=step) if stat.S_ISLNK(status.st_mode) else None
+            finally:
+                os.close(step)
+            if aim is not None:
+                self._follow(path, name, status, aim)
+                todo.extendleft(reversed(_names(aim)))
+                continue
+            if not stat.S_ISDIR(status.st_mode):
+                whole = self._path(name)
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), whole)
+            self._enter(name, [*self._names, name])
+        return Way(self._path(), self.folder, (), None, self._others, self._lure)
+
+    def _follow(self, path: str, name: str, status: os.stat_result, aim: str) -> None:
+        self._links += 1
+        if self._links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        if self._note(status) or status.st_uid not in self._ours:
+            self._lure = self._lure or self._path(name)
+        if aim.startswith("/"):
+            self._enter("/", [])
+
+    def _enter(self, name: str, names: list[str]) -> None:
+        """Go to *name*; only that, and not a look at it, mounts what is to be mounted there."""
+        inner = os.open(name, _FOLDER, dir_fd=self.folder)
+        if name not in ("/", ".."):
+            self._note(os.fstat(inner))
+        # A signal may come between any two steps: what is closed is nobody's by then.
+        left, self.folder, self._names = self.folder, inner, names
+        os.close(left)
+
+    def _note(self, following: os.stat_result | None) -> bool:
+        """Note who could put something else in the place of what follows; is there somebody?"""
+        users = writers(os.fstat(self.folder), following) - self._ours
+        for user in users:
+            self._others.setdefault(user, self._path())
+        return bool(users)
+
+    def _path(self, *below: str) -> str:
+        return "/" + "/".join((*self._names, *below))
+
+
+def _names(path: str) -> list[str]:
+    return [name for name in path.split("/") if name not in ("", ".")]
+
+
+def writers(folder: os.stat_result, following: os.stat_result | None) -> set[int]:
+    """Who can rename or replace an entry of *folder*; ANYBODY for more than its owners.
+
+    following: the entry, None when it is still to be made.  In a directory with the sticky bit only
+    the owner of the entry and that of the directory can.
+    """
+    found = {folder.st_uid}
+    mode = folder.st_mode
+    open_to_all = bool(mode & stat.S_IWOTH) or (
+        bool(mode & stat.S_IWGRP) and not _private_group(folder.st_gid, folder.st_uid)
+    )
+    if open_to_all and mode & stat.S_ISVTX:
+        found |= {following.st_uid} if following is not None else set()
+    elif open_to_all:
+        found.add(ANYBODY)
+    return found
+
+
+def _private_group(group: int, user: int) -> bool:
+    """Whether nobody but the *user* is in the *group*, as far as this host knows; or only root."""
+    if group == 0:
+        return True
+    if group != user:
+        return False
+    with contextlib.suppress(KeyError):
+        return set(grp.getgrgid(group).gr_mem) <= {pwd.getpwuid(user).pw_name}
+    return True
+
+
+def user_name(user: int) -> str:
+    """The user for people: a name where it has one."""
+    if user == ANYBODY:
+        return "users other than its owner"
+    try:
+        return f"the user {pwd.getpwuid(user).pw_name}"
+    except KeyError:
+        return f"the user with the number {user}"
+
+
+def open_file(path: str | os.PathLike[str], flags: int, mode: int = 0o600) -> int:
+    """Open the file *path*, for which *flags* may make it with *mode*; never waits.
+
+    Raises OSError, whose text says it: a link in its place, no file, or, for root, a link on the
+    way that somebody else made or could have made.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    with walk(folder) as way:
+        if way.missing:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+        refuse_lure(way)
+        wanted = flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            descriptor = os.open(name, wanted, mode, dir_fd=way.folder)
+        except OSError as error:
+            text = {errno.ELOOP: "is a link", errno.ENXIO: "is not a file"}.get(error.errno or 0)
+            raise OSError(error.errno, text or error.strerror, os.fspath(path)) from None
+        status = os.fstat(descriptor)
+        strange = None
+        if not stat.S_ISREG(status.st_mode):
+            strange = "is not a file"
+        elif status.st_nlink > 1 and os.geteuid() == 0:
+            others = {*way.others, *writers(os.fstat(way.folder), status)} - {0}
+            if others:
+                strange = f"has another name, and {user_name(min(others))} may have made this one"
+        if strange is not None:
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, strange, os.fspath(path))
+        return descriptor
+
+
+def refuse_lure(way: Way) -> None:
+    """OSError when root would follow a link that somebody else made, or could have made."""
+    if way.lure is not None and os.geteuid() == 0:
+        raise OSError(errno.ELOOP, f"is a link to {way.path} that somebody else made", way.lure)

@@ -1,0 +1,362 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Other systems' jobs as canonical documents, with a note for everything that changed its meaning.
+
+Pure: sources come as values or text.  One source that is no job never keeps another from being one.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from coldchain.core.command_text import CommandTextError, split_pipeline
+from coldchain.core.errors import Problem
+from coldchain.document.checking import check
+from coldchain.document.crontab import read_crontab
+from coldchain.document.normalize import OLD_SPELLING, kind_of
+from coldchain.document.rules import NAME, Context
+
+_NAIVE = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2})?([.,]\d+)?")
+_ACTION = "$.job_actions[{}].freezer_action"
+_LISTS = ("jobs", "sessions", "actions", "clients")
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that means other than it did; source: a file, or a line of one ("cron:3")."""
+
+    source: str
+    problem: Problem
+
+    def as_dict(self) -> dict[str, str]:
+        """The JSON form."""
+        return {"source": self.source, **self.problem.as_dict()}
+
+
+@dataclass
+class Conversion:
+    """documents: canonical, each with a job_id of its own; skipped: (source, reason) of what is no
+    job, or one that cannot be had here."""
+
+    documents: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "documents": self.documents,
+            "notes": [note.as_dict() for note in self.notes],
+            "skipped": [{"source": source, "reason": reason} for source, reason in self.skipped],
+        }
+
+
+@dataclass
+class _Candidate:
+    """A job before it is checked; own_id: its job_id was the source's own; mark: as in Entry."""
+
+    source: str
+    document: dict[str, Any]
+    name: str
+    mark: str
+    own_id: bool = False
+    notes: list[Problem] = field(default_factory=list)
+
+
+class Converter:
+    """Gathers sources; ``result`` makes documents of all of them.
+
+    context: what the documents are checked against; its client_id is not compared.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._candidates: list[_Candidate] = []
+        self._sessions: list[tuple[str, Mapping[str, Any]]] = []
+        self._result = Conversion()
+
+    def skip(self, source: str, reason: str) -> None:
+        """Put on record that *source* gave no job."""
+        self._result.skipped.append((source, reason))
+
+    def add_crontab(self, source: str, text: str, *, system: bool) -> None:
+        """The jobs of a crontab; system: its lines name a user before the command."""
+        entries = read_crontab(text, system=system)
+        for entry in entries:
+            place = f"{source}:{entry.number}"
+            if entry.document is None:
+                self.skip(place, entry.skipped)
+            else:
+                self._candidates.append(
+                    _Candidate(place, entry.document, entry.name, entry.mark, notes=entry.notes)
+                )
+        if not entries:
+            self.skip(source, "holds no entry")
+
+    def add_freezer(self, source: str, value: object) -> None:
+        """The jobs in a value of Freezer's: a job as its API, scheduler or Horizon has it, an
+        action, a session, or lists of them, as deep as they lie."""
+        before = len(self._candidates), len(self._sessions), len(self._result.skipped)
+        for item in _items(value, 0):
+            self._add_item(source, item)
+        if before == (len(self._candidates), len(self._sessions), len(self._result.skipped)):
+            self.skip(source, "holds no job, action or session")
+
+    def _add_item(self, source: str, item: Mapping[str, Any]) -> None:
+        kind = kind_of(item)
+        if kind == "job":
+            self._add_job(source, item)
+        elif kind == "action":
+            action = {key: value for key, value in item.items() if key != "job_id"}
+            job: dict[str, Any] = {"job_actions": [action]}
+            job_id = item.get("job_id") or item.get("action_id")
+            if isinstance(job_id, str):
+                job["job_id"] = job_id
+            self._add_job(source, job)
+        elif kind == "session":
+            self._sessions.append((source, item))
+        elif kind == "client" or "client" in item or "client_id" in item:
+            self.skip(source, "describes a client: hosts are in the inventory here")
+        else:
+            self.skip(source, f"is no job: it has {', '.join(sorted(map(str, item))[:5])}")
+
+    def _add_job(self, source: str, job: Mapping[str, Any]) -> None:
+        document = copy.deepcopy(dict(job))
+        text = json.dumps(document, sort_keys=True, default=str)
+        mark = hashlib.sha256(text.encode()).hexdigest()[:6]
+        job_id = document.get("job_id")
+        own_id = isinstance(job_id, str) and NAME.fullmatch(job_id) is not None
+        name = str(job_id) if own_id else _name_of(document)
+        self._candidates.append(_Candidate(source, document, name, mark, own_id))
+
+    def result(self) -> Conversion:
+        """Every source as far as it could be converted."""
+        self._join_sessions()
+        self._name_candidates()
+        for candidate in self._candidates:
+            self._finish(candidate)
+        return self._result
+
+    def _join_sessions(self) -> None:
+        """A session's schedule and id go to its jobs: without a server, that is what it is."""
+        for source, session in self._sessions:
+            jobs = session.get("jobs")
+            members = [str(name) for name in jobs] if isinstance(jobs, (dict, list)) else []
+            here = [candidate for candidate in self._candidates if candidate.name in members]
+            absent = sorted(set(members) - {candidate.name for candidate in here})
+            if not here:
+                self.skip(source, f"session of jobs that are not here: {', '.join(absent) or '-'}")
+                continue
+            if absent:
+                self.note(source, Problem("$.jobs", f"not among the sources: {', '.join(absent)}"))
+            if session.get("hold_off") is not None:
+                self.note(
+                    source,
+                    Problem(
+                        "$.hold_off",
+                        "has no effect: jobs of a session start by their common schedule",
+                    ),
+                )
+            for candidate in here:
+                candidate.document["session_id"] = session["session_id"]
+                if isinstance(session.get("schedule"), dict) and session["schedule"]:
+                    candidate.document["job_schedule"] = dict(session["schedule"])
+                    candidate.notes.append(
+                        Problem("$.job_schedule", f"is that of session {session['session_id']}")
+                    )
+
+    def _name_candidates(self) -> None:
+        """A job_id for each: its own, or the name of what it does; a mark where two would share it,
+        which is the same again at the next conversion."""
+        shared: dict[str, int] = {}
+        for candidate in self._candidates:
+            shared[candidate.name] = shared.get(candidate.name, 0) + 1
+        seen: set[str] = set()
+        for candidate in list(self._candidates):
+            job_id = candidate.name
+            if shared[job_id] > 1:
+                job_id = f"{candidate.name[:120]}-{candidate.mark}"
+            if job_id in seen:
+                self._candidates.remove(candidate)
+                self.skip(candidate.source, f"is the same as another source of {candidate.name}")
+                continue
+            seen.add(job_id)
+            if candidate.own_id and job_id != candidate.name:
+                candidate.notes.append(
+                    Problem("$.job_id", f"another source has {candidate.name} too", f"now {job_id}")
+                )
+            candidate.document["job_id"] = job_id
+
+    def _finish(self, candidate: _Candidate) -> None:
+        notes = [*candidate.notes, *_keep_meaning(candidate.document)]
+        checked = check(candidate.document, self._context)
+        if checked.document is None:
+            first, *others = checked.errors
+            reason = f"{first.path}: {first.message}"
+            if others:
+                reason += f" (and {len(others)} more)"
+            self.skip(candidate.source, reason)
+            return
+        self._result.documents.append(checked.document)
+        for problem in (*notes, *checked.warnings):
+            # The canonical form has today's names.
+            if not problem.message.endswith(OLD_SPELLING):
+                self.note(candidate.source, problem)
+
+    def note(self, source: str, problem: Problem) -> None:
+        """Put on record what a reader of *source* should know."""
+        self._result.notes.append(Note(source, problem))
+
+
+def _items(value: object, depth: int) -> Iterator[Mapping[str, Any]]:
+    """The objects that are to be documents, in lists and wrappers as deep as they lie."""
+    if depth > 8:
+        return
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _items(item, depth + 1)
+    elif isinstance(value, dict):
+        lists = [key for key in _LISTS if isinstance(value.get(key), list)]
+        if lists and "job_actions" not in value and "session_id" not in value:
+            for key in lists:
+                yield from _items(value[key], depth + 1)
+        elif isinstance(value.get("job"), dict):
+            yield {**{key: value[key] for key in value if key != "job"}, **value["job"]}
+        elif value:
+            yield value
+
+
+def _actions(document: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+    actions = document.get("job_actions")
+    for number, action in enumerate(actions if isinstance(actions, list) else []):
+        options = action.get("freezer_action") if isinstance(action, dict) else None
+        if isinstance(options, dict):
+            yield number, options
+
+
+def _name_of(document: Mapping[str, Any]) -> str:
+    """What a job without a usable job_id may be called."""
+    texts: list[object] = [
+        options.get(key)
+        for _unused, options in _actions(document)
+        for key in ("backup_name", "command")
+    ]
+    for text in (*texts, document.get("description")):
+        words = text if isinstance(text, list) else str(text or "").split()
+        first = str(words[0]).rsplit("/", 1)[-1] if words else ""
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", first).strip("-.")
+        if name:
+            return name[:60]
+    return "job"
+
+
+def _keep_meaning(document: dict[str, Any]) -> list[Problem]:
+    """Write out what Freezer takes for granted and we do not; what cannot be kept is noted."""
+    notes: list[Problem] = []
+    client = document.pop("client_id", None)
+    if client:
+        notes.append(Problem("$.client_id", f"was for client {client}", "declare it for that host"))
+    schedule = document.get("job_schedule")
+    if isinstance(schedule, dict):
+        notes += _keep_dates(schedule)
+    defaults = document.get("action_defaults")
+    defaults = defaults if isinstance(defaults, dict) else {}
+    for number, options in _actions(document):
+        place = _ACTION.format(number)
+        notes += _keep_options(options, defaults, place)
+    return notes
+
+
+def _keep_dates(schedule: dict[str, Any]) -> list[Problem]:
+    notes = []
+    for name in ("schedule_start_date", "schedule_end_date"):
+        text = schedule.get(name)
+        if isinstance(text, str) and _NAIVE.fullmatch(text.strip()):
+            schedule[name] = f"{text.strip()}Z"
+            notes.append(
+                Problem(
+                    f"$.job_schedule.{name}",
+                    "Freezer reads it in UTC, so a Z was added",
+                    "leave the Z out where local time was meant",
+                )
+            )
+    if schedule.get("schedule_interval") and schedule.get("schedule_start_date"):
+        notes.append(
+            Problem(
+                "$.job_schedule.schedule_interval",
+                "Freezer counts from the scheduler's start when the start date is past;"
+                " here the runs keep to the start date's own time",
+            )
+        )
+    return notes
+
+
+def _keep_command(options: dict[str, Any], place: str) -> list[Problem]:
+    """A command with signs of a shell goes to one: Freezer hands them over as arguments."""
+    command = options.get("command")
+    if not isinstance(command, str):
+        return []
+    try:
+        split_pipeline(command)
+    except CommandTextError as error:
+        options["shell"] = True
+        return [
+            Problem(
+                f"{place}.shell",
+                f"the command {error.message}, so it is given to one",
+                "Freezer has passed it on as an argument; write a list where that was meant",
+            )
+        ]
+    return []
+
+
+def _keep_options(
+    options: dict[str, Any], defaults: Mapping[str, Any], place: str
+) -> list[Problem]:
+    notes = []
+
+    def given(name: str) -> bool:
+        return any(
+            values.get(key) not in (None, "", False)
+            for values in (options, defaults)
+            for key in (name, name.replace("_", "-"))
+        )
+
+    action = options.get("action") or defaults.get("action") or "backup"
+    if action != "exec" and not given("storage"):
+        options["storage"] = "swift"
+        notes.append(
+            Problem(
+                f"{place}.storage",
+                "Freezer's default is swift, and so it is written out",
+                "write local for this host's own disk; Swift's credentials go to credentials_file",
+            )
+        )
+    if action == "exec" and not given("shell"):
+        notes += _keep_command(options, place)
+    if given("encrypt_pass_file") and not given("encrypt_scheme"):
+        options["encrypt_scheme"] = "freezer"
+        notes.append(
+            Problem(
+                f"{place}.encrypt_scheme",
+                "what Freezer has encrypted can be continued and read with scheme freezer only",
+                "strong protects new chains against changes, too",
+            )
+        )
+    date = options.get("restore_from_date")
+    if isinstance(date, str) and _NAIVE.fullmatch(date.strip()):
+        options["restore_from_date"] = f"{date.strip()}Z"
+        notes.append(
+            Problem(
+                f"{place}.restore_from_date",
+                "Freezer reads it in UTC, so a Z was added",
+                "leave the Z out where local time was meant",
+            )
+        )
+    return notes

@@ -1,0 +1,71 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""freezer-agent's configuration files: INI as text to the action that it means.
+
+freezer-agent reads every section into one action, whatever its name ([action], [default],
+[job:NAME]), except for [storage:NAME], of which each is one place to keep the backup.
+"""
+
+from __future__ import annotations
+
+import configparser
+import re
+from typing import Any
+
+from coldchain.core.errors import DataError
+from coldchain.document.json_path import shown
+
+# What freezer-agent takes so for any option, and what its scheduler writes for it.
+_WORDS = {"True": True, "true": True, "False": False, "false": False, "None": None}
+_HEAD = re.compile(r"\[\s*[A-Za-z][^\]\"{}]*\]\s*([#;].*)?$")
+_STORAGE = "storage:"
+
+
+class IniDocument(dict[str, Any]):
+    """The document that an INI file means; such a file may hold secrets, a document may not."""
+
+
+def is_ini(text: str) -> bool:
+    """Whether the first line of *text* that is no comment is the head of a section."""
+    lines = (line.strip() for line in text.splitlines())
+    first = next((line for line in lines if line and line[0] not in "#;"), "")
+    return _HEAD.match(first) is not None
+
+
+def parse_ini(text: str) -> IniDocument:
+    """The document {"freezer_action": {...}} that the INI *text* means.
+
+    Raises DataError when it is no INI, holds an option twice with different values, or names
+    several storages.
+    """
+    parser = configparser.RawConfigParser(strict=False)
+    try:
+        parser.read_string(text)
+    except configparser.Error as error:
+        lines = " ".join(error.message.replace("'<string>'", "").split())
+        hint = "write a section [action] with lines NAME = VALUE"
+        raise DataError(f"not INI: {lines}", hint) from None
+    if parser.defaults() and not parser.sections():
+        raise DataError(
+            "holds options in [DEFAULT] alone, which says what other sections have",
+            "freezer-agent would read none of them; write [default], or [action]",
+        )
+    storages = [name for name in parser.sections() if name.startswith(_STORAGE)]
+    if len(storages) > 1:
+        raise DataError(
+            f"holds several storages: {', '.join(storages)}",
+            "an action writes to one; write an action for each",
+        )
+    options: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for section in parser.sections():
+        for key, word in parser.items(section):
+            name, value = key.replace("-", "_"), _WORDS.get(word, word)
+            if name in options and options[name] != value:
+                raise DataError(
+                    f"{key} is given twice, with different values: {shown(options[name])} in"
+                    f" [{origins[name]}] and {shown(value)} in [{section}]",
+                    "freezer-agent makes one action of all sections; leave out one of the two",
+                )
+            options[name], origins[name] = value, section
+    return IniDocument(freezer_action=options)

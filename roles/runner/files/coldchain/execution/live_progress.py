@@ -1,0 +1,50 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How far a run in progress is, for whoever looks: read from its directory, nothing is asked."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+_ATTEMPT = re.compile(r"(\d{1,6})\.(\d{1,6})")
+
+
+def read(directory: Path) -> dict[str, Any] | None:
+    """The action that is running in a run's *directory*; None when there is none at the moment.
+
+    {"action": its number, from 1, "attempt": from 1, "message", "files", "bytes", "total",
+    "estimated", "rate", "eta_seconds", "time"}: bytes, bytes a second, seconds left, POSIX seconds
+    of the report; total and eta_seconds None when unknown.  An exec action tells nothing.
+    """
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return None
+    attempts = [(int(match[1]), int(match[2])) for match in map(_ATTEMPT.fullmatch, names) if match]
+    if not attempts:
+        return None
+    action, attempt = max(attempts)
+    place = directory / f"{action}.{attempt}"
+    if (place / "exit_code").exists():
+        return None
+    report: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):  # nothing told yet
+        report = json.loads((place / "progress.json").read_bytes())
+    return {
+        "action": action,
+        "attempt": attempt,
+        "message": "",
+        "files": 0,
+        "bytes": 0,
+        "total": None,
+        "estimated": False,
+        "rate": 0.0,
+        "eta_seconds": None,
+        "time": None,
+        **report,
+    }

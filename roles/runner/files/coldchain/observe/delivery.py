@@ -1,0 +1,272 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The process that delivers: takes messages from the outbox to whom they are for.
+
+Messages for one target go in their order, and a target that does not answer keeps no other waiting.
+What did not arrive is tried again, later each time, for three days.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+import time
+from collections.abc import Callable, Container, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from coldchain.core.credentials import credential_path, read_credentials
+from coldchain.core.errors import CannotWrite, ColdchainError
+from coldchain.core.locks import lock_within, open_lock
+from coldchain.observe.notifiers.base import Sender, Task, Undelivered
+from coldchain.observe.notifiers.registry import NOTIFIERS, START, SUCCESS
+from coldchain.observe.notifiers.target import describe
+from coldchain.observe.outbox import FAILED, GIVEN_UP, SENT, Outbox, Waiting
+
+FIRST, LONGEST = 2, 1800
+"""Seconds before the second attempt, and the most between two: each wait is twice the last one."""
+GIVE_UP = 3 * 86400
+"""Seconds after which a message is given up."""
+DEADLINE = 30.0
+"""Seconds that one delivery may take, however slowly the other side answers."""
+LINGER = 2.0
+"""Seconds in which something may become due without another start of this process."""
+BLIND = 60
+"""Seconds before the next attempt, at least, where nothing can be written of the last one."""
+_POLL = 0.1  # seconds between two looks for what was put in meanwhile
+_LOG = 10_000  # bytes of the end of a run's log that are sent where that was asked for
+
+
+class Attempt(NamedTuple):
+    """What came of one attempt: result is SENT or FAILED; refused: see Undelivered."""
+
+    result: str
+    detail: str
+    refused: bool = False
+
+
+class Courier:
+    """Delivers what lies in an outbox.
+
+    environment: where credentials are looked up; log_of(job_id, run_id): the file of a run's log;
+    allow_commands: False refuses the notifier command, as allow_exec does actions.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        environment: Mapping[str, str],
+        log_of: Callable[[str, str], Path],
+        *,
+        allow_commands: bool = True,
+    ) -> None:
+        self._outbox, self._environment = outbox, environment
+        self._log_of, self._allow_commands = log_of, allow_commands
+        self._failures: list[Attempt] = []
+        self._targets: dict[str, tuple[str, bool]] = {}  # name of a file -> whom it is for
+        self._one_ended = threading.Event()
+        self._unnoted: dict[str, Exception] = {}  # name of a file that cannot be changed -> why
+
+    def deliver(self, *, at_once: bool = False) -> int:
+        """Deliver what is due until nothing becomes due soon; how many attempts have failed.
+
+        at_once: also what waits for its next attempt.  Nothing is done while another process
+        delivers: that one takes what was put in meanwhile.  Raises what kept the end of an attempt
+        from being noted: that message is not tried again before the next start of this process.
+        """
+        lock = open_lock(self._outbox.lock)
+        try:
+            if not lock_within(lock, 5.0 if at_once else 0.0):
+                return 0
+            self._serve_all(at_once=at_once)
+            for error in self._unnoted.values():
+                raise error
+            return len(self._failures)
+        finally:
+            os.close(lock)
+
+    def _serve_all(self, *, at_once: bool) -> None:
+        """Until nothing is due, and nothing becomes due soon."""
+        serving: dict[str, threading.Thread] = {}
+        while True:
+            serving = {key: thread for key, thread in serving.items() if thread.is_alive()}
+            self._one_ended.clear()
+            ready = self._ready(serving, at_once=at_once)
+            for key, waits in ready.items():
+                serving[key] = threading.Thread(target=self._serve, args=(waits,), daemon=True)
+                serving[key].start()
+            at_once = False
+            if not serving and not self._soon():
+                return
+            self._one_ended.wait(_POLL)
+
+    def _soon(self) -> bool:
+        now = time.time()
+        return any(waiting.due <= now + LINGER for waiting in self._waiting())
+
+    def _waiting(self) -> list[Waiting]:
+        """What lies in the outbox, but for what would be tried again and again."""
+        return [it for it in self._outbox.waiting() if it.name not in self._unnoted]
+
+    def _ready(self, serving: Container[str], *, at_once: bool) -> dict[str, list[Waiting]]:
+        """What is due, by target, each in its order; nothing for those in *serving*.
+
+        What waits for its next attempt keeps the rest of its target waiting, unless it was refused.
+        """
+        now = time.time()
+        waits = self._waiting()
+        if not at_once and not any(is_due(waiting, now) for waiting in waits):
+            return {}
+        ready: dict[str, list[Waiting]] = {}
+        blocked: dict[str, int] = {}
+        for waiting in waits:
+            key, refused = self._target_of(waiting)
+            if key is None or key in serving:
+                continue
+            if at_once or (is_due(waiting, now) and key not in blocked):
+                ready.setdefault(key, []).append(waiting)
+            elif is_due(waiting, now):  # its name tells the runner when to look again
+                self._outbox.postpone(waiting, blocked[key])
+            elif not refused:
+                blocked[key] = max(waiting.due, blocked.get(key, 0))
+        return ready
+
+    def _target_of(self, waiting: Waiting) -> tuple[str | None, bool]:
+        """Whom a message is for, and whether it was refused; read once after each attempt."""
+        if waiting.name not in self._targets:
+            entry = self._outbox.read(waiting)
+            if entry is None:
+                return None, False
+            found = describe(entry["target"]), bool(entry.get("refused"))
+            self._targets[waiting.name] = found
+        return self._targets[waiting.name]
+
+    def _serve(self, waits: list[Waiting]) -> None:
+        """One attempt at each of the messages for one target."""
+        for number, waiting in enumerate(waits):
+            try:
+                if not self._serve_one(waiting, waits[number + 1 :]):
+                    break
+            except (OSError, ColdchainError) as error:
+                self._unnoted[waiting.name] = error
+                break
+        self._one_ended.set()
+
+    def _serve_one(self, waiting: Waiting, later: list[Waiting]) -> bool:
+        """One attempt; whether the next message for the same target may be tried."""
+        entry = self._outbox.read(waiting)
+        if entry is None:
+            return True
+        if entry.get("attempts") and self._is_stale(entry, later):
+            self._outbox.remove(waiting)
+            return True
+        attempt = self.attempt(entry)
+        if attempt.result != SENT:
+            self._failures.append(attempt)
+        self._note(waiting, entry, attempt)
+        return attempt.result == SENT or attempt.refused  # else the others would not arrive either
+
+    def _is_stale(self, entry: Mapping[str, Any], later: list[Waiting]) -> bool:
+        """A start or success that could not be told in time, and that a later one says as well."""
+        message = entry["message"]
+        if message.get("kind") not in (START, SUCCESS):
+            return False
+        others = filter(None, map(self._outbox.read, later))
+        return any(
+            other["message"].get("kind") in (START, SUCCESS)
+            and other["message"].get("job_id") == message.get("job_id")
+            and other["message"].get("run_id") != message.get("run_id")
+            for other in others
+        )
+
+    def attempt(self, entry: Mapping[str, Any]) -> Attempt:
+        """Try to deliver a message, DEADLINE seconds at most."""
+        done: list[Attempt] = []
+        thread = threading.Thread(target=lambda: done.append(self._attempt(entry)), daemon=True)
+        thread.start()
+        thread.join(DEADLINE)
+        return done[0] if done else Attempt(FAILED, f"not done within {DEADLINE:g} s")
+
+    def _attempt(self, entry: Mapping[str, Any]) -> Attempt:
+        target = entry["target"]
+        secrets: dict[str, str] = {}
+        try:
+            secrets = self._credentials(target)
+            task = Task(target, entry["message"], secrets, self._log(entry))
+            if target["type"] == "command" and not self._allow_commands:
+                raise Undelivered("commands are switched off on this host (allow_exec)")
+            module = f"coldchain.observe.notifiers.{target['type']}"
+            sender: Sender = importlib.import_module(module)
+            return Attempt(SENT, _without(sender.send(task), target, secrets))
+        except Undelivered as error:
+            return Attempt(FAILED, _without(error.message, target, secrets), error.refused)
+        except ColdchainError as error:
+            text = f"{error.message} ({error.hint})" if error.hint else error.message
+            return Attempt(FAILED, _without(text, target, secrets))
+        except Exception as error:  # noqa: BLE001  one target's trouble is no other's
+            text = f"{type(error).__name__}: {error}"
+            return Attempt(FAILED, _without(text, target, secrets)[:300])
+
+    def _credentials(self, target: Mapping[str, Any]) -> dict[str, str]:
+        name = target.get("credentials_file")
+        if not name:
+            return {}
+        path = credential_path(str(name), self._environment)
+        return read_credentials(path, NOTIFIERS[target["type"]].credentials)
+
+    def _log(self, entry: Mapping[str, Any]) -> str:
+        message = entry["message"]
+        job_id, run_id = message.get("job_id"), message.get("run_id")
+        if entry["target"].get("send_log") is not True or not job_id or not run_id:
+            return ""
+        try:
+            with self._log_of(str(job_id), str(run_id)).open("rb") as stream:
+                stream.seek(max(0, stream.seek(0, os.SEEK_END) - _LOG))
+                return stream.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    def _note(self, waiting: Waiting, entry: dict[str, Any], attempt: Attempt) -> None:
+        now = time.time()
+        line = {
+            "id": waiting.id,
+            "time": round(now, 3),
+            "target": describe(entry["target"]),
+            "kind": entry["message"].get("kind"),
+            "job_id": entry["message"].get("job_id"),
+            "run_id": entry["message"].get("run_id"),
+            "attempts": int(entry.get("attempts", 0)) + 1,
+            "detail": attempt.detail,
+        }
+        if attempt.result == SENT:
+            self._outbox.record({**line, "result": SENT})
+            self._outbox.remove(waiting)
+            return
+        if now - waiting.order / 1e6 > GIVE_UP:
+            self._outbox.record({**line, "result": GIVEN_UP})
+            self._outbox.remove(waiting)
+            return
+        if line["attempts"] == 1 or entry.get("detail") != attempt.detail:
+            self._outbox.record({**line, "result": FAILED})
+        entry.update(attempts=line["attempts"], detail=attempt.detail, refused=attempt.refused)
+        wait = min(LONGEST, FIRST << min(int(line["attempts"]) - 1, 20))
+        try:
+            self._outbox.put_off(waiting, entry, int(now) + wait)
+        except CannotWrite:
+            # A full disk still takes another name; how often it was tried is forgotten.
+            self._outbox.postpone(waiting, int(now) + max(BLIND, wait))
+
+
+def is_due(waiting: Waiting, now: float) -> bool:
+    """Has its time come?  A clock that was set back lets nothing wait longer than LONGEST."""
+    return waiting.due <= now or waiting.due > now + LONGEST + 60
+
+
+def _without(text: str, target: Mapping[str, Any], secrets: Mapping[str, str]) -> str:
+    """*text* without what must not be recorded: the other side may have repeated it."""
+    url = str(secrets.get("URL") or target.get("url") or "")
+    hidden = [*secrets.values(), url, url.partition("://")[2].partition("/")[2]]
+    for secret in sorted(filter(lambda it: len(it) > 3, hidden), key=len, reverse=True):
+        text = text.replace(secret, "(hidden)")
+    return text

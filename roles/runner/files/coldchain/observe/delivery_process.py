@@ -1,0 +1,120 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starts the process that delivers when something in the outbox is due, one at a time.
+
+It is a process of its own because ssl and smtplib take megabytes, and because a server that hangs
+must not keep the runner.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import coldchain
+from coldchain.core.locks import is_locked
+from coldchain.observe.outbox import Outbox
+
+_NOT_AGAIN = 10.0
+"""Seconds until a process is tried again that could not be started, or did not deliver."""
+_AT_LEAST = 1.0
+"""Seconds between two starts."""
+_SERVICE_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "COLDCHAIN_RUNNER_LOCK")
+_COMMAND = "import sys; sys.path.insert(0, sys.argv.pop(1)); from coldchain.cli import main; main()"
+_INHERITED = "COLDCHAIN_NOTIFY_PID"
+#: What a command leaves behind is no process of a run that goes on at the same time.
+MARK = "COLDCHAIN_ATTEMPT"
+
+log = logging.getLogger(__name__)
+
+
+class DeliveryProcess:
+    """home: of the installation, None for the system's."""
+
+    def __init__(self, outbox: Outbox, home: Path | None) -> None:
+        self._outbox, self._home = outbox, home
+        self._child: subprocess.Popen[bytes] | None = None
+        inherited = os.environ.pop(_INHERITED, "")
+        # Started by the program that this process was before it read everything anew.
+        self._inherited = int(inherited) if inherited.isdigit() else 0
+        self._due: float | None = None  # POSIX seconds of the next that is due
+        self._started = -_AT_LEAST
+        self._not_before = 0.0
+        self.count = 0
+        """Messages that wait, or did when that was last looked at."""
+        self._look()
+
+    def added(self) -> None:
+        """A message was put in that is due now."""
+        self._due = 0.0
+        self.count += 1
+
+    def step(self, now: float) -> None:
+        """Take note of the end of a process, and start one if it is time for that."""
+        if self._inherited:
+            if not _ended(self._inherited):
+                return
+            self._inherited = 0
+            self._look()
+        if self._child is not None:
+            code = self._child.poll()
+            if code is None:
+                return
+            self._child = None
+            self._look()
+            if code not in (0, 1):
+                log.error("messages were not delivered: the process ended with %d", code)
+                self._not_before = time.monotonic() + _NOT_AGAIN
+            elif code == 1:
+                log.warning("messages were not delivered; coldchain notify tells which")
+            elif is_locked(self._outbox.lock):  # by one of a runner before us, which goes on
+                self._not_before = time.monotonic() + 2 * _AT_LEAST
+        clock = time.monotonic()
+        rested = clock >= max(self._not_before, self._started + _AT_LEAST)
+        if self._due is not None and self._due <= now and rested:
+            self._start(clock)
+
+    def hand_over(self) -> None:
+        """Leave the process that delivers to the program that this process may become."""
+        if self._child is not None:
+            os.environ[_INHERITED] = str(self._child.pid)
+
+    def _start(self, clock: float) -> None:
+        package = Path(coldchain.__file__).resolve().parents[1]
+        home = () if self._home is None else ("--home", os.fspath(self._home))
+        words = [sys.executable, "-I", "-c", _COMMAND, os.fspath(package), *home]
+        environment = {k: v for k, v in os.environ.items() if k not in _SERVICE_VARIABLES}
+        try:
+            self._child = subprocess.Popen(
+                [*words, "notify", "--deliver"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**environment, MARK: os.fspath(self._outbox.place)},
+            )
+        except OSError as error:
+            log.error("messages cannot be delivered: %s", error)
+            self._not_before = clock + _NOT_AGAIN
+        else:
+            self._started, self._due = clock, None
+
+    def _look(self) -> None:
+        try:
+            waits = self._outbox.waiting()
+        except OSError as error:
+            log.error("messages cannot be delivered: %s", error)
+            return
+        self.count = len(waits)
+        self._due = min((waiting.due for waiting in waits), default=None)
+
+
+def _ended(pid: int) -> bool:
+    """Has our child ended?  Lets go of it then."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True

@@ -1,0 +1,330 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writing the ledger: who did what, in lines that nobody can change unseen.
+
+A line is on disk before the head that counts it: what is beyond the head was never acknowledged,
+and what the head counts and is not there was taken away (docs/decisions/086-ledger.md).
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from coldchain.core.digest import sha256_hex
+from coldchain.core.errors import ColdchainError, TryAgain
+from coldchain.core.files import (
+    cannot_read,
+    cannot_write,
+    sync_directory,
+    write_all,
+    write_atomically,
+)
+from coldchain.core.locks import lock_within
+from coldchain.observe.ledger_format import (
+    DAMAGED,
+    DROPPED,
+    FILE,
+    HEAD,
+    HEAD_BYTES,
+    LOCK,
+    NOTHING,
+    OWN,
+    RESUMED,
+    TORN,
+    Act,
+    Head,
+    act,
+    aside,
+    beyond,
+    files_aside,
+    last_digest,
+    line_of,
+    number_of,
+    opened,
+)
+
+FILE_BYTES = 8_388_608
+"""From this size on the file is put aside and another one begun."""
+FILES_ASIDE = 8
+"""So many are kept beside it."""
+PATIENCE = 10.0
+"""Seconds that a command waits for the lock: whoever holds it writes two files."""
+_TAIL = 4_194_304
+_LONGEST = 67_108_864  # bytes of a line
+
+
+class Ledger:
+    """The ledger in the directory *lib*; nothing is made before the first entry."""
+
+    def __init__(self, lib: Path) -> None:
+        self.lib, self.file, self.head_file = lib, lib / FILE, lib / HEAD
+
+    def write(self, done: Act, patience: float = PATIENCE) -> None:
+        """Add an entry, durably.
+
+        patience: seconds that another writer is waited for.  Raises TryAgain, CannotWrite,
+        Unavailable; then nothing was added.
+        """
+        with self._locked(patience):
+            head, notes = self._found()
+            if notes and notes[0]["did"] == RESUMED:  # never two entries beyond the head
+                self._write_head(head)
+            for note in notes:
+                head = self._append(head, act(OWN, note))
+            if head.size >= FILE_BYTES:
+                head = self._rotate(head)
+            self._append(head, done)
+
+    def head(self) -> Head | None:
+        """The head; None when there is none yet.  ValueError, Unavailable."""
+        try:
+            with opened(self.head_file) as stream:
+                return Head.decode(stream.read(4096))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise cannot_read(self.head_file, error) from None
+
+    # -- under the lock ------------------------------------------------------------------------
+
+    @contextmanager
+    def _locked(self, patience: float) -> Iterator[None]:
+        path = self.lib / LOCK
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            lock = os.open(path, flags, 0o600)
+        except OSError as error:
+            raise cannot_write(path, error) from None
+        try:
+            if not lock_within(lock, patience):
+                raise TryAgain(
+                    f"{path}: held by another process for {patience:.0f} s",
+                    f"fuser {path} tells which one it is",
+                )
+            yield
+        finally:
+            os.close(lock)
+
+    def _found(self) -> tuple[Head, list[dict[str, Any]]]:
+        """Where the next entry belongs, and what has to be said before it: each the fields of an
+        entry of the ledger's own."""
+        size = self._size(self.file)
+        try:
+            head = self.head()
+        except ValueError:
+            return self._without_head("the head was none")
+        if head is None:
+            if files_aside(self.lib):
+                return self._without_head("the head was gone")
+            interrupted = self._beyond(Head(), size) if size else (Head(), [])
+            return interrupted or self._without_head("the head was gone")
+        if size is None and self._size(self.lib / aside(head.first)) == head.size > 0:
+            return self._begun(head), []  # put aside, and its writer ended then
+        if size is not None and size >= head.size > 0 and not self._ends_with(head):
+            text = f"the line of {FILE} that {HEAD} was written for is another one"
+            return head._replace(size=self._ended(size)), [_damage(text)]
+        if size == head.size or (size is None and head.size == 0):
+            return head, []
+        if size is not None and size > head.size:
+            return self._beyond(head, size) or self._with_foreign(head, size)
+        gone = f"{FILE} had {size or 0} bytes of {head.size}: entries were taken away"
+        after = head if size else self._beside(head)
+        return after._replace(size=size or 0), [_damage(gone)]
+
+    def _ends_with(self, head: Head) -> bool:
+        """Is the line before the head's end the one that the head was written for?"""
+        with opened(self.file) as stream:
+            return last_digest(stream, head.size) in (None, head.digest)
+
+    def _begun(self, head: Head) -> Head:
+        """Begin another file; the head says so before there is a line in it."""
+        head = self._beside(head)
+        self._write_head(head)
+        return head
+
+    @staticmethod
+    def _beside(head: Head) -> Head:
+        """The same head before the first entry of another file."""
+        return head._replace(first=head.entries + 1, size=0)
+
+    def _beyond(self, head: Head, size: int) -> tuple[Head, list[dict[str, Any]]] | None:
+        """After what a writer left that was interrupted before the head counted its entry; None
+        where that is not all that is beyond the head."""
+        if size - head.size > _LONGEST:
+            return None
+        tail = self._read(head.size, size - head.size)
+        after, rest = beyond(head, tail)
+        if after is not None and not rest:
+            text = f"the writer of entry {after.entries} ended before the head counted it"
+            return after, [{"did": RESUMED, "text": text}]
+        if after is None and b"\n" not in rest:
+            self._cut(head.size)
+            text = "an entry was not whole when its writer ended: it was cut off"
+            cut = {"bytes": len(rest), "sha256": sha256_hex(rest)}
+            return head, [{"did": TORN, "text": text, **cut}]
+        return None
+
+    def _with_foreign(self, head: Head, size: int) -> tuple[Head, list[dict[str, Any]]]:
+        """Go on after what is no entry and stays where it is."""
+        text = f"{FILE} had {size} bytes instead of {head.size}, which are no entries"
+        return head._replace(size=self._ended(size)), [_damage(text)]
+
+    def _without_head(self, why: str) -> tuple[Head, list[dict[str, Any]]]:
+        """Go on after the last line that looks like an entry."""
+        number, digest = 0, NOTHING
+        for path in reversed([*files_aside(self.lib).values(), self.file]):
+            end = self._size(path) or 0
+            lines = self._read(max(0, end - _TAIL), _TAIL, path).split(b"\n")
+            last = next((line for line in reversed(lines) if number_of(line)), None)
+            if last is not None:
+                number, digest = number_of(last), sha256_hex(last)
+                break
+        size = self._ended(self._size(self.file) or 0)
+        begins = number_of(self._read(0, _TAIL).split(b"\n")[0]) if size else 0
+        head = Head(number, digest, begins or number + 1, size)
+        return head, [_damage(f"{why}; entry {number} was the last one to be found")]
+
+    def _append(self, head: Head, done: Act) -> Head:
+        """First the line, then the head that counts it."""
+        line = line_of(head, done)
+        size, damaged = head.size + len(line) + 1, head.damaged
+        if damaged is None and done.what == OWN and done.fields.get("did") == DAMAGED:
+            damaged = head.entries + 1
+        after = Head(head.entries + 1, sha256_hex(line), head.first, size, damaged)
+        try:
+            descriptor = self._open(os.O_RDWR | os.O_APPEND | os.O_CREAT)
+            try:
+                try:
+                    write_all(descriptor, line + b"\n")
+                    os.fdatasync(descriptor)
+                    if head.size == 0:
+                        sync_directory(self.lib)
+                    self._write_head(after)
+                except (OSError, ColdchainError):
+                    if self._is_head(after):  # only that it is durable is not known
+                        return after
+                    with suppress(OSError):
+                        os.ftruncate(descriptor, head.size)
+                    raise
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise cannot_write(self.file, error) from None
+        return after
+
+    def _write_head(self, head: Head) -> None:
+        """In place, where there is one to write over: that needs no room and one wait for the disk
+        instead of two.  CannotWrite."""
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        try:
+            descriptor = os.open(self.head_file, flags)
+        except OSError:
+            descriptor = -1
+        try:
+            if descriptor < 0 or os.fstat(descriptor).st_size != HEAD_BYTES:
+                write_atomically(self.head_file, head.encode())
+                return
+            os.pwrite(descriptor, head.encode(), 0)
+            os.fdatasync(descriptor)
+        except OSError as error:
+            raise cannot_write(self.head_file, error) from None
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def _is_head(self, head: Head) -> bool:
+        try:
+            return self.head() == head
+        except (ValueError, ColdchainError):
+            return False
+
+    def _rotate(self, head: Head) -> Head:
+        """Put the file aside; of those that lie there, only the newest are kept."""
+        try:
+            os.rename(self.file, self.lib / aside(head.first))
+            sync_directory(self.lib)
+        except OSError as error:
+            raise cannot_write(self.lib / aside(head.first), error) from None
+        head = self._begun(head)
+        kept = list(files_aside(self.lib).items())
+        if len(kept) <= FILES_ASIDE:
+            return head
+        stays = kept[-FILES_ASIDE]
+        with stays[1].open("rb") as stream:
+            first = stream.readline(_TAIL)
+        with suppress(ValueError, KeyError, TypeError):
+            through = {"through": stays[0] - 1, "digest": json.loads(first)["prev"]}
+            text = f"the entries up to {stays[0] - 1} were given up, as they were too many"
+            fields = {"did": DROPPED, "text": text, **through}
+            head = self._append(head, act(OWN, fields))
+            for _unused, path in kept[:-FILES_ASIDE]:
+                path.unlink(missing_ok=True)
+        return head
+
+    # -- the file ------------------------------------------------------------------------------
+
+    def _open(self, flags: int) -> int:
+        """Open the file, which is one; OSError."""
+        flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(self.file, flags, 0o600)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "is not a file")
+        return descriptor
+
+    @staticmethod
+    def _size(path: Path) -> int | None:
+        """Bytes of a file; None when it is not there."""
+        try:
+            return path.lstat().st_size
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise cannot_read(path, error) from None
+
+    def _read(self, begin: int, length: int, path: Path | None = None) -> bytes:
+        path = path or self.file
+        try:
+            with opened(path) as stream:
+                stream.seek(begin)
+                return stream.read(length)
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise cannot_read(path, error) from None
+
+    def _cut(self, size: int) -> None:
+        try:
+            descriptor = self._open(os.O_WRONLY)
+            try:
+                os.ftruncate(descriptor, size)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise cannot_write(self.file, error) from None
+
+    def _ended(self, size: int) -> int:
+        """The size of the file once its last line has an end."""
+        if not size or self._read(size - 1, 1) == b"\n":
+            return size
+        try:
+            descriptor = self._open(os.O_WRONLY | os.O_APPEND)
+            try:
+                write_all(descriptor, b"\n")
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise cannot_write(self.file, error) from None
+        return size + 1
+
+
+def _damage(text: str) -> dict[str, Any]:
+    return {"did": DAMAGED, "text": text}

@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The subscriber that puts runs into the ledger."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from pathlib import Path
+
+from coldchain.core.errors import ColdchainError
+from coldchain.observe.ledger import Ledger
+from coldchain.observe.ledger_format import MISSED, OWN, Act, act, run_fields
+from coldchain.observe.records import RunEnded
+
+_AT_ONCE = 10  # entries; each is three writes that wait for the disk
+_AGAIN = 2.0  # seconds after a failure
+MOST_WAITING = 1000
+"""So many runs wait until the ledger can be written; of more, their number is put down."""
+
+log = logging.getLogger(__name__)
+
+
+class RunLedger:
+    """Puts each finished run into the ledger in *lib*.
+
+    What keeps it from that is logged and stops nothing; it is tried again with each ``step``.
+    """
+
+    def __init__(self, lib: Path) -> None:
+        self._ledger = Ledger(lib)
+        self._waiting: deque[Act] = deque()
+        self._missed = 0
+        self._told = ""
+        self._again = 0.0
+
+    def __call__(self, ended: RunEnded) -> None:
+        """Take the run, and write it at once where that can be done."""
+        if len(self._waiting) >= MOST_WAITING:
+            self._missed += 1
+            return
+        self._waiting.append(act("run", run_fields(ended.record)))
+        self.step()
+
+    def step(self) -> None:
+        """Write what waits; called with each tick of the runner's loop."""
+        if self._waiting and time.monotonic() >= self._again:
+            self._write(_AT_ONCE)
+
+    def close(self) -> None:
+        """The last chance of what still waits."""
+        self._write(len(self._waiting))
+        if self._waiting:
+            number = len(self._waiting) + self._missed
+            log.error("the ledger lacks the last %d runs", number)
+
+    def _write(self, most: int) -> None:
+        try:
+            for _unused in range(min(most, len(self._waiting))):
+                # The runner does not wait for a command that may have been suspended.
+                self._ledger.write(self._waiting[0], patience=0.0)
+                self._waiting.popleft()
+            if self._missed and not self._waiting:
+                text = f"{self._missed} runs are not here: nothing could be written for too long"
+                said = {"did": MISSED, "text": text, "runs": self._missed}
+                self._ledger.write(act(OWN, said), patience=0.0)
+                self._missed = 0
+        except (ColdchainError, OSError) as error:
+            self._again = time.monotonic() + _AGAIN
+            text = getattr(error, "message", str(error)).partition("; nothing was")[0]
+            if text != self._told:
+                log.error("the ledger cannot be written: %s", text)
+            self._told = text
+            return
+        self._told = ""

@@ -1,0 +1,53 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every notifier gets, and how it says that it could not deliver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+TIMEOUT = 10.0
+"""Seconds that each step of a delivery may take."""
+
+
+class Undelivered(Exception):
+    """A message did not arrive.
+
+    refused: the other side answered that it will not have this one, so others need not wait for it.
+    """
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.refused = refused
+
+
+class Task(NamedTuple):
+    """One message to deliver.
+
+    entry: of ``notify``; message: what is told (docs/reference/notify.md); credentials: what the
+    entry's credentials file holds; log: the end of the run's log, "" unless that was asked for.
+    """
+
+    entry: Mapping[str, Any]
+    message: Mapping[str, Any]
+    credentials: Mapping[str, str]
+    log: str = ""
+
+    def text(self, name: str, default: str = "") -> str:
+        """What the credentials file or else the entry says of *name*."""
+        return str(self.credentials.get(name.upper()) or self.entry.get(name) or default)
+
+    @property
+    def body(self) -> str:
+        """The text of the message, with the log behind it."""
+        text = str(self.message["text"])
+        return f"{text}\n\n{self.log}" if self.log else text
+
+
+class Sender(Protocol):
+    """A module of this package."""
+
+    def send(self, task: Task) -> str:
+        """Deliver; what the other side has answered, in a few words.  Raises Undelivered."""

@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A request to a server that is told something.  For the process that delivers: imports ssl.
+
+A redirect is followed only within the same scheme, host and port: a secret in the URL or a header
+is for nobody else.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import socket
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+from coldchain import __version__
+from coldchain.core.text import printable, shorten
+from coldchain.observe.notifiers.base import TIMEOUT, Task, Undelivered
+from coldchain.observe.notifiers.target import url_problem
+
+_ANSWER = 4096  # bytes of an answer that are read
+_REDIRECTS = 3
+_AGAIN = (307, 308)  # with the same method and body; all others would lose the message
+_LATER = (408, 425, 429)  # refusals that are none
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_arguments: Any) -> None:
+        """None: the caller sees the answer itself."""
+
+
+def request(
+    task: Task, url: str, body: bytes, headers: Mapping[str, str], method: str = "POST"
+) -> str:
+    """Send *body* to *url*; "200" and the like.  Raises Undelivered, whose text holds no URL."""
+    problem = url_problem(url)
+    if problem:
+        raise Undelivered(f"url: {problem}", refused=True)
+    opener = urllib.request.build_opener(
+        urllib.request.HTTPSHandler(context=_context(task)), _NoRedirect
+    )
+    sent = {"User-Agent": f"coldchain/{__version__}", **authorization(task), **headers}
+    for _turn in range(_REDIRECTS + 1):
+        try:
+            # The scheme was looked at: no file:// leads anywhere.
+            wanted = urllib.request.Request(url, body, sent, method=method)
+            with opener.open(wanted, timeout=TIMEOUT) as answer:
+                answer.read(_ANSWER)
+                return str(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                url = _redirected(url, error)
+        except urllib.error.URLError as error:
+            raise Undelivered(_reason(error.reason)) from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Undelivered(_reason(error)) from None
+    raise Undelivered("redirects without end", refused=True)
+
+
+def _redirected(url: str, error: urllib.error.HTTPError) -> str:
+    """Where the same server wants to have it instead; Undelivered when that is nowhere."""
+    if 300 <= error.code < 400:
+        there = urllib.parse.urljoin(url, error.headers.get("Location", ""))
+        if _origin(there) != _origin(url):
+            raise Undelivered(
+                f"HTTP {error.code} leads to another server, which is not told: write its URL",
+                refused=True,
+            )
+        if error.code not in _AGAIN:
+            raise Undelivered(
+                f"HTTP {error.code} leads to another place: write that URL", refused=True
+            )
+        return there
+    try:
+        answer = error.read(_ANSWER).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException):
+        answer = ""
+    text = shorten(printable(" ".join(answer.split())), 200)
+    raise Undelivered(
+        f"HTTP {error.code}" + (f": {text}" if text else ""),
+        refused=400 <= error.code < 500 and error.code not in _LATER,
+    )
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urllib.parse.urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    return parts.scheme, parts.hostname, port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _context(task: Task) -> ssl.SSLContext:
+    authorities = task.text("ca_cert")
+    try:
+        return ssl.create_default_context(cafile=authorities or None)
+    except (OSError, ssl.SSLError) as error:
+        raise Undelivered(f"ca_cert: {authorities}: {_reason(error)}") from None
+
+
+def _reason(error: object) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, (TimeoutError, socket.timeout)):  # one and the same from Python 3.10 on
+        return f"no answer within {TIMEOUT:g} s"
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return printable(str(text))[:200]
+
+
+def authorization(task: Task) -> dict[str, str]:
+    """The header that the credentials make: TOKEN before USERNAME and PASSWORD."""
+    secrets = task.credentials
+    if secrets.get("TOKEN"):
+        return {"Authorization": f"Bearer {secrets['TOKEN']}"}
+    if secrets.get("USERNAME"):
+        pair = f"{secrets['USERNAME']}:{secrets.get('PASSWORD', '')}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(pair).decode('ascii')}"}
+    return {}

@@ -1,0 +1,177 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Messages on their way, a file each, and the record of what became of them.
+
+The runner puts messages in; the process that delivers takes them out, or puts them off.  The name
+of a file tells its place in the order, when it is due and which message it is, so that to look when
+something is due is to list a directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from coldchain.core.errors import CannotWrite, ColdchainError
+from coldchain.core.files import cannot_write, open_ours, private_directory, write_atomically
+
+MOST = 1000
+"""Messages that wait at most; of more, the oldest go."""
+LARGEST = 32_768
+"""Bytes of a message; of a larger one the RUN is left out.  With MOST this bounds the directory."""
+KEEP = 262_144
+"""Bytes of the record of deliveries, of which half goes when it has more."""
+SENT, FAILED, GIVEN_UP, DROPPED = "sent", "failed", "given-up", "dropped"
+_TAIL = 65_536
+
+
+class Waiting(NamedTuple):
+    """A message on its way, as the name of its file tells it.
+
+    order: microseconds since 1970 at which it was put in; due: POSIX seconds before which it is not
+    tried.
+    """
+
+    order: int
+    due: int
+    id: str
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return f"{self.order:017d}.{self.due:010d}.{self.id}.json"
+
+    @classmethod
+    def of(cls, name: str) -> Waiting | None:
+        """From the name of a file; None when that is no message."""
+        parts = name.split(".")
+        if len(parts) != 4 or parts[3] != "json" or not (parts[0] + parts[1]).isdigit():
+            return None
+        found = cls(int(parts[0]), int(parts[1]), parts[2])
+        return found if found.name == name else None
+
+
+class Outbox:
+    """The directory of an installation's messages (``lib/notify``); made when first needed."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._queue = place / "queue"
+        self._record = place / "deliveries.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one process that delivers."""
+        return self.place / "lock"
+
+    def waiting(self) -> list[Waiting]:
+        """All messages, in the order in which they were put in."""
+        try:
+            names = sorted(os.listdir(self._queue))
+        except FileNotFoundError:
+            return []
+        return [found for name in names if (found := Waiting.of(name)) is not None]
+
+    def put(self, entry: Mapping[str, Any], waiting: Waiting, *, durable: bool) -> None:
+        """Put a message in; raises CannotWrite.  durable: it has to survive a power cut."""
+        raw = _raw(entry)
+        if len(raw) > LARGEST:
+            raw = _raw({**entry, "message": {**entry["message"], "run": None}})
+        path = self._queue / waiting.name
+        try:
+            write_atomically(path, raw, durable=durable)
+        except CannotWrite:
+            if self._queue.is_dir():
+                raise
+            self._make()
+            write_atomically(path, raw, durable=durable)
+
+    def _make(self) -> None:
+        try:
+            private_directory(self._queue)
+        except OSError as error:
+            raise cannot_write(self._queue, error) from None
+
+    def read(self, waiting: Waiting) -> dict[str, Any] | None:
+        """The message; None when it is gone, or was damaged: then it is removed."""
+        path = self._queue / waiting.name
+        try:
+            with open(open_ours(path), "rb") as stream:
+                entry = json.loads(stream.read(4 * LARGEST))
+            if all(isinstance(entry[name], dict) for name in ("target", "message")):
+                return dict(entry)
+        except FileNotFoundError:
+            return None
+        except (ColdchainError, ValueError, KeyError, TypeError, RecursionError):
+            pass  # damaged, or not ours
+        self.remove(waiting)
+        self.record({"id": waiting.id, "result": DROPPED, "detail": "its file was damaged"})
+        return None
+
+    def put_off(self, waiting: Waiting, entry: Mapping[str, Any], due: int) -> Waiting:
+        """Write what came of an attempt, and let the message wait until *due*."""
+        later = waiting._replace(due=due)
+        write_atomically(self._queue / later.name, _raw(entry), durable=False)
+        if later != waiting:
+            self.remove(waiting)
+        return later
+
+    def postpone(self, waiting: Waiting, due: int) -> None:
+        """Let a message wait until *due*."""
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(self._queue / waiting.name, self._queue / waiting._replace(due=due).name)
+
+    def remove(self, waiting: Waiting) -> None:
+        """Take a message out."""
+        with contextlib.suppress(FileNotFoundError):
+            (self._queue / waiting.name).unlink()
+
+    def make_room(self, waiting: list[Waiting], now: float) -> int:
+        """Remove the oldest of *waiting* until there is room for one more; how many went."""
+        surplus = waiting[: max(0, len(waiting) - MOST + 1)]
+        for oldest in surplus:
+            self.remove(oldest)
+            self.record(
+                {"id": oldest.id, "time": now, "result": DROPPED, "detail": "too many wait"}
+            )
+        return len(surplus)
+
+    # -- what became of them ---------------------------------------------------------------------
+
+    def record(self, line: Mapping[str, Any]) -> None:
+        """Note what became of a message; a full disk only loses the note."""
+        raw = json.dumps(line, separators=(",", ":")).encode("ascii") + b"\n"
+        with contextlib.suppress(OSError, CannotWrite):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+            descriptor = os.open(self._record, flags, 0o600)
+            try:
+                os.write(descriptor, raw)
+                large = os.fstat(descriptor).st_size > KEEP
+            finally:
+                os.close(descriptor)
+            if large:
+                lines = self._record.read_bytes()[-KEEP // 2 :].partition(b"\n")[2]
+                write_atomically(self._record, lines, durable=False)
+
+    def recorded(self) -> Iterator[dict[str, Any]]:
+        """What became of messages, the newest first."""
+        try:
+            with open(open_ours(self._record), "rb") as stream:
+                size = stream.seek(0, os.SEEK_END)
+                stream.seek(max(0, size - _TAIL))
+                lines = stream.read().splitlines()
+        except FileNotFoundError:
+            return
+        for line in reversed(lines):
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                if isinstance(entry, dict):
+                    yield entry
+
+
+def _raw(entry: Mapping[str, Any]) -> bytes:
+    return json.dumps(entry, separators=(",", ":")).encode("ascii")

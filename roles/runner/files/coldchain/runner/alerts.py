@@ -1,0 +1,285 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The runner's part in telling people: what happened, and to whom it is told.
+
+It decides (observe/alert_rules.py), puts messages into the outbox, and sees to it that the process
+that delivers is at work while something is due.  No trouble with any of that reaches a job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from coldchain.core.errors import ColdchainError, DataError
+from coldchain.core.files import open_ours, private_directory, write_atomically
+from coldchain.core.paths import Paths
+from coldchain.core.settings import Settings
+from coldchain.observe.alert_rules import Delivery, Event, Policy, Rules
+from coldchain.observe.delivery_process import DeliveryProcess
+from coldchain.observe.notifiers.registry import (
+    FAILURE,
+    FINDING,
+    RECOVERY,
+    SILENCE,
+    START,
+    SUCCESS,
+)
+from coldchain.observe.notifiers.target import Target, targets_of
+from coldchain.observe.outbox import MOST, Outbox, Waiting
+from coldchain.observe.records import RunEnded
+from coldchain.runner import messages
+from coldchain.runner.heartbeat import Heartbeat
+from coldchain.runner.jobs import Jobs
+from coldchain.runner.silence_watch import SilenceWatch
+from coldchain.store import JobRecord, Run, Store
+
+_AGAIN = 2.0
+"""Seconds between two tries to write when the disk does not take it."""
+_DEAD_AGAIN = 3600.0
+"""Seconds in which nobody is told again that the runner was dead: it may be killed in a loop."""
+_PENDING = 200
+"""Messages that are kept in memory while the disk does not take them."""
+
+_BUG_AGAIN = 600.0  # seconds until a bug of ours is logged again
+
+log = logging.getLogger(__name__)
+
+
+def host_targets(paths: Paths, settings: Settings) -> list[Target]:
+    """Who is told of all jobs; DataError names the setting that is wrong."""
+    try:
+        return targets_of(settings.notify)
+    except ValueError as error:
+        raise DataError(f"{paths.settings}: notify: {error}") from None
+
+
+class Alerts:
+    """A subscriber of runs, and what else there is to tell.
+
+    store, jobs: of the runner; doubted: is the clock not believed?  orderly: does the runner leave
+    because it was told to?  live: False for a runner of one job, which knows nothing of silence.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        settings: Settings,
+        store: Store,
+        jobs: Jobs,
+        *,
+        doubted: Callable[[], bool],
+        orderly: Callable[[], bool],
+        live: bool,
+    ) -> None:
+        self._doubted, self._orderly = doubted, orderly
+        self._paths, self._settings = paths, settings
+        self._host = host_targets(paths, settings)
+        self._host_hears = any(SILENCE in target.tell for target in self._host)
+        self._jobs = jobs
+        self._outbox = Outbox(paths.notify)
+        self._rules = Rules(_policy(settings), self._saved())
+        self._process = DeliveryProcess(self._outbox, paths.home)
+        self._pending: list[Delivery] = []  # which the disk has not taken yet
+        self._write_at = self._bug_at = 0.0
+        self._silence = SilenceWatch(store, jobs, self._hears, self._silent) if live else None
+        jobs.on_record = self._take if live else jobs.on_record
+        self._heartbeat = Heartbeat(paths.notify / "alive") if live and self._host else None
+
+    # -- what happens ----------------------------------------------------------------------------
+
+    def began(self, run: Run, document: Mapping[str, Any]) -> None:
+        """A run begins."""
+        with self._harmless():
+            targets = self._wanting(document, START)
+            if targets:
+                message = messages.begun(self._settings.client_id, run)
+                self._tell(START, run["job_id"], run["run_id"], message, targets)
+
+    def __call__(self, ended: RunEnded) -> None:
+        """A run is over, after its last attempt."""
+        targets = self._of(ended.document)
+        if not targets:
+            return
+        host, job_id = self._settings.client_id, ended.job_id
+        message = messages.ended(host, ended)
+        kind = SUCCESS if ended.result == "success" else FAILURE
+        self._tell(kind, job_id, ended.run_id, message, targets)
+        for number, finding in enumerate(ended.findings):
+            message = messages.found(host, job_id, finding, ended.time_ended, ended.run_id)
+            self._tell(FINDING, job_id, f"{ended.run_id}-{number}", message, targets)
+
+    def started(self) -> None:
+        """The runner is at work again: was it dead?"""
+        if self._heartbeat is None:
+            return
+        now = time.time()
+        gap = None if self._doubted() else self._heartbeat.gap(now)
+        told = [self._rules.knows("", target).silence for target in self._host]
+        if gap is not None and not any(it and 0 <= now - it < _DEAD_AGAIN for it in told):
+            self._rules.forget([""])
+            message = messages.was_dead(
+                self._settings.client_id, gap.since, now, stopped=gap.stopped
+            )
+            self._tell(SILENCE, "", f"runner-{int(gap.since)}", message, self._host)
+        self._heartbeat.beat(now)
+
+    def _silent(self, job_id: str, document: Mapping[str, Any], why: str, *, news: bool) -> None:
+        """The job is silent; news: even for those who know that its last run has failed."""
+        targets = [
+            target
+            for target in self._wanting(document, SILENCE)
+            if news
+            or FAILURE not in target.tell
+            or self._rules.knows(job_id, target).failure is None
+        ]
+        now = time.time()
+        message = messages.silent(self._settings.client_id, job_id, why, now)
+        self._tell(SILENCE, job_id, f"silent-{job_id}-{int(now)}", message, targets)
+
+    # -- with each tick --------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Whatever is due; called with each tick."""
+        with self._harmless():
+            self._step(time.time())
+
+    @contextlib.contextmanager
+    def _harmless(self) -> Iterator[None]:
+        """A bug in the block is logged: the supervision of what runs goes on."""
+        try:
+            yield
+        except Exception:
+            if time.monotonic() >= self._bug_at:
+                log.exception("who is told of what could not be decided")
+                self._bug_at = time.monotonic() + _BUG_AGAIN
+
+    def _step(self, now: float) -> None:
+        if self._silence is not None and not self._doubted():
+            self._silence.step(now)
+            if self._heartbeat is not None:
+                self._heartbeat.step(now)
+        self._pending += self._rules.due(now)
+        self._write()
+        self._process.step(now)
+
+    def declared(self) -> None:
+        """All declarations were taken in."""
+        states = self._jobs.states
+        self._rules.forget([job_id for job_id in self._rules.jobs() if job_id not in states])
+
+    def _take(self, record: JobRecord) -> None:
+        if self._silence is not None:
+            with self._harmless():
+                self._silence.take(record)
+
+    def _hears(self, document: Mapping[str, Any]) -> bool:
+        """Is anybody to be told when the job is silent?"""
+        if not document.get("notify"):
+            return self._host_hears
+        return bool(self._wanting(document, SILENCE))
+
+    def close(self) -> None:
+        """Leave; what waits is delivered by a process that outlives us, or after the next start."""
+        with self._harmless():
+            self._write_at = 0.0
+            self._write()
+            self._process.step(time.time())
+            self._process.hand_over()
+            if self._heartbeat is not None and self._orderly():
+                self._heartbeat.stop()
+
+    # -- who, and how ----------------------------------------------------------------------------
+
+    def _of(self, document: Mapping[str, Any]) -> list[Target]:
+        own = [Target.of(entry) for entry in document.get("notify", ())]
+        known = {target.key for target in own}
+        return [*own, *(target for target in self._host if target.key not in known)]
+
+    def _wanting(self, document: Mapping[str, Any], kind: str) -> list[Target]:
+        return [target for target in self._of(document) if kind in target.tell]
+
+    def _tell(
+        self,
+        kind: str,
+        job_id: str,
+        name: str,
+        message: Mapping[str, Any],
+        targets: Sequence[Target],
+    ) -> None:
+        event = Event(kind, job_id, time.time(), name, message)
+        self._pending += self._rules.tell(event, targets)
+        self._write()
+
+    # -- on disk ---------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        """Messages first, then what is known to be told: a crash between tells twice."""
+        if not (self._pending or self._rules.changed) or time.monotonic() < self._write_at:
+            return
+        try:
+            if self._pending:
+                self._put()
+            if self._rules.changed:
+                private_directory(self._paths.notify)
+                raw = json.dumps(self._rules.saved()).encode("ascii")
+                write_atomically(self._paths.notify / "state.json", raw)
+                self._rules.changed = False
+        except (ColdchainError, OSError) as error:
+            if self._write_at == 0.0:
+                log.error("messages cannot be written: %s", error)
+            self._write_at = time.monotonic() + _AGAIN
+            if len(self._pending) > _PENDING:
+                del self._pending[: len(self._pending) - _PENDING]
+        else:
+            self._write_at = 0.0
+
+    def _put(self) -> None:
+        now = time.time()
+        waits = self._outbox.waiting() if self._process.count + len(self._pending) > MOST else []
+        while self._pending:
+            delivery = self._pending[0]
+            if waits:
+                gone = self._outbox.make_room(waits, now)
+                waits = waits[gone:]
+            message = delivery.message
+            if delivery.kind == RECOVERY and "messages" not in message:
+                message = messages.recovered(message)
+            entry = {
+                "target": dict(delivery.target),
+                "message": {"id": delivery.id, "kind": delivery.kind, **message},
+            }
+            waiting = Waiting(time.time_ns() // 1000, int(now), delivery.id)
+            durable = delivery.kind not in (START, SUCCESS)
+            self._outbox.put(entry, waiting, durable=durable)
+            if waits:
+                waits.append(waiting)
+            self._process.added()
+            self._pending.pop(0)
+
+    def _saved(self) -> Mapping[str, Any] | None:
+        path = self._paths.notify / "state.json"
+        try:
+            with open(open_ours(path), "rb") as stream:
+                state = json.loads(stream.read())
+            Rules(Policy(), state)
+        except FileNotFoundError:
+            return None
+        except (ColdchainError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            log.warning("%s: not taken, what was told is forgotten: %s", path, error)
+            return None
+        return dict(state)
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        settings.notify_cool_down,
+        settings.notify_summary,
+        settings.quiet_hours,
+        settings.maintenance_until,
+        settings.zone,
+    )

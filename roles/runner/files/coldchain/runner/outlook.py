@@ -1,0 +1,390 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What becomes of a declared job, as far as an instant can tell: the one predictor.
+
+The runner asks it what is due and what stops a job; `apply`, `next`, `explain`, `list`, `selftest`
+and the modules' diff ask it what the runner will do.  Nothing here has a clock: time comes in as
+POSIX seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from coldchain import lifecycle
+from coldchain import schedule as calendar
+from coldchain.core.instants import from_epoch, iso
+from coldchain.core.settings import Settings
+from coldchain.schedule.triggers import CATCH_UP_LIMIT
+from coldchain.store import Event, JobRecord, Run, State
+from coldchain.store.records import stopped
+
+ON_TIME = 10.0
+"""Seconds: a run that starts no later than this after its slot is no catch-up."""
+STEP = 2.0
+"""Seconds: what lies further ahead than this comes from a clock that was ahead."""
+TURNED_BACK = 86400.0
+"""Seconds: an interval that was declared further ahead than this counts anew from now.  Up to then
+it keeps its grid and waits: the slots before have had their runs."""
+
+
+class Declared(NamedTuple):
+    """What of a declaration decides when its job runs (see JobRecord); times in POSIX seconds."""
+
+    anchor: float
+    enabled: float | None
+    changed: float
+    stopped: bool
+    revision: int
+
+    @classmethod
+    def of(cls, record: JobRecord) -> Declared:
+        """That of *record*."""
+        return cls(record.anchor, record.enabled, record.changed, record.stopped, record.revision)
+
+    @property
+    def begin(self) -> float:
+        """POSIX seconds from which the job is there, and not stopped by its document."""
+        return max(self.anchor, self.enabled or 0.0)
+
+
+class Recorded(NamedTuple):
+    """Slots (POSIX seconds) that have a run on record; every one up to complete_from may have had
+    one, whose record is no longer kept."""
+
+    slots: frozenset[float] = frozenset()
+    complete_from: float = float("-inf")
+
+    @classmethod
+    def of(cls, runs: Sequence[Run], limit: int) -> Recorded:
+        """Those of *runs*, of which about *limit* are kept."""
+        slots = frozenset(
+            datetime.fromisoformat(run["scheduled_for"]).timestamp()
+            for run in runs
+            if run.get("cause") in ("schedule", "catch-up")
+        )
+        return cls(slots, min(slots) if len(runs) >= limit and slots else float("-inf"))
+
+
+class Coming(NamedTuple):
+    """A run to come: when it begins, if nothing is in its way, and the slot that it is for."""
+
+    at: datetime
+    slot: datetime
+    cause: str = "schedule"
+
+    @property
+    def occurrence(self) -> calendar.Occurrence:
+        """The same, as the schedule has it."""
+        return calendar.Occurrence(self.at, self.slot)
+
+
+def taken_in(state: State | None, record: JobRecord) -> State:
+    """The state of a job when the runner has seen *record*; *state*: the one before, if any.
+
+    A job that was removed and declared again is a new one, and a changed schedule starts where it
+    was declared.  What an event stopped stays stopped.
+    """
+    if state is None or state.created not in (None, record.created):
+        return State.initial(record)._replace(reason="")
+    changes: dict[str, Any] = {"revision": record.revision, "created": record.created}
+    if state.armed_anchor != record.anchor:
+        changes.update(armed_anchor=record.anchor, checked_until=None, re_anchored=None)
+    elif None not in (record.enabled, state.checked_until) and state.revision != record.revision:
+        # The slots that passed while the job was stopped are not missed.
+        changes["checked_until"] = max(state.checked_until or 0.0, record.enabled or 0.0)
+    return state._replace(**changes)
+
+
+def asked_for(state: State | None, record: JobRecord, requests: Sequence[Event]) -> State | None:
+    """*state* after *requests* for the job that the runner has not acted on yet, as far as they
+    decide whether it is stopped."""
+    for request in requests:
+        if request.event in ("start", "stop", "abort"):
+            state = taken_in(state, record)
+            decided = {
+                "event": request.event,
+                "who": request.by,
+                "when": request.time,
+                "revision": record.revision,
+            }
+            state = state._replace(newest_event=decided)
+    return state
+
+
+def build(record: JobRecord, settings: Settings, grid: float) -> calendar.Trigger:
+    """The trigger of a declaration on this host, its intervals counted from *grid* (POSIX seconds).
+
+    Raises ValueError when the host cannot use the schedule.
+    """
+    return calendar.build(
+        record.schedule,
+        zone=settings.zone,
+        created=from_epoch(int(grid)),
+        key=f"{settings.client_id}/{record.job_id}",
+    )
+
+
+def grid(declared: Declared, state: State) -> float:
+    """POSIX seconds from which an interval counts: the declaration, unless the clock was ahead."""
+    if state.re_anchored is None:
+        return declared.anchor
+    return min(declared.anchor, state.re_anchored)
+
+
+class Outlook:
+    """One job at one moment.
+
+    state: as ``taken_in`` makes it; trigger: of the declaration, counted from ``grid``; None when
+    the host cannot use it; recorded: asked for the runs on record once the clock was set back.
+    """
+
+    def __init__(
+        self,
+        declared: Declared,
+        state: State,
+        trigger: calendar.Trigger | None,
+        recorded: Callable[[], Recorded] = Recorded,
+    ) -> None:
+        self.declared, self.state, self.trigger = declared, state, trigger
+        self._recorded = recorded
+
+    @classmethod
+    def of(
+        cls,
+        record: JobRecord,
+        state: State | None,
+        settings: Settings,
+        now: float,
+        recorded: Callable[[], Recorded] = Recorded,
+    ) -> Outlook:
+        """That of a declared job at *now* (POSIX seconds), whether or not the runner (*state*: what
+        it knows) has seen the declaration yet."""
+        state, declared = taken_in(state, record), Declared.of(record)
+        try:
+            trigger = build(record, settings, grid(declared, state))
+            outlook = cls(declared, state._replace(unusable=""), trigger, recorded)
+            changes = outlook.rejudged(now)
+            if changes:
+                state = outlook.state._replace(**changes)
+                trigger = build(record, settings, grid(declared, state))
+                outlook = cls(declared, state, trigger, recorded)
+        except ValueError as error:
+            return cls(declared, state._replace(unusable=str(error)), None, recorded)
+        return outlook
+
+    # -- status ----------------------------------------------------------------------------------
+
+    @property
+    def facts(self) -> lifecycle.Facts:
+        """What decides the status."""
+        state = self.state
+        running = lifecycle.ABORTING if state.aborting else lifecycle.RUNNING
+        return lifecycle.Facts(
+            declared_stop=self._declared_stop,
+            event="" if state.newest_event is None else state.newest_event["event"],
+            usable=self.trigger is not None,
+            run=running if state.active else "",
+            asked=any(entry.get("asked") for entry in state.queue),
+            has_more=self.has_more,
+        )
+
+    @property
+    def _declared_stop(self) -> bool:
+        """Does the document stop the job, and no start is newer than it?"""
+        newest = self.state.newest_event
+        if not self.declared.stopped or newest is None:
+            return self.declared.stopped
+        return bool(newest["event"] != "start" or newest["revision"] != self.declared.revision)
+
+    @property
+    def unwanted(self) -> bool:
+        """Has somebody stopped the job, by its document or by an event?"""
+        newest = self.state.newest_event
+        if newest is not None and newest["event"] in ("stop", "abort"):
+            return True
+        return self._declared_stop
+
+    @property
+    def has_more(self) -> bool:
+        """Does a run wait, or has the schedule a later slot?"""
+        if self.state.queue or self.trigger is None:
+            return bool(self.state.queue)
+        return bool(self.trigger.kind == "boot" or self.due is not None)
+
+    @cached_property
+    def due(self) -> calendar.Occurrence | None:
+        """The first occurrence that nothing has been done about; it may be in the past."""
+        return None if self.trigger is None else self.following(self.since)
+
+    def status(self) -> tuple[str, dict[str, Any] | None]:
+        """The job's status, and what stops it (see State.stopped_by)."""
+        status, what = lifecycle.status_of(self.facts)
+        before = self.state.stopped_by
+        if not what:
+            return status, None
+        if what == lifecycle.BY_EVENT:
+            newest = self.state.newest_event
+            assert newest is not None
+            return status, stopped(what, newest["who"], newest["when"])
+        if before is not None and before["what"] == what:
+            return status, before
+        if what == lifecycle.OVER:
+            since = max(self.state.checked_until or 0.0, self.state.time_ended or 0.0)
+            return status, stopped(what, None, since or self.declared.anchor)
+        return status, stopped(what, None, self.declared.changed)
+
+    # -- slots -----------------------------------------------------------------------------------
+
+    @property
+    def floor(self) -> float:
+        """POSIX seconds: up to here the job was not declared or not enabled."""
+        if self.state.re_anchored is not None:
+            return self.state.re_anchored
+        return self.declared.begin
+
+    @property
+    def origin(self) -> float:
+        """POSIX seconds: the first slot of the job is the first one later than this."""
+        assert self.trigger is not None
+        if self.trigger.kind == "once":  # at its own declaration, however long it was stopped
+            return int(grid(self.declared, self.state)) - 1.0
+        if self.trigger.kind == "date":  # the second of the declaration is not over
+            return int(self.floor) - 1.0
+        return self.floor
+
+    @cached_property
+    def since(self) -> float:
+        """POSIX seconds: what is due until then needs nothing any more."""
+        checked = self.state.checked_until
+        return self.origin if checked is None else max(self.origin, checked)
+
+    def rejudged(self, now: float) -> dict[str, Any]:
+        """What changes in the state when the clock proves to have been ahead before *now*."""
+        changes: dict[str, Any] = {}
+        state, trigger = self.state, self.trigger
+        assert trigger is not None
+        checked = state.checked_until
+        done = trigger.kind == "once" and trigger.next(from_epoch(self.since)) is None
+        if checked is not None and checked > now + STEP and not done:
+            changes = {"checked_until": now, "seen_until": max(checked, state.seen_until or 0.0)}
+        ahead = self.floor - now
+        if ahead > (TURNED_BACK if trigger.kind == "interval" else STEP) and not done:
+            changes["re_anchored"] = now
+        return changes
+
+    def catch_up(self, now: float, tolerance: float = ON_TIME) -> calendar.CatchUp:
+        """What is to be done about every slot between ``since`` and *now*.
+
+        tolerance: seconds that a run may be late and still be on time.
+        """
+        trigger, state = self.trigger, self.state
+        assert trigger is not None
+        after = self.since
+        if state.seen_until is not None and state.seen_until <= now:
+            after = max(after, state.seen_until)  # accounted for when the clock was ahead
+        if after >= now:
+            return calendar.CatchUp([], [], [])
+        if self.due is None or self.due.at.timestamp() > now:  # nothing to run, as mostly
+            gone = trigger.blacked_out(from_epoch(after), from_epoch(now), CATCH_UP_LIMIT)
+            return calendar.CatchUp([], [], [entry for entry in gone if self._free(entry[0])])
+        caught = calendar.catch_up(
+            trigger,
+            after=from_epoch(after),
+            now=from_epoch(now),
+            policy=trigger.missed,
+            tolerance=int(tolerance),
+        )
+        return calendar.CatchUp(
+            [occurrence for occurrence in caught.run if self._open(occurrence, now)],
+            [occurrence for occurrence in caught.later if self._open(occurrence, now)],
+            [entry for entry in caught.skipped if self._free(entry[0])],
+        )
+
+    def _open(self, occurrence: calendar.Occurrence, now: float) -> bool:
+        """Has a slot that is due had no run?  What is late is looked up in the record too: the
+        state may be an older one, put in the place of a damaged file."""
+        assert self.trigger is not None
+        if not self._free(occurrence):
+            return False
+        late = is_late(occurrence, now, self.trigger.kind)
+        return not late or occurrence.slot.timestamp() not in self._recorded().slots
+
+    def following(self, after: float) -> calendar.Occurrence | None:
+        """The first occurrence later than *after* (POSIX seconds) that will be run."""
+        if self.trigger is None:
+            return None
+        start = from_epoch(after)
+        while True:
+            occurrence = self.trigger.next(start)
+            if occurrence is None or self._free(occurrence):
+                return occurrence
+            start = occurrence.at
+            if self.state.seen_until is not None:
+                gap = self._recorded().complete_from
+                if gap > start.timestamp():
+                    start = from_epoch(gap)
+
+    def _free(self, occurrence: calendar.Occurrence) -> bool:
+        """False: the slot has had its run, or has it now, or lies before the declaration."""
+        state, slot = self.state, occurrence.slot.timestamp()
+        if slot < int(self.floor) and self.trigger is not None and self.trigger.kind != "once":
+            return False  # its splay would be over after it
+        name = iso(occurrence.slot)
+        if state.active and state.scheduled_for == name:
+            return False
+        last = state.last_run
+        if last is not None and last.get("scheduled_for") == name and last["cause"] != "event":
+            return False
+        if state.seen_until is None or slot > state.seen_until:
+            return True
+        recorded = self._recorded()
+        return slot > recorded.complete_from and slot not in recorded.slots
+
+    # -- previews --------------------------------------------------------------------------------
+
+    def coming(self, now: float) -> Iterator[Coming]:
+        """The runs from *now* on if nothing else happens, in order: what waits, what is made up
+        for, and the slots to come.  Of a continuous schedule only the first."""
+        stops = lifecycle.status_of(self.facts)[1]
+        for entry in self.state.queue:
+            if not stops or entry.get("asked"):
+                slot, at = from_epoch(entry["slot"]), from_epoch(int(entry["at"]))
+                yield Coming(at, slot, entry["cause"])
+        if stops or self.trigger is None:
+            return
+        if self.trigger.kind == "continuous":
+            if not self.state.queue:
+                occurrence = self.following(max(self.since, int(now)))
+                if occurrence is not None:
+                    yield Coming(occurrence.at, occurrence.slot)
+            return
+        caught = self.catch_up(now)
+        for occurrence in caught.run:
+            late = is_late(occurrence, now, self.trigger.kind)
+            at = from_epoch(int(now)) if late else occurrence.at
+            yield Coming(at, occurrence.slot, "catch-up" if late else "schedule")
+        waiting = [Coming(entry.at, entry.slot, "catch-up") for entry in caught.later]
+        after = max(self.since, now)
+        while True:
+            occurrence = self.following(after)
+            while waiting and (occurrence is None or waiting[0].at <= occurrence.at):
+                yield waiting.pop(0)
+            if occurrence is None:
+                return
+            after = occurrence.at.timestamp()
+            late = is_late(occurrence, after, self.trigger.kind)  # a blackout has put it off
+            yield Coming(occurrence.at, occurrence.slot, "catch-up" if late else "schedule")
+
+
+def is_late(occurrence: calendar.Occurrence, now: float, kind: str) -> bool:
+    """Does a run for *occurrence* that begins at *now* make up for a missed one?
+
+    kind: of the trigger; a job without schedule has no time that it could miss.
+    """
+    if kind == "once":
+        return False
+    return occurrence.deferred or now - occurrence.at.timestamp() > ON_TIME

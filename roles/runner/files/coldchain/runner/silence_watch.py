@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looks at jobs that might have fallen silent, one at a time, when that may be so."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from coldchain.core.errors import ColdchainError
+from coldchain.runner.jobs import Jobs
+from coldchain.runner.protection import gap_of, judge
+from coldchain.runner.silence import silence
+from coldchain.schedule import Trigger
+from coldchain.store import JobRecord, Store
+from coldchain.store.records import timing
+
+_AT_ONCE = 5  # jobs that are judged in one tick
+_JUDGED = 20  # runs of a job that are read
+_SCHEDULES = 200  # whose longest gap is kept
+_LATER = 600.0  # seconds after which a job is looked at again that could not be judged
+_ALL = 1 << 30
+
+log = logging.getLogger(__name__)
+
+
+class Tell(Protocol):
+    """Told of a silent job, at each look: it knows who was told before."""
+
+    def __call__(self, job_id: str, document: Mapping[str, Any], why: str, *, news: bool) -> None:
+        """See Alerts."""
+
+
+class SilenceWatch:
+    """``step`` judges one job whose time has come.
+
+    wanted(document): is anybody to be told when the job is silent?  tell: is told of each that is.
+    """
+
+    def __init__(
+        self, store: Store, jobs: Jobs, wanted: Callable[[Mapping[str, Any]], bool], tell: Tell
+    ) -> None:
+        self._store, self._jobs, self._wanted, self._tell = store, jobs, wanted, tell
+        self._due: list[tuple[float, str]] = []  # (monotonic seconds, job), a heap
+        self._seen: dict[str, tuple[Any, ...]] = {}  # job -> the declaration that was looked at
+        self._gaps: dict[str, int | None] = {}
+
+    def take(self, record: JobRecord) -> None:
+        """Look soon at a job whose declaration is new."""
+        if not self._wanted(record.document):
+            self._seen.pop(record.job_id, None)
+            return
+        declaration = (record.created, record.revision)
+        if self._seen.get(record.job_id) != declaration:
+            self._seen[record.job_id] = declaration
+            heapq.heappush(self._due, (time.monotonic(), record.job_id))
+
+    def step(self, now: float) -> None:
+        """Judge some of the jobs whose time has come."""
+        for _turn in range(_AT_ONCE):
+            if not self._due or self._due[0][0] > time.monotonic():
+                return
+            self._judge(heapq.heappop(self._due)[1], now)
+
+    def _judge(self, job_id: str, now: float) -> None:
+        if job_id not in self._seen or self._store.job(job_id) is None:
+            self._seen.pop(job_id, None)
+            return
+        try:
+            again = self._look(job_id, now)
+        except (ColdchainError, OSError) as error:
+            log.error("job %s: cannot be judged: %s", job_id, error)
+            again = now + _LATER
+        heapq.heappush(self._due, (time.monotonic() + max(0.0, again - now), job_id))
+
+    def _look(self, job_id: str, now: float) -> float:
+        """POSIX seconds at which to look again."""
+        record = self._store.job(job_id)
+        known = job_id in self._jobs.states and self._jobs.timetable.knows(job_id)
+        if record is None or not known:
+            return now + _LATER
+        outlook = self._jobs.timetable.outlook(job_id)
+        runs = self._store.history(job_id, _JUDGED)
+        if len(runs) == _JUDGED and all(run.get("result") != "success" for run in runs):
+            runs = self._store.history(job_id, _ALL)
+        status = judge(record, outlook, runs, now, self._gap_of(record))
+        found = silence(status, outlook, now)
+        if found.why:
+            self._tell(job_id, record.document, found.why, news=found.news(now))
+        return found.again
+
+    def _gap_of(self, record: JobRecord) -> Any:
+        key = json.dumps([timing(record.schedule), record.anchor])
+
+        def gap(trigger: Trigger, now: float) -> int | None:
+            if key not in self._gaps:
+                if len(self._gaps) >= _SCHEDULES:
+                    self._gaps.clear()
+                self._gaps[key] = gap_of(trigger, now)
+            return self._gaps[key]
+
+        return gap

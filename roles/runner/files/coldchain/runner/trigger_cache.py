@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the runner keeps in memory of every declaration, and the triggers used last as objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from coldchain import schedule as calendar
+from coldchain.core.instants import from_epoch
+from coldchain.core.settings import Settings
+from coldchain.runner.outlook import Declared, build
+from coldchain.store import JobRecord
+
+KEPT = 200
+"""A trigger takes 1.5 kB and is built in 0.1 ms: of ten thousand, most are used once a day."""
+
+
+class _Source(NamedTuple):
+    """grid: POSIX seconds from which the trigger counts, None when the host cannot use it;
+    schedule: the job_schedule as JSON."""
+
+    declared: Declared
+    grid: float | None
+    schedule: str
+
+
+class Triggers:
+    """Declarations and triggers by job: what ``add`` was given, whatever is declared now."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._sources: dict[str, _Source] = {}
+        self._built: dict[str, calendar.Trigger] = {}  # in the order of their use
+        self._newest = ""  # the last of them: asked for several times in a row
+
+    def __contains__(self, job_id: object) -> bool:
+        return job_id in self._sources
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sources)
+
+    def build(self, record: JobRecord, grid: float | None = None) -> calendar.Trigger:
+        """The trigger of *record*, counted from *grid* (POSIX seconds; None: its anchor).
+
+        Raises ValueError when the host cannot use the schedule.
+        """
+        return build(record, self._settings, record.anchor if grid is None else grid)
+
+    def add(self, record: JobRecord, grid: float | None = None) -> calendar.Trigger:
+        """Like build; from now on it is the job's trigger.
+
+        Raises ValueError when the host cannot use the schedule; the job is known all the same.
+        """
+        grid = record.anchor if grid is None else grid
+        schedule = json.dumps(record.schedule, separators=(",", ":"))
+        self.discard(record.job_id)
+        declared = Declared.of(record)
+        self._sources[record.job_id] = _Source(declared, None, schedule)
+        trigger = self.build(record, grid)
+        self._sources[record.job_id] = _Source(declared, grid, schedule)
+        self._keep(record.job_id, trigger)
+        return trigger
+
+    def declared(self, job_id: str) -> Declared:
+        """Of the declaration that was added last.  Raises KeyError."""
+        return self._sources[job_id].declared
+
+    def get(self, job_id: str) -> calendar.Trigger | None:
+        """The job's trigger; None when the host cannot use it, and for a job that is not known."""
+        if job_id == self._newest:
+            return self._built[job_id]
+        source = self._sources.get(job_id)
+        if source is None or source.grid is None:
+            return None
+        trigger = self._built.pop(job_id, None)
+        if trigger is None:
+            trigger = calendar.build(
+                json.loads(source.schedule),
+                zone=self._settings.zone,
+                created=from_epoch(int(source.grid)),
+                key=f"{self._settings.client_id}/{job_id}",
+            )
+        self._keep(job_id, trigger)
+        return trigger
+
+    def __getitem__(self, job_id: str) -> calendar.Trigger:
+        trigger = self.get(job_id)
+        if trigger is None:
+            raise KeyError(job_id)
+        return trigger
+
+    def discard(self, job_id: str) -> None:
+        """Forget the job."""
+        self._sources.pop(job_id, None)
+        self._built.pop(job_id, None)
+        if self._newest == job_id:
+            self._newest = ""
+
+    def _keep(self, job_id: str, trigger: calendar.Trigger) -> None:
+        self._built[job_id] = trigger
+        self._newest = job_id
+        if len(self._built) > KEPT:
+            del self._built[next(iter(self._built))]

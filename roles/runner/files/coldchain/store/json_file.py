@@ -1,0 +1,391 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A TinyDB storage that loses nothing: atomic, durable, shared between processes.
+
+TinyDB's own JSONStorage writes in place, without a lock: a kill or a full disk in the middle costs
+the whole database, and two writers corrupt it within a few inserts (docs/decisions/001-store.md).
+Here a commit is a new file (write, fsync, rename, fsync of the directory), made under a lock that
+covers the whole read-modify-write; readers need no lock because a file never changes once it has
+its name.  The generation before the last commit stays beside it as ``NAME.previous``.
+
+The file is JSON that a person can read, with a line for each row (rows.py):
+    {"_format":{"1":{"kind":"jobs","version":1,"crc32":"0a1b2c3d"}},
+    "jobs":{
+    "etc":{...},
+    "home":{...}
+    }}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import re
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tinydb.storages import Storage
+
+from coldchain.core.errors import CannotWrite, DataError, TryAgain
+from coldchain.core.files import (
+    TEMPORARY,
+    cannot_read,
+    cannot_write,
+    open_new,
+    open_ours,
+    sync_directory,
+    write_all,
+)
+from coldchain.core.locks import lock_within, open_lock
+from coldchain.store import rows
+from coldchain.store.migrations import current, migrated
+from coldchain.store.rows import Tables
+
+FORMAT_TABLE = "_format"
+_HEAD = re.compile(rb'\{"_format":\{"1":(\{[^{}]*\})\}')
+_LINK = ".link"
+LOCK_TIMEOUT = 30.0
+TIDY_TIMEOUT = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Damaged(ValueError):
+    """The bytes are not what a commit of ours wrote."""
+
+
+class AtomicJSONStorage(Storage):
+    """One database file of the given *kind*; see the module's docstring.
+
+    expendable: what it holds may be lost: a damaged file without an earlier generation counts as
+    empty, and the next writer puts it aside.
+
+    What ``read`` hands out and ``write`` takes may hold rows as plain mappings; kept are Rows.
+    """
+
+    def __init__(self, path: str | Path, kind: str, *, expendable: bool = False) -> None:
+        self.path = Path(path)
+        self.kind = kind
+        self._expendable = expendable
+        self._lost = False  # the file that was read is damaged, and counts as empty
+        self.generation = 0
+        """Counts the contents that were read or written here."""
+        self._file: int | None = None  # open while its parse is cached: its inode cannot be reused
+        self._identity: tuple[int, ...] | None = None
+        self._version = current()  # of the file that was read
+        self._tables: Tables | None = None
+        self._loaded = False
+        self._depth = 0
+        self._dirty = False
+        self._lock: int | None = None
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def changed(self) -> bool:
+        """Has the file been replaced since it was parsed?  One stat."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return self._identity is not None
+        except OSError as error:
+            raise cannot_read(self.path, error) from None
+        return _identity(status) != self._identity
+
+    def read(self) -> Tables | None:
+        """What the file holds: inside a transaction what it held at its start, with its changes."""
+        if not self._depth:  # inside a transaction it was refreshed at its start
+            self._refresh()
+        return self._tables
+
+    def _refresh(self) -> None:
+        if not self._loaded or self.changed() or (self._lost and self._lock is not None):
+            self._load()
+
+    def _load(self) -> None:
+        self._forget()  # never two parses in memory
+        kept = self._previous().exists()  # asked first: the first two commits may come meanwhile
+        try:
+            descriptor = open_ours(self.path)
+        except FileNotFoundError:
+            if kept:
+                self._use_previous(f"{self.path}: is missing")
+            self._loaded = True
+            return
+        try:
+            tables = self._parse(descriptor, self.path)
+        except Damaged as damage:
+            os.close(descriptor)
+            self._use_previous(f"{self.path}: {damage}")
+            return
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._remember(descriptor, tables)
+
+    def _parse(self, descriptor: int, path: Path) -> Tables:
+        try:
+            with open(descriptor, "rb", closefd=False) as stream:
+                raw = stream.read()
+        except OSError as error:
+            if error.errno == errno.EIO:  # a bad sector
+                raise Damaged(f"is damaged ({error.strerror})") from None
+            raise cannot_read(path, error) from None
+        head = _HEAD.match(raw)
+        try:
+            mark = json.loads(head[1] if head else raw)
+        except ValueError:
+            raise Damaged("is damaged (not the JSON that was written)") from None
+        try:
+            kind, version = str(mark["kind"]), int(mark["version"])
+        except (ValueError, KeyError, TypeError):
+            head = None
+        if head is None and self._expendable:
+            raise Damaged("is not a database of coldchain")
+        if head is None:
+            raise DataError(
+                f"{path}: is not a database of coldchain",
+                f"move it away; the runner keeps its {self.kind} there",
+            )
+        if kind != self.kind:
+            raise DataError(f"{path}: holds {kind!r}, expected {self.kind!r}", "put the files back")
+        if version > current():
+            raise self._too_new(path, version)
+        body = raw[head.end() :].lstrip(b",")
+        if mark.get("crc32") != f"{zlib.crc32(body):08x}":
+            raise Damaged("is damaged (its checksum does not match)")
+        try:
+            tables = rows.parse(body[: body.rindex(b"}")])
+        except ValueError:
+            raise Damaged("is damaged (its lines are not those of a database)") from None
+        self._version = version
+        return tables if version == current() else rows.packed(migrated(kind, version, tables))
+
+    def _too_new(self, path: Path, version: int) -> DataError:
+        hint = "install the newer release again; nothing was changed"
+        copy = self._copy(current())
+        if copy.exists():
+            hint += (
+                f"\nor go back to how it was before that release, without what was written since:"
+                f" mv {copy} {self.path}"
+            )
+        return DataError(
+            f"{path}: has format {version}, this release reads up to {current()}", hint
+        )
+
+    def _use_previous(self, why: str) -> None:
+        """The last good generation; a writer also puts the damaged file aside."""
+        previous = self._previous()
+        try:
+            descriptor = open_ours(previous)
+        except FileNotFoundError:
+            if self._expendable:
+                self._begin_anew(why)
+                return
+            raise DataError(
+                f"{why}, and there is no earlier generation {previous}",
+                f"restore {self.path} from a backup, or move it away to start with no {self.kind}",
+            ) from None
+        try:
+            tables = self._parse(descriptor, previous)
+        except Damaged as damage:
+            os.close(descriptor)
+            if self._expendable:
+                self._begin_anew(f"{why}, and {previous}: {damage}")
+                return
+            raise DataError(
+                f"{why}, and {previous}: {damage}",
+                f"restore {self.path} from a backup, or move both away",
+            ) from None
+        aside = ""
+        if self._lock is not None and (kept := self._put_aside()) is not None:
+            aside = f"; the damaged file is now {kept}"
+        log.error("%s; using the generation before it, %s%s", why, previous, aside)
+        self._remember(descriptor, tables)
+        if self._lock is not None:
+            self._dirty = True  # the next commit makes it the current generation again
+        else:
+            # Compare against the file in its present state, so that a repaired one is noticed.
+            self._identity = None
+            with contextlib.suppress(FileNotFoundError):
+                status = self.path.stat()
+                self._identity = _identity(status)
+
+    def _begin_anew(self, why: str) -> None:
+        """Nothing of it can be read, and nothing of it is worth a standstill: it counts as empty;
+        a writer puts it aside."""
+        aside = ""
+        if self._lock is not None and (kept := self._put_aside()) is not None:
+            aside = f"; the damaged file is now {kept}"
+        log.error("%s; the %s in it are lost%s", why, self.kind, aside)
+        self._tables, self._loaded, self._identity = None, True, None
+        self.generation += 1
+        if self._lock is not None:
+            with contextlib.suppress(FileNotFoundError):
+                self._previous().unlink()
+            self._dirty = True
+        else:
+            self._lost = True
+            with contextlib.suppress(OSError):
+                self._identity = _identity(self.path.stat())
+
+    def _put_aside(self) -> Path | None:
+        """The damaged file's new name; None when there is none.  CannotWrite."""
+        aside = self.path.with_name(f"{self.path.name}.damaged-{int(time.time())}")
+        try:
+            os.rename(self.path, aside)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise cannot_write(self.path, error) from None
+        return aside
+
+    def _previous(self) -> Path:
+        return self.path.with_name(self.path.name + ".previous")
+
+    def _copy(self, version: int) -> Path:
+        return self.path.with_name(f"{self.path.name}.v{version}")
+
+    def _remember(self, descriptor: int, tables: Tables) -> None:
+        self._file, self._identity = descriptor, _identity(os.fstat(descriptor))
+        self._tables, self._loaded = tables, True
+        self.generation += 1
+
+    def _forget(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+        self._file = self._identity = self._tables = None
+        self._loaded = self._dirty = self._lost = False
+        self._version = current()
+
+    # -- writing -----------------------------------------------------------------------------
+
+    def write(self, data: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+        """Replace the content when the transaction ends; RuntimeError outside of one."""
+        if not self._depth:
+            raise RuntimeError("a write outside of transaction()")
+        self._tables, self._dirty = rows.packed(data), True
+
+    @contextmanager
+    def transaction(self, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+        """Lock, read, let the caller change, commit once.  Any error leaves file and memory as
+        they were.  TryAgain when another process holds the lock for *timeout* seconds."""
+        if self._depth:
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+            return
+        self._lock = self._acquire(timeout)
+        try:
+            self._refresh()
+            if self._version < current() and self._tables is not None:
+                self._dirty = True  # the first writer brings an older file to today's format
+            self._depth = 1
+            try:
+                yield
+                if self._dirty:
+                    self._commit()
+            except BaseException:
+                self._forget()  # TinyDB changes the cached dicts before it calls write()
+                raise
+            finally:
+                self._depth = 0
+        finally:
+            os.close(self._lock)  # releases the lock
+            self._lock = None
+
+    def tidy(self) -> None:
+        """Bring an older file to today's format, and remove what a crash left of a commit."""
+        if not self.path.exists():
+            return
+        try:
+            with self.transaction(timeout=TIDY_TIMEOUT):
+                for ending in (TEMPORARY, _LINK):
+                    self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+        except TryAgain as error:  # somebody writes there: what looks like a remnant is not one
+            log.warning("%s; its remnants stay until the next start", error.message)
+
+    def _acquire(self, timeout: float) -> int:
+        path = self.path.with_name(self.path.name + ".lock")
+        lock = open_lock(path)
+        if not lock_within(lock, timeout):
+            os.close(lock)
+            raise TryAgain(
+                f"{path}: held by another process for {timeout:.0f} s",
+                f"try again; fuser {path} tells which one it is",
+            )
+        return lock
+
+    def _commit(self) -> None:
+        raw = self._serialise(self._tables or {})
+        temporary = self.path.with_name(self.path.name + TEMPORARY)
+        descriptor = None
+        try:
+            descriptor = open_new(temporary)
+            write_all(descriptor, raw)
+            os.fsync(descriptor)
+            self._keep(self._previous())
+            if self._version < current():
+                self._keep(self._copy(self._version))
+            reading = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+            os.close(descriptor)  # kept open for writing it would keep the file system writable
+            descriptor = reading
+            os.rename(temporary, self.path)
+        except OSError as error:
+            if descriptor is not None:
+                os.close(descriptor)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise cannot_write(self.path, error) from None
+        if self._file is not None:
+            os.close(self._file)
+        self._dirty = False
+        self._version = current()
+        self._remember(descriptor, self._tables or {})
+        try:
+            sync_directory(self.path.parent)
+        except OSError as error:
+            raise CannotWrite(
+                f"{self.path}: was written, but the disk does not confirm it: {error.strerror}",
+                "see the system log for the reason, and look at the result before you go on",
+            ) from None
+
+    def _keep(self, name: Path) -> None:
+        """Let the present file stay under another name too."""
+        link = self.path.with_name(self.path.name + _LINK)
+        with contextlib.suppress(FileNotFoundError):
+            link.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            os.link(self.path, link)
+            os.rename(link, name)
+
+    def _serialise(self, tables: Tables) -> bytes:
+        body = [*rows.lines(tables), b"}\n"]
+        checksum = 0
+        for piece in body:
+            checksum = zlib.crc32(piece, checksum)
+        mark = {"kind": self.kind, "version": current(), "crc32": f"{checksum:08x}"}
+        head = json.dumps({FORMAT_TABLE: {"1": mark}}, separators=(",", ":")).encode("ascii")
+        return b"".join([head[:-1], b"," if tables else b"", *body])
+
+    def close(self) -> None:
+        """Forget the content and close the file."""
+        self._forget()
+
+    def __del__(self) -> None:
+        # A caller that reads once and goes on keeps no descriptor.
+        if self._file is not None:
+            os.close(self._file)
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    """Device and inode tell one commit from the next; the rest tells a file changed in place."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

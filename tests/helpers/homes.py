@@ -1,0 +1,98 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A home directory on whatever disk a test wants, driven through the command."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import waiting
+from waiting import PATIENCE
+
+PACKAGE = Path(__file__).resolve().parents[2] / "roles" / "runner" / "files"
+COMMAND = [sys.executable, "-m", "coldchain"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE)}
+
+# Root in a container may lack the right to mount.
+MOUNTS = os.geteuid() == 0 and not subprocess.call(["unshare", "--mount", "true"])
+needs_root = pytest.mark.skipif(not MOUNTS, reason="needs root that may mount")
+
+
+class Home:
+    """One installation; ``run`` calls the command, ``start`` its runner."""
+
+    def __init__(self, path: Path, log_file: Path) -> None:
+        self.path = path
+        self.log_file = log_file
+        self.runner: subprocess.Popen[bytes] | None = None
+
+    def run(self, *words: str, given: Any = None) -> tuple[int, Any]:
+        done = subprocess.run(
+            [*COMMAND, "--home", str(self.path), "--json", *words],
+            input=None if given is None else json.dumps(given),
+            capture_output=True,
+            text=True,
+            env=ENVIRONMENT,
+            timeout=waiting.LIMIT,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        try:
+            return done.returncode, json.loads(done.stdout)
+        except ValueError:
+            return done.returncode, done.stdout + done.stderr
+
+    def start(self, *prefix: str) -> None:
+        log = self.log_file.open("ab")
+        before = self.log().count("runner ready")
+        words = [*prefix, *COMMAND, "--home", str(self.path), "serve"]
+        # A group of its own: a tool before the command must not survive it, nor it the tool.
+        self.runner = subprocess.Popen(words, stderr=log, env=ENVIRONMENT, start_new_session=True)
+        log.close()
+        self.until(lambda: self.log().count("runner ready") > before)
+
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    def stop(self) -> None:
+        if self.runner is not None:
+            # TERM first: what lies on the disk is then as an orderly end leaves it.
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.runner.pid, number)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.runner.wait(waiting.LIMIT)
+            self.runner = None
+
+    def until(self, condition: Callable[[], Any], within: float = PATIENCE) -> Any:
+        return waiting.until(condition, within, told=self.log, pause=0.05)
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        code, answer = self.run("list", job_id)
+        assert code == 0, answer
+        job: dict[str, Any] = answer["jobs"][0]
+        return job
+
+    def runs(self, job_id: str) -> list[dict[str, Any]]:
+        code, answer = self.run("history", job_id, "-n", "1000")
+        assert code == 0, answer
+        runs: list[dict[str, Any]] = answer["runs"]
+        return runs
+
+
+def document(job_id: str, line: str = "true", schedule: Any = None, **fields: Any) -> Any:
+    action = {"action": "exec", "command": ["sh", "-c", line]}
+    return {
+        "job_id": job_id,
+        "job_actions": [{"freezer_action": action}],
+        "job_schedule": schedule or {},
+        **fields,
+    }

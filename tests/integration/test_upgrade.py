@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Playbook upgrade: batch by batch, and back where a new release does not work."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import waiting
+import yaml
+from playbooks import COLLECTIONS, Play
+
+ROLE = Path("ansible_collections/coldchain/freezer/roles/runner/files")
+WHEELS = Path(__file__).parents[2] / "build" / "cache" / "wheels"
+# What a service manager is to a runner: it starts again when it has ended, until its file is gone.
+SUPERVISOR = """
+touch "$0/supervised"
+trap 'kill $runner' TERM
+while [ -e "$0/supervised" ]; do "$0/bin/coldchain" serve & runner=$!; wait $runner; sleep 2; done
+wait
+"""
+
+
+def next_release(tmp_path: Path, name: str, file: str, line: str) -> Path:
+    """The installed collection with one line more at the end of a file of the runner."""
+    collections = tmp_path / name
+    shutil.copytree(COLLECTIONS, collections)
+    with (collections / ROLE / "coldchain" / file).open("a", encoding="utf-8") as stream:
+        stream.write(f"{line}\n")
+    subprocess.run(
+        [sys.executable, collections / ROLE / "build_bundle.py", "--wheels", WHEELS],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return collections
+
+
+@pytest.fixture
+def fleet(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A host with its runner at work, one whose turn does not come, and a bare one."""
+    monkeypatch.setenv("ANSIBLE_PIPELINING", "true")
+    hosts = {name: {"coldchain_home": str(tmp_path / name)} for name in ("bare", "one", "two")}
+    variables = {"ansible_connection": "local", "coldchain_become": False}
+    inventory = tmp_path / "inventory.yml"
+    inventory.write_text(yaml.safe_dump({"fleet": {"hosts": hosts, "vars": variables}}))
+    (tmp_path / "two" / "program").mkdir(parents=True)
+    (tmp_path / "two" / "program" / "current").symlink_to("releases/none")
+    role = {"hosts": "one", "gather_facts": False, "roles": ["coldchain.freezer.runner"]}
+    installed = play([{**role, "strategy": "free"}], f"--inventory={inventory}")
+    assert installed.code == 0, installed.output
+    home = tmp_path / "one"
+    with (tmp_path / "serve.log").open("wb") as log:
+        words = ["/bin/sh", "-c", SUPERVISOR, str(home)]
+        supervisor = subprocess.Popen(words, stdout=log, stderr=log)
+    waiting.until((home / "lib" / "wake").exists, told=supervisor.poll)
+    yield inventory
+    (home / "supervised").unlink()
+    supervisor.terminate()
+    waiting.ended(supervisor)
+
+
+def release(inventory: Path) -> str:
+    return (inventory.parent / "one" / "program" / "current").readlink().name
+
+
+def test_a_release_that_does_not_work_costs_one_host_a_minute(
+    play: Play, fleet: Path, tmp_path: Path
+) -> None:
+    given = (f"--inventory={fleet}", "--limit=fleet")
+    old = release(fleet)
+    refused = play("coldchain.freezer.upgrade", *given, coldchain_serial="half")
+    assert refused.code != 0
+    assert "coldchain_serial is a number of hosts from 1 on" in refused.output
+
+    broken = next_release(tmp_path, "broken", "runner/serving.py", 'raise OSError("broken")')
+    stopped = play(
+        "coldchain.freezer.upgrade", *given, collections=broken, coldchain_upgrade_timeout=2
+    )
+    assert stopped.code != 0
+    assert "again and is as it was before. No further batch" in stopped.output, stopped.output
+    assert release(fleet) == old
+    assert "two " not in stopped.output.partition("RECAP")[2], "the next batch has not begun"
+
+    good = next_release(tmp_path, "good", "__init__.py", "# good")
+    template = good / ROLE.parent / "templates" / "runner.conf.j2"
+    template.write_text(template.read_text() + "later =\n")  # as of a release with one more
+    given = (given[0], "--limit=one,bare")
+    upgraded = play("coldchain.freezer.upgrade", *given, collections=good, coldchain_serial=2)
+    assert upgraded.code == 0, upgraded.output
+    new = release(fleet)
+    assert f"{old} -> {new}" in upgraded.output
+    assert not (tmp_path / "bare").exists()
+    back = play("coldchain.freezer.upgrade", *given, collections=good, coldchain_rollback=True)
+    assert back.code == 0, back.output
+    assert f"{new} -> {old}" in back.output

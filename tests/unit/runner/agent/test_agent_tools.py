@@ -1,0 +1,162 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each program in turn is a bad one: what it made is never a backup, and costs no older one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from agent_bench import INSTALLED, Bench
+from agent_trees import state
+
+from coldchain.core.errors import ColdchainError, JobFailed, Unavailable
+
+#: One that answers like the real one when it is asked what it is, and then does no work.
+_VERSIONS = {"tar": "tar (GNU tar) 1.34", "rclone": "rclone v1.60.1"}
+_BAD = {
+    "does nothing": "cat > /dev/null; exit 0",
+    "does nothing at once": "exit 0",
+    "fails": "cat > /dev/null; echo 'no such option' >&2; exit 1",
+    "fails at once": "exit 1",
+    "fails after its work": 'REAL "$@"; exit 1',
+    "is killed": 'REAL "$@"; kill -9 $$',
+    "writes garbage": "cat > /dev/null; echo this is garbage, whoever reads it",
+    "writes garbage before": 'echo garbage; exec REAL "$@"',
+    "works on nothing": 'exec REAL "$@" < /dev/null',
+}
+_OTHER_TARS = {
+    "busybox": "tar (busybox) 1.35.0",
+    "bsdtar": "bsdtar 3.6.2 - libarchive 3.6.2 zlib/1.2.13",
+    "toybox": "toybox 0.8.9",
+    "silent": "",
+}
+
+
+def _replace(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tool: str, script: str, real: str | None = None
+) -> None:
+    path = bench.root / "bin" / tool
+    path.parent.mkdir(exist_ok=True)
+    genuine = real or shutil.which(tool) or "/bin/false"
+    version = _VERSIONS.get(tool, tool)
+    path.write_text(
+        "#!/bin/sh\n"
+        f'case "$1" in --version|version) echo "{version}"; exit 0;; esac\n'
+        f"{script.replace('REAL', genuine)}\n"
+    )
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
+
+
+def _fill(bench: Bench) -> None:
+    (bench.source / "d").mkdir()
+    (bench.source / "d" / "file").write_text("precious\n" * 2000)
+    (bench.source / "other").write_bytes(os.urandom(3000))
+
+
+@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize("bad", _BAD)
+@pytest.mark.parametrize("tool", ["tar", "openssl", *INSTALLED])
+def test_what_a_bad_tool_made_is_no_backup(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tool: str, bad: str, level: int
+) -> None:
+    _fill(bench)
+    fields: dict[str, object] = {"incremental": level == 1}
+    if tool in INSTALLED:
+        fields["compression"] = tool
+    if tool == "openssl":
+        fields |= {"encrypt_pass_file": str(bench.pass_file), "encrypt_scheme": "freezer"}
+    bench.backup(**fields)
+    before = bench.catalogue()
+    path = os.environ["PATH"]
+    _replace(bench, monkeypatch, tool, _BAD[bad])
+    (bench.source / "new").write_text("new")
+    # tar has no input of its own: this is a good one.
+    sound = tool == "tar" and bad == "works on nothing"
+    if sound:
+        bench.backup(**fields)
+    else:
+        with pytest.raises(ColdchainError):
+            bench.backup(**fields, remove_older_than=0)
+        assert bench.catalogue() == before
+        assert not [name for name in bench.files() if name.endswith("data.tmp")]
+    monkeypatch.setenv("PATH", path)
+    password = {
+        name: fields[name] for name in ("encrypt_pass_file", "encrypt_scheme") if name in fields
+    }
+    bench.restore(**password)
+    assert (bench.target / "d" / "file").exists()
+    assert (bench.target / "new").exists() == sound
+
+
+@pytest.mark.parametrize("other", _OTHER_TARS)
+def test_another_tar_is_refused_with_the_package(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    _fill(bench)
+    monkeypatch.setitem(_VERSIONS, "tar", _OTHER_TARS[other])
+    _replace(bench, monkeypatch, "tar", 'exec REAL "$@"')
+    with pytest.raises(Unavailable, match="is not GNU tar") as refusal:
+        bench.backup()
+    assert "apt-get install tar" in refusal.value.hint
+    assert bench.catalogue() == []
+
+
+def test_a_complaint_of_an_unknown_kind_is_a_failure(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fill(bench)
+    _replace(bench, monkeypatch, "tar", 'REAL "$@"; echo "tar: unrecognized option" >&2; exit 1')
+    with pytest.raises(JobFailed, match="unrecognized option"):
+        bench.backup()
+    assert bench.catalogue() == []
+
+
+@pytest.mark.parametrize("tool", ["gzip", "bzip2", "xz"])
+def test_busybox_compresses_or_is_refused(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tool: str
+) -> None:
+    """A stand-in, where busybox is not installed, that knows no option."""
+    _fill(bench)
+    path = os.environ["PATH"]
+    busybox = shutil.which("busybox")
+    script = f'exec {busybox} {tool} "$@"' if busybox else f'echo "{tool}: what?" >&2; exit 1'
+    _replace(bench, monkeypatch, tool, script)
+    try:
+        bench.backup(compression=tool)
+    except ColdchainError:
+        assert bench.catalogue() == []
+        return
+    monkeypatch.setenv("PATH", path)
+    bench.restore()
+    assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
+
+
+_RCLONE = {
+    **{name: script for name, script in _BAD.items() if "REAL" not in script},
+    "lists nothing": "cat > /dev/null; case $1 in lsjson) echo '[';  echo ']';; esac",
+    "lists half": "cat > /dev/null; case $1 in lsjson) echo '[';; esac",
+    "hears nothing": "exit 3",
+}
+
+
+@pytest.mark.parametrize("bad", _RCLONE)
+def test_what_a_bad_rclone_took_is_no_backup(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    _fill(bench)
+    config = bench.root / "rclone.conf"
+    config.write_text("[site]\ntype = local\n")
+    config.chmod(0o600)
+    _replace(bench, monkeypatch, "rclone", _RCLONE[bad])
+    with pytest.raises(ColdchainError):
+        bench.backup(
+            storage="rclone",
+            container=f"site:{bench.container}",
+            rclone_config=str(config),
+            remove_older_than=0,
+        )
+    assert not Path(bench.container).exists()

@@ -1,0 +1,178 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What lies and runs on a host, and no job backs it up."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import waiting
+
+from coldchain.agent.coverage import Work, work_of
+from coldchain.agent.database_servers import running
+from coldchain.agent.uncovered import Host, uncovered
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A host's files: /etc, /home with two people, /srv as a file system of its own."""
+    for name in (
+        "etc/passwd",
+        "home/anna/letter",
+        "home/bob/letter",
+        "srv/www/index",
+        "root/.cache",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    (tmp_path / "opt").mkdir()
+    (tmp_path / "srv" / "lost+found").mkdir()
+    mount(tmp_path, "/", "8:1")
+    mount(tmp_path, "/srv", "8:2")
+    return tmp_path
+
+
+def mount(root: Path, point: str, device: str, part: str = "/", kind: str = "ext4") -> None:
+    table = root / "proc" / "self" / "mountinfo"
+    table.parent.mkdir(parents=True, exist_ok=True)
+    with table.open("a") as stream:
+        stream.write(f"30 1 {device} {part} {point} rw,relatime shared:1 - {kind} /dev/x rw\n")
+
+
+def backup(*paths: str, **options: Any) -> list[dict[str, Any]]:
+    return [{"action": "backup", "path_to_backup": path, **options} for path in paths]
+
+
+def told(root: Path, *works: Work, **host: Any) -> dict[str, str]:
+    return {thing.what: thing.why for thing in uncovered(works, Host(str(root), **host))}
+
+
+def of(root: Path, *actions: dict[str, Any], name: str = "j") -> Work:
+    return work_of(name, actions, str(root))
+
+
+def test_directories_with_content_that_no_job_backs_up(root: Path) -> None:
+    assert told(root).keys() == {"/etc", "/home", "/srv"}
+    assert told(root)["/home"] == "no job backs it up (2 entries)"
+    # Every tree ends where another file system begins.
+    (srv,) = told(root, of(root, *backup("/"))).items()
+    assert srv == ("/srv", "job j backs up what is above it, but not what is mounted here")
+    assert told(root, of(root, *backup("/", "/srv"))) == {}
+    assert told(root, of(root, *backup("/etc", "/home", "/srv", dry_run=True))).keys() == {
+        "/etc",
+        "/home",
+        "/srv",
+    }
+
+
+def test_a_part_of_a_directory_is_not_all_of_it(root: Path) -> None:
+    rest = backup("/etc", "/srv")
+    assert told(root, of(root, *rest, *backup("/home/anna"))) == {
+        "/home": "a part of it is in no backup: bob"
+    }
+    (root / "home" / "bob" / "music").mkdir()
+    assert told(root, of(root, *rest, *backup("/home/anna", "/home/bob/music"))) == {
+        "/home": "a part of it is in no backup: bob/letter"
+    }
+    assert told(root, of(root, *rest, *backup("/home/anna", "/home/bob"))) == {}
+
+
+@pytest.mark.parametrize(
+    ("exclude", "expected"),
+    [
+        ("*.mp3", {}),
+        ("bob", {}),  # on purpose
+        ("home", {"/home": "job j leaves it out by exclude"}),
+        ("./home/*", {"/home": "job j leaves it out by exclude"}),
+    ],
+)
+def test_exclusions_are_respected(root: Path, exclude: str, expected: dict[str, str]) -> None:
+    work = of(root, *backup("/", "/srv", exclude=[exclude]))
+    assert told(root, work) == expected
+
+
+def test_links_lead_where_the_content_lies(root: Path) -> None:
+    shutil.move(root / "home", root / "data")
+    (root / "home").symlink_to("data")
+    assert "/home" in told(root)
+    assert told(root, of(root, *backup("/etc", "/srv", "/data"))) == {}
+    assert told(root, of(root, *backup("/etc", "/srv", "/home"))) == {}
+    (root / "home").unlink()
+    (root / "home").mkdir()
+    (root / "home" / "anna").symlink_to("../data/anna")
+    assert told(root, of(root, *backup("/etc", "/srv", "/data"))) == {}
+
+
+def test_mounts_of_note(root: Path) -> None:
+    for name in ("data/x", "again/x", "boot/x", "mnt/store/all/x", "nfs/x", "sub/x"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    mount(root, "/data", "8:3")
+    mount(root, "/again", "8:3", part="/part")  # a second name of what is there
+    mount(root, "/boot", "8:4")
+    mount(root, "/mnt/store", "8:5")
+    mount(root, "/nfs", "0:50", kind="nfs4")
+    mount(root, "/sub", "8:1", part="/@sub", kind="btrfs")
+    work = of(root, *backup("/etc", "/home", "/srv"))
+    assert told(root, work).keys() == {"/data", "/mnt/store", "/sub"}
+    assert told(root, work, own=("/mnt/store/all",)).keys() == {"/data", "/sub"}
+    assert told(root, of(root, *backup("/", "/srv", "/data", "/mnt/store"))).keys() == {"/sub"}
+
+
+def test_what_is_ignored(root: Path) -> None:
+    work = of(root, *backup("/etc"))
+    assert told(root, work, ignore=("/srv", "/home/bob")).keys() == {"/home"}
+    assert told(root, work, ignore=("/srv", "/home/*")) == {}
+    assert told(root, work, ignore=("/s*", "/home")) == {}
+
+
+def process(root: Path, name: str) -> None:
+    folder = root / "proc" / str(100 + len(list((root / "proc").iterdir())))
+    folder.mkdir(parents=True)
+    (folder / "comm").write_text(f"{name}\n")
+
+
+def test_a_database_server_needs_a_dump(root: Path) -> None:
+    process(root, "postgres")
+    process(root, "redis-server")
+    for name in ("var/lib/postgresql/15/main", "var/lib/redis/dump.rdb"):
+        (root / name).mkdir(parents=True)
+    files = of(root, *backup("/etc", "/home", "/srv"), name="files")
+    missing = told(root, files)
+    assert missing["postgresql"] == "it runs (process postgres), and no job dumps it"
+    assert missing.keys() == {"postgresql", "redis"}  # and their directories are not told twice
+
+    # Copied while they change: good enough for redis alone.
+    copied = told(root, files, of(root, *backup("/var/lib"), name="lib"))
+    assert copied.keys() == {"postgresql"}
+    assert "job lib copies its files while it writes them" in copied["postgresql"]
+
+    dump = {"action": "exec", "command": ["pg_dumpall", "-f", "/srv/all.sql"]}
+    assert told(root, files, of(root, dump)).keys() == {"redis"}
+    line = {"action": "exec", "command": "/usr/bin/pg_dump x | zstd > /srv/x", "shell": True}
+    assert told(root, files, of(root, line)).keys() == {"redis"}
+    stop = {"action": "exec", "command": ["systemctl", "stop", "postgresql.service"]}
+    assert told(root, files, of(root, stop)).keys() == {"postgresql", "redis"}
+    assert told(root, files, of(root, stop, *backup("/var/lib"))) == {}
+    assert told(root, files, ignore=("postgresql", "redis")) == {}
+
+
+def test_a_real_process_and_a_real_socket_are_seen(tmp_path: Path) -> None:
+    shutil.copy("/bin/sleep", tmp_path / "mongod")
+    process = subprocess.Popen([tmp_path / "mongod", "60"])
+    try:
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(tmp_path / ".s.PGSQL.5432"))
+            listening.listen()
+            seen = {server.name: server.evidence for server in running()}
+    finally:
+        process.kill()
+        waiting.ended(process)
+    assert seen["mongodb"] == "process mongod"
+    assert f"socket {tmp_path}/.s.PGSQL.5432" in seen["postgresql"]

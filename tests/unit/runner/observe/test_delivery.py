@@ -1,0 +1,245 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Messages on their way: none is lost, none waits for another target, and all have a bound."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import waiting
+from receivers import Answer, Receiver, receiver
+
+from coldchain.core.errors import CannotWrite
+from coldchain.observe import delivery, delivery_findings, outbox
+from coldchain.observe.delivery import Courier
+from coldchain.observe.outbox import Outbox, Waiting
+
+
+@pytest.fixture
+def server() -> Iterator[Receiver]:
+    with receiver() as found:
+        yield found
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Outbox:
+    (tmp_path / "notify").mkdir(mode=0o700)
+    return Outbox(tmp_path / "notify")
+
+
+def courier(box: Outbox) -> Courier:
+    return Courier(box, {}, lambda job, run: box.place)
+
+
+def put(box: Outbox, url: str, name: str, **message: Any) -> Waiting:
+    wait = Waiting(time.time_ns() // 1000, int(time.time()), name)
+    told = {"id": name, "kind": "failure", "host": "h", "title": "t", "text": "x", **message}
+    box.put({"target": {"type": "webhook", "url": url}, "message": told}, wait, durable=False)
+    return wait
+
+
+def came(server: Receiver) -> list[str]:
+    return [json.loads(request.body)["id"] for request in server.requests]
+
+
+def results(box: Outbox) -> list[tuple[str, str]]:
+    return [(row["id"], row["result"]) for row in box.recorded()][::-1]
+
+
+def test_messages_arrive_in_their_order_and_are_on_record(box: Outbox, server: Receiver) -> None:
+    for number in range(5):
+        put(box, server.url, f"m{number}")
+    assert courier(box).deliver() == 0
+    assert came(server) == [f"m{number}" for number in range(5)]
+    assert box.waiting() == []
+    assert results(box) == [(f"m{number}", "sent") for number in range(5)]
+
+
+def test_what_did_not_arrive_waits_longer_each_time_and_the_rest_behind_it(
+    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "LINGER", -10.0)
+    server.answers = lambda request: Answer(503)
+    put(box, server.url, "m0")
+    put(box, server.url, "m1")
+    waits = []
+    for attempt in range(1, 13):
+        assert courier(box).deliver(at_once=True) == 1
+        first, second = box.waiting()
+        entry = box.read(first)
+        assert entry and entry["attempts"] == attempt and entry["detail"].startswith("HTTP 503")
+        waits.append(first.due - int(time.time()))
+        assert second.id == "m1" and came(server) == ["m0"] * attempt
+    assert waits[-1] <= delivery.LONGEST and waits[0] <= 2 and waits[5] in range(60, 66)
+    assert courier(box).deliver() == 0  # neither is due: the second one waits with the first
+    assert came(server) == ["m0"] * 12
+    [finding] = delivery_findings.findings(box, time.time())
+    assert finding.text.startswith("2 messages could not be delivered for ")
+    assert "HTTP 503" in finding.text and "--retry" in finding.remedy
+    server.answers = lambda request: Answer()
+    assert courier(box).deliver(at_once=True) == 0
+    assert came(server)[-2:] == ["m0", "m1"] and box.waiting() == []
+    assert list(delivery_findings.findings(box, time.time())) == []
+
+
+def test_what_is_refused_keeps_no_other_message_waiting(
+    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "LINGER", -10.0)
+    server.answers = lambda request: Answer(400 if b'"m0"' in request.body else 200)
+    put(box, server.url, "m0")
+    put(box, server.url, "m1")
+    assert courier(box).deliver() == 1
+    put(box, server.url, "m2")
+    courier(box).deliver()
+    assert came(server) == ["m0", "m1", "m2"]
+    assert [waiting.id for waiting in box.waiting()] == ["m0"]
+
+
+def test_a_target_that_hangs_keeps_no_other_waiting(
+    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "LINGER", -10.0)
+    with receiver() as other:
+        other.answers = lambda request: Answer(hang=True)
+
+        def late(request: Any) -> Answer:  # the one that hangs is let go when the other is done
+            if b'"m3"' in request.body:
+                other.closing.set()
+            elif b'"m1"' in request.body:
+                put(box, server.url, "m3")
+            return Answer()
+
+        server.answers = late
+        put(box, other.url, "m0")
+        put(box, server.url, "m1")
+        courier(box).deliver()
+    assert came(server) == ["m1", "m3"]
+
+
+def test_a_ping_that_came_too_late_gives_way_to_a_later_one(
+    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "LINGER", -10.0)
+    server.answers = lambda request: Answer(503)
+    for number in range(3):
+        put(box, server.url, f"s{number}", kind="success", job_id="j", run_id=f"r{number}")
+    courier(box).deliver()
+    put(box, server.url, "f", kind="failure", job_id="j", run_id="r3")
+    server.answers = lambda request: Answer()
+    courier(box).deliver(at_once=True)
+    assert came(server) == ["s0", "s1", "s2", "f"]  # s0 twice tried: at first in vain
+
+
+def test_a_message_is_given_up_after_three_days(
+    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "LINGER", -10.0)
+    server.answers = lambda request: Answer(503)
+    put(box, server.url, "m0")
+    monkeypatch.setattr(delivery, "GIVE_UP", -1)
+    assert courier(box).deliver() == 1
+    assert box.waiting() == [] and results(box) == [("m0", "given-up")]
+    [finding] = delivery_findings.findings(box, time.time())
+    assert finding.text.startswith("1 message of the last day will not be delivered: HTTP 503")
+
+
+def test_the_outbox_and_its_record_have_a_bound(
+    box: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "MOST", 10)
+    monkeypatch.setattr(outbox, "KEEP", 1000)
+    for number in range(30):
+        box.make_room(box.waiting(), time.time())
+        put(box, "https://x", f"m{number:02}", run={"actions": ["x" * outbox.LARGEST]})
+    waits = box.waiting()
+    assert [waiting.id for waiting in waits] == [f"m{number}" for number in range(20, 30)]
+    assert all((box.place / "queue" / waiting.name).stat().st_size < 300 for waiting in waits)
+    assert (box.place / "deliveries.jsonl").stat().st_size <= 1100
+    assert results(box)[-1] == ("m19", "dropped")
+
+
+def test_what_is_damaged_or_not_ours_harms_nobody(box: Outbox, server: Receiver) -> None:
+    first = put(box, server.url, "m0")
+    queue = box.place / "queue"
+    for number, raw in enumerate((b"{", b"[]", b"{}")):
+        (queue / Waiting(number, 1, "broken").name).write_bytes(raw)
+    for name in ("README", f"{first.name}.tmp", "a.b.c.json", "1.1.short.json", "4.4.y.txt"):
+        (queue / name).write_bytes(b"x")
+    (box.place / "deliveries.jsonl").write_bytes(b"{\n\xff\n[]\n")
+    assert courier(box).deliver() == 0
+    assert came(server) == ["m0"]
+    assert sorted(row["result"] for row in box.recorded()) == ["dropped"] * 3 + ["sent"]
+    assert box.waiting() == []
+
+
+def test_a_full_disk_lets_nobody_be_asked_again_and_again(
+    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answers = lambda request: Answer(503)
+    put(box, server.url, "m0")
+
+    def full(path: Path, raw: bytes, *, durable: bool = True) -> None:
+        raise CannotWrite(f"{path}: No space left on device")
+
+    monkeypatch.setattr(outbox, "write_atomically", full)
+    began = int(time.time())
+    with waiting.at_most():
+        assert courier(box).deliver() == 1
+    assert came(server) == ["m0"]
+    [later] = box.waiting()
+    assert later.due >= began + delivery.BLIND and box.read(later)
+
+
+def test_a_full_disk_loses_the_note_alone_when_the_record_has_to_be_cut(
+    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(box, server.url, "m0")
+
+    def full(path: Path, raw: bytes, *, durable: bool = True) -> None:
+        raise CannotWrite(f"{path}: No space left on device")
+
+    monkeypatch.setattr(outbox, "KEEP", 0)
+    monkeypatch.setattr(outbox, "write_atomically", full)
+    with waiting.at_most():
+        assert courier(box).deliver() == 0
+    assert came(server) == ["m0"] and box.waiting() == []
+
+
+def test_what_cannot_be_taken_out_is_sent_once_and_told(
+    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(box, server.url, "m0")
+
+    def read_only(self: Outbox, waiting: Waiting) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Outbox, "remove", read_only)
+    with waiting.at_most(), pytest.raises(OSError, match="Read-only"):
+        courier(box).deliver()
+    assert came(server) == ["m0"]
+
+
+def test_a_clock_that_was_set_back_lets_nothing_wait(box: Outbox, server: Receiver) -> None:
+    wait = put(box, server.url, "m0")
+    box.postpone(wait, wait.due + 10 * 86400)
+    courier(box).deliver()
+    assert came(server) == ["m0"]
+
+
+def test_only_one_process_delivers(box: Outbox, server: Receiver) -> None:
+    from coldchain.core.locks import lock_within, open_lock
+
+    put(box, server.url, "m0")
+    lock = open_lock(box.lock)
+    assert lock_within(lock)
+    with waiting.at_most():
+        assert courier(box).deliver() == 0
+    assert came(server) == []

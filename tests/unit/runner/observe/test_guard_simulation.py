@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""200 histories as they might have been: hardly a false alarm, and no anomaly without one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache
+
+import pytest
+from job_histories import Job, Run
+
+from coldchain.observe.comparison import CHECKS
+from coldchain.observe.guard import Sample, judge, replay, sample_of
+
+#: Worst of what such a job has shown -> what nobody would take for chance.
+FAR = 6
+
+
+@cache
+def jobs() -> list[Job]:
+    return [Job(seed) for seed in range(200)]
+
+
+@pytest.mark.long(10)
+def test_fewer_than_one_run_of_a_thousand_is_a_false_alarm() -> None:
+    total, alarms = 0, Counter[str]()
+    for job in jobs():
+        for _run, verdicts in replay(job.runs[::-1]):
+            total += 1
+            alarms.update(verdict.check for verdict in verdicts if verdict.found)
+    assert total == 40_000
+    assert sum(alarms.values()) < total / 1000, alarms
+
+
+def planted(job: Job, check: str) -> tuple[Run, list[Run]] | None:
+    """A run that *check* must find, and those before it; None where it would be nothing special
+    for that job."""
+    run, before = job.backup(), list(job.runs)
+    shape = sample_of(run).shape
+    like = [sample for old in before if (sample := sample_of(old)).shape == shape]
+    seconds = [sample.seconds for sample in like if sample.seconds is not None][-60:]
+    report = run["actions"][0].get("report")
+    if check == "short":
+        if min(seconds) < 10 * FAR:
+            return None
+        run["time_ended"] = run["time_started"] + min(seconds) / FAR / 2
+    elif check == "long":
+        run["time_ended"] = run["time_started"] + max(seconds) * FAR + 60
+    elif check == "often":
+        for number in range(3):
+            more = job.backup()
+            for key in ("time_started", "time_ended"):
+                more[key] += number * 300
+            before.append({**more, "run_id": f"more{number}"})
+        run["time_started"] += 900
+        run["time_ended"] += 900
+    elif report is None:
+        return None
+    elif check == "shrank":
+        report["source_bytes"] *= 0.3
+        return None if job.bytes < 2e7 else (run, before)
+    elif check == "grew":
+        report["source_bytes"] *= 4
+        return None if job.bytes < 2e7 else (run, before)
+    elif check == "halved":
+        report["entries"] = round(report["entries"] * 0.45)
+        return None if job.files < 60 else (run, before)
+    elif check == "changed":
+        rates = [(it.changed or 0) / it.entries for old in like for it in old.backups]
+        if report["level"] == 0 or max(rates) > 0.4:
+            return None
+        report["changed"] = round(report["entries"] * 0.92)
+        report["size"] = report["archive_bytes"]
+    else:
+        if report["level"] or job.packed > 0.7:
+            return None
+        report["size"] = report["archive_bytes"] * 0.995
+    return run, before
+
+
+def known(before: Sequence[Run]) -> list[Sample]:
+    return [sample_of(run) for run in reversed(before)]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_each_planted_anomaly_is_found_in_its_own_run(check: str) -> None:
+    missed, tried = [], 0
+    for seed, job in enumerate(jobs()):
+        plant = planted(job, check)
+        if plant is not None:
+            run, before = plant
+            verdicts = judge(sample_of(run), known(before), explain=True)
+            found = [verdict.check for verdict in verdicts if verdict.found]
+            tried += 1
+            if check not in found:
+                missed.append((seed, [each.text for each in verdicts if each.check == check]))
+    assert tried >= 20 and missed == []

@@ -1,0 +1,121 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the runner puts into the outbox for whom, also while the disk does not take it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from coldchain.core.paths import Paths
+from coldchain.core.settings import Settings
+from coldchain.observe.findings import WARNING, Finding
+from coldchain.observe.outbox import Outbox
+from coldchain.observe.records import RunEnded
+from coldchain.runner import alerts as alerts_module
+from coldchain.runner.alerts import Alerts
+
+OPS = {"type": "ntfy", "url": "https://ntfy.example.org/ops"}
+
+
+def make(paths: Paths, **settings: Any) -> Alerts:
+    known = Settings.load(paths)._replace(client_id="web1", **settings)
+    jobs: Any = SimpleNamespace(on_record=None, states={})
+    watch = {"doubted": lambda: False, "orderly": lambda: True}
+    store: Any = None
+    return Alerts(paths, known, store, jobs, live=False, **watch)
+
+
+def ended(result: str = "fail", *notify: dict[str, Any], **record: Any) -> RunEnded:
+    action = {"action": "exec", "result": result, "exit_code": 3, "message": "exit code 3"}
+    run = {"job_id": "j", "run_id": "r1", "cause": "schedule", "scheduled_for": "x", **record}
+    run.update(time_started=1.0, time_ended=2.0, result=result, actions=[action])
+    return RunEnded(run, {"job_id": "j", "description": "the shop", "notify": list(notify)})
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    paths = Paths.under(tmp_path / "home")
+    paths.create()
+    return paths
+
+
+def messages(paths: Paths) -> list[dict[str, Any]]:
+    box = Outbox(paths.notify)
+    entries = [box.read(waiting) for waiting in box.waiting()]
+    return [{**entry["message"], "to": entry["target"]["url"]} for entry in entries if entry]
+
+
+def test_those_of_the_job_and_of_the_host_are_told_and_nobody_twice(paths: Paths) -> None:
+    own = {"type": "ntfy", "url": "https://ntfy.example.org/own"}
+    alerts = make(paths, notify=(OPS,))
+    alerts(ended("fail", own, OPS))
+    assert [message["to"][-3:] for message in messages(paths)] == ["own", "ops"]
+    [first, _second] = messages(paths)
+    assert first["title"] == "web1: job j failed" and first["exit_code"] == 3
+    assert "the shop" in first["text"] and "coldchain log j r1" in first["text"]
+    again = make(paths, notify=(OPS,))  # another runner, which is told once more of that run
+    again(ended("fail", own, OPS))
+    assert len({message["id"] for message in messages(paths)}) == 2
+    again(ended("success", own, run_id="r2"))
+    assert [message["kind"] for message in messages(paths)][-2:] == ["recovery"] * 2
+
+
+def test_what_the_guard_finds_is_told_to_those_who_ask_for_it(paths: Paths) -> None:
+    finding = Finding(WARNING, "job j", "it shrank to a tenth", "look at it").as_dict()
+    deaf = {**OPS, "url": "https://ntfy.example.org/x"}
+    alerts = make(paths, notify=({**OPS, "tell": ["finding"]}, deaf))
+    alerts(ended("success", findings=[finding, finding]))
+    told = messages(paths)
+    assert [(it["kind"], it["severity"], it["to"]) for it in told] == [
+        ("finding", "warning", OPS["url"])
+    ] * 2
+    assert told[0]["text"] == "it shrank to a tenth\nlook at it"
+    assert told[0]["id"] != told[1]["id"]
+
+
+def test_what_the_disk_does_not_take_waits_in_memory_and_harms_nobody(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(alerts_module, "_AGAIN", 0.0)
+    monkeypatch.setattr(alerts_module, "_PENDING", 3)
+    alerts = make(paths, notify=(OPS,))
+    monkeypatch.setattr(alerts._process, "step", lambda now: None)
+    paths.notify.touch()  # in the way
+    for number in range(6):
+        alerts(ended(run_id=f"r{number}"))
+    assert "messages cannot be written" in caplog.text
+    paths.notify.unlink()
+    alerts.step()
+    assert [message["run_id"] for message in messages(paths)] == ["r3", "r4", "r5"]
+
+
+def test_a_bug_of_ours_does_not_end_the_runner(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    alerts = make(paths, notify=(OPS,))
+
+    def broken(*_words: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(alerts._rules, "due", broken)
+    alerts.step()
+    alerts.step()
+    assert caplog.text.count("could not be decided") == 1
+
+
+def test_a_state_that_is_no_state_is_forgotten(
+    paths: Paths, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths.notify.mkdir(mode=0o700)
+    for raw in ("[", "[]", "{}", '{"open": 1, "held": {}}', '{"open": {}, "held": {"x": {}}}'):
+        (paths.notify / "state.json").write_text(raw)
+        (paths.notify / "state.json").chmod(0o600)
+        caplog.clear()
+        make(paths)(ended("fail", OPS))
+        assert "what was told is forgotten" in caplog.text, raw
+    assert json.loads((paths.notify / "state.json").read_text())["open"]["j"]

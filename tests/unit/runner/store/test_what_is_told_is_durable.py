@@ -1,0 +1,69 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a command or the runner has told to be kept outlives a power cut in the same second."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from power_cut import Disk
+
+from coldchain.core.errors import CannotWrite
+from coldchain.core.paths import Paths
+from coldchain.store import Change, State, Store
+
+DOCUMENT = {"job_id": "j", "job_actions": [{"freezer_action": {"action": "exec"}}]}
+PASSING = (".lock", ".link", ".tmp", "runs")  # worth nothing after a power cut
+
+
+def test_declarations_requests_states_and_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o700)
+    paths = Paths.under(tmp_path)
+    store = Store.open(paths, create=True)
+    disk = Disk(monkeypatch)
+
+    def lost(directory: Path) -> list[str]:
+        told = disk.lost(directory)
+        return [line for line in told if not line.partition(": ")[0].endswith(PASSING)]
+
+    for turn in range(3):
+        store.apply([Change("j", {**DOCUMENT, "priority": turn})])
+        assert lost(paths.lib) == []
+        request = store.add_event("j", "start", "a test")
+        assert lost(paths.lib) == []
+        store.commit_states({"j": State(revision=turn)}, [request.id])
+        assert lost(paths.lib) == []
+        store.add_history("j", {"run_id": str(turn), "job_id": "j", "result": "success"})
+        assert lost(paths.log) == []
+    assert sorted(path.name for path in paths.lib.iterdir() if path.suffix == ".json") == [
+        "events.json",
+        "jobs.json",
+        "state.json",
+    ]
+    store.close()
+
+
+def test_what_the_disk_does_not_confirm_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o700)
+    store = Store.open(Paths.under(tmp_path), create=True)
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(CannotWrite, match="was written, but the disk does not confirm it"):
+            store.apply([Change("j", DOCUMENT)])
+    assert store.job("j") is not None and Store(store.paths).job("j") is not None
+    store.close()

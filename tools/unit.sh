@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# SPDX-FileCopyrightText: 2026 coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# unit.sh: the runner's unit tests but the long ones, with coverage, which has to be 90 %.
+# unit.sh long: the long ones, property tests most of them, with all their examples.  Not measured:
+#   coverage takes as long again, and they reach nothing that the others don't.
+# unit.sh VERSION: a tenth of the examples, a fifth of the cases on another Python (3.12, say) with the bundle's libraries,
+#   or on .venv's with today's (newest): whether the code runs there at all is the question.  What
+#   starts processes is tried on the oldest Python; on the newest one of a distribution the hosts of
+#   `make molecule` do it, and the libraries have no part in it.
+set -euo pipefail
+pytest=(-m pytest -q -n auto --dist worksteal --junitxml "build/results/unit${1:+-$1}.xml")
+# Where a test hangs: in the log, and the others go on.
+hanging=(-o faulthandler_timeout=1500 -o faulthandler_exit_on_timeout=true)
+if [ $# = 0 ]; then
+  export COVERAGE_RCFILE=tests/coverage.ini
+  rm -rf build/coverage
+  coverage run "${pytest[@]}" "${hanging[@]}" -m "not long" tests/unit/runner tests/unit/roles tests/unit/tools
+  coverage combine --quiet
+  exec python tools/check.py coverage coverage report
+fi
+# The first form has tried the disk; these make and remove small trees by the ten thousand.
+if [ "$(df --output=avail /dev/shm 2> /dev/null | tail -n 1)0" -gt 40000000 ]; then
+  TMPDIR=$(mktemp -d /dev/shm/coldchain.XXXXXX)
+  chmod 1777 "$TMPDIR" # as /tmp is: some tests act as an ordinary user
+  export TMPDIR
+  trap 'rm -rf "$TMPDIR"' EXIT
+fi
+if [ "$1" = long ]; then
+  python "${pytest[@]}" "${hanging[@]}" -m long tests/unit/runner
+  exit
+fi
+version=$1 base=build/pythons/python$1 lock=runner
+if [ "$version" = newest ]; then
+  base=.venv/bin/python lock=newest
+elif [ "$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')" = "$version" ]; then
+  exit # that is the first form
+elif [ ! -x "$base" ]; then
+  python tools/check.py --skip "unit-python$version" "python$version is not installed"
+  exit
+fi
+tools/venv.sh "$base" "build/venvs/unit-$version" "tests/requirements/$lock.txt"
+if ! tools/pythons.sh build/pythons | sed -n 1p | grep -x "$version" > /dev/null; then
+  pytest+=(--ignore tests/unit/runner/agent --ignore tests/unit/runner/runner)
+  pytest+=(--ignore tests/unit/runner/cli --ignore tests/unit/runner/execution)
+fi
+"build/venvs/unit-$version/bin/python" "${pytest[@]}" -m "not long" --quick -p no:cacheprovider tests/unit/runner
