@@ -20,6 +20,7 @@ import pytest
 from waiting import PATIENCE, Watch, joined, output, until
 
 from coldchain.core.errors import CannotWrite, Unavailable
+from coldchain.execution import cgroup
 from coldchain.execution import run_log as runlog
 from coldchain.execution.process import Process, check_support, exit_code
 from coldchain.execution.supervision import Supervised
@@ -73,6 +74,25 @@ def wait(process: Process) -> int | None:
 def test_exit_codes(tmp_path: Path, argv: list[str], code: int) -> None:
     assert wait(start(tmp_path, *argv)) == code
     assert exit_code(tmp_path / "attempt") == code
+
+
+def test_a_copy_of_the_wrapper_is_no_command_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What becomes the command waits for a pipe that stands where its control group should."""
+    group = tmp_path / "group"
+    group.mkdir()
+    os.mkfifo(group / "cgroup.procs")
+    monkeypatch.setattr(cgroup, "find", lambda _directory: group)
+    monkeypatch.setattr(cgroup, "processes", lambda _group: [])
+    process = start(tmp_path, "sleep", "60")
+    until(process.members)
+    assert not process.begun()
+    pipe = os.open(group / "cgroup.procs", os.O_RDONLY)
+    until(process.begun)
+    os.close(pipe)
+    process.send(signal.SIGTERM)
+    assert wait(process) == 143
 
 
 def test_an_end_right_after_the_start_is_heard(tmp_path: Path) -> None:

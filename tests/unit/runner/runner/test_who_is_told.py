@@ -107,7 +107,7 @@ def test_messages_survive_a_kill_and_keep_their_names(home: Home, server: Receiv
     declare(home, document("j", "false", STOPPED, notify=[aim(home, server)]))
     home.start()
     start(home, "j", 1)
-    home.until(lambda: server.requests)
+    home.until(lambda: [row["attempts"] for row in home.run("notify")[1]["queue"]] == [1])
     assert home.runner is not None
     os.killpg(home.runner.pid, signal.SIGKILL)  # the process that delivers is of its group
     waiting.ended(home.runner)

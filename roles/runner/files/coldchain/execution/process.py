@@ -95,7 +95,7 @@ def _written_by_wrapper(directory: Path) -> list[str]:
         time.sleep(0.01)
 
 
-def _words(pid: str | int) -> bytes:
+def _words(pid: int) -> bytes:
     """The command line of a process; empty when it is gone or about to become another program."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -239,14 +239,12 @@ class Process:
     def begun(self) -> bool:
         """Does the command run, and hear what is sent to it?
 
-        Before it does, there is the wrapper, and then a copy of it that becomes the command.
+        Before it does, there is the wrapper, and then a copy of it that becomes the command and
+        may take a signal for the wrapper's own.  Asked of the processes themselves: a kernel
+        need not list a process's children (CONFIG_PROC_CHILDREN).
         """
-        try:
-            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("ascii")
-        except (FileNotFoundError, ProcessLookupError):
-            return True  # it has ended, or the kernel does not tell
         wrapper = _words(self.pid)
-        return any(_words(child) not in (wrapper, b"") for child in children.split())
+        return any(_words(member.pid) not in (wrapper, b"") for member in self.members())
 
     def members(self) -> list[Member]:
         """Every living process of it but the wrapper, wherever it has gone to."""
