@@ -320,7 +320,7 @@ class Tree:
         """Fast tests with their seconds, and by file and line those that run it."""
         here = [str(TESTS / name) for name in folders if (self.top / TESTS / name).exists()]
         if self.child(
-            ["--quick", *here], [Measuring(self.top, SLOW * self.patience)], 7200
+            ["--few-examples", *here], [Measuring(self.top, SLOW * self.patience)], 7200
         ) not in (0, 1):
             sys.exit((self.top / "output").read_text())
         kept = json.loads((self.top / "measured.json").read_text())
@@ -350,7 +350,7 @@ class Tree:
             path.write_text(changed, encoding="utf-8")
             code: int | None = 0
             if tests:  # a tenth of the examples notices most
-                code = self.child(["-x", "--quick", *tests], [], 60 + 10 * took)
+                code = self.child(["-x", "--few-examples", *tests], [], 60 + 10 * took)
             properties = [name for name in tests if name in self.properties]
             if code == 0 and properties:
                 code = self.child(["-x", *properties], [], 60 + 10 * took)

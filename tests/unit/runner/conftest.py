@@ -7,7 +7,8 @@ torture`` searches among new ones (pytest --hypothesis-profile search).
 
 pytest --quick: a tenth of them, and of the cases of a parametrised test the first, the sixth and so
 on.  For the other Pythons, where the question is whether the code runs there at all: the first one
-has tried all.
+has tried all.  pytest --few-examples: all of the cases.  For the mutation tests, where a case is
+what a change is noticed by.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--quick", action="store_true", help="a tenth of the examples, a fifth of the cases"
     )
+    parser.addoption("--few-examples", action="store_true", help="a tenth of the examples")
 
 
 def _seconds(item: pytest.Item) -> float:
@@ -61,9 +63,10 @@ def _seconds(item: pytest.Item) -> float:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # The longest first: no other worker of pytest-xdist takes a test over that has begun.
     items.sort(key=_seconds, reverse=True)
-    if not config.getoption("--quick"):
+    if config.getoption("--quick"):
+        _leave_cases(config, items)
+    elif not config.getoption("--few-examples"):
         return
-    _leave_cases(config, items)
     tests = {item.obj for item in items if isinstance(item, pytest.Function)}
     for test in filter(is_hypothesis_test, tests):
         own = getattr(test, _SETTINGS, settings.default)
