@@ -13,7 +13,7 @@ from cli_command import Command, exec_job, timed_job
 from coldchain.cli.vocabulary import vocabulary
 from coldchain.core.paths import Paths
 from coldchain.document import check
-from coldchain.document.rules import Context
+from coldchain.document.context import Context
 from coldchain.store import State, Store
 
 STARTED = 1_795_000_000.0

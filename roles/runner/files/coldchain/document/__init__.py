@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from coldchain.document.canonical_form import canonical, difference, imported_facts
     from coldchain.document.checking import Checked, check
-    from coldchain.document.rules import Context
+    from coldchain.document.context import Context
 
 __all__ = ["Checked", "Context", "canonical", "check", "difference", "imported_facts"]
 
-_MODULES = {"Checked": "checking", "check": "checking", "Context": "rules"}
+_MODULES = {"Checked": "checking", "check": "checking", "Context": "context"}
 
 
 def __getattr__(name: str) -> object:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from coldchain.core.errors import Problem
 from coldchain.core.text import did_you_mean
 from coldchain.document.canonical_form import canonical_of, facts_of
+from coldchain.document.context import Context, Findings
 from coldchain.document.fields import FORMATS, LEVELS
 from coldchain.document.freezer_options import REMEDIES, SECRETS
 from coldchain.document.json_path import Place, json_path, shown
 from coldchain.document.mistakes import hint_for_name, hint_for_time
 from coldchain.document.normalize import INVERTED, kind_of, normalize
-from coldchain.document.rules import Context, Findings, apply_rules
+from coldchain.document.rules import apply_rules
 from coldchain.document.sanity import sanity_problems
 from coldchain.document.schema import validator
 
