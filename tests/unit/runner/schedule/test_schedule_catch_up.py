@@ -144,6 +144,19 @@ def test_a_year_of_downtime_of_a_job_of_every_second_is_summed_up() -> None:
     assert len(result.skipped) == 1
 
 
+@pytest.mark.parametrize("beyond", [-1, 0, 1, 2, 3])
+def test_the_newest_slots_are_decided_upon_one_by_one_and_the_older_ones_summed_up(
+    beyond: int,
+) -> None:
+    found = trigger(schedule_second="*")
+    result = after_downtime(found, (CATCH_UP_LIMIT + beyond) / 3600, run="all")
+    assert len(result.run) == CATCH_UP_LIMIT + min(beyond, 0)
+    assert [slot for slot, _ in result.skipped] == (
+        [o for o, _ in result.skipped[:1]] if beyond > 0 else []
+    )
+    assert result.run[0].slot == BEGIN + (1 + max(beyond, 0)) * SECOND
+
+
 def test_a_policy_in_the_document_is_the_triggers() -> None:
     found = trigger(
         schedule_hour="1", missed={"run": "all", "max_age": "2 hours", "not_after": "06:00"}

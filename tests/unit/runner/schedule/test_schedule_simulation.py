@@ -193,3 +193,56 @@ def test_impossible_questions_are_refused(durations: list[int], days: int, limit
     jobs = [SimulatedJob("h", "j", trigger(UTC), seconds) for seconds in durations]
     with pytest.raises(ValueError, match=r"negative|twice|at least 1"):
         simulate(jobs, START, days, limit)
+
+
+def in_slot(host: str, at: str, minutes: int, **options: object) -> SimulatedJob:
+    found = trigger(schedule_hour=1, schedule_minute=at)
+    return SimulatedJob(host, "job", found, minutes * 60, slot="night", **options)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "why"),
+    [
+        ([in_slot("a", "0", 5), in_slot("b", "5", 5)], ""),
+        ([in_slot("a", "0", 0), in_slot("b", "0", 0)], ""),
+        ([in_slot("a", "0", 6), in_slot("b", "5", 6)], "they last longer than their places"),
+        ([in_slot("a", "5", 6), in_slot("b", "5", 6, placed=False)], "job on b has no place in it"),
+    ],
+)
+def test_a_slot_with_too_many_runs_at_once_names_them_and_why(
+    jobs: list[SimulatedJob], why: str
+) -> None:
+    others = [in_slot("c", "55", 1), in_slot("d", "5", 0)]  # apart, and over at once
+    result = simulate([*jobs, *others], START, 1, 4, {"night": 1})
+    use = result.slots["night"]
+    assert result.clean is not bool(why)
+    assert (use.runs, use.at_once) == (1 + bool(why), 1)
+    assert use.why.startswith(why) and bool(use.why) is bool(why)
+    assert [text.partition(" ")[0] for text in use.crowded] == (["a/job", "b/job"] if why else [])
+    if why:
+        assert use.at == utc(2026, 5, 4, 1, 5)
+    unbounded = simulate(jobs, START, 1, 4).slots["night"]
+    assert (unbounded.runs, unbounded.crowded, unbounded.why) == (use.runs, [], "")
+
+
+def test_a_run_that_waits_on_its_host_may_leave_its_place_in_the_slot() -> None:
+    before = SimulatedJob("a", "before", trigger(schedule_hour=1), 360)
+    result = simulate(
+        [before, in_slot("a", "0", 5), in_slot("b", "10", 5)], START, 1, 1, {"night": 1}
+    )
+    use = result.slots["night"]
+    assert use.crowded == [
+        "a/job 2026-05-04T01:06:00+00:00 to 2026-05-04T01:11:00+00:00",
+        "b/job 2026-05-04T01:10:00+00:00 to 2026-05-04T01:15:00+00:00",
+    ]
+    assert use.why.startswith("job on a had to wait on its host")
+
+
+def test_a_run_that_waits_longer_than_a_missed_slot_is_made_up_for_is_late() -> None:
+    found = trigger(schedule_hour=1, missed={"max_age": "10 minutes"})
+    for minutes, late in ((10, 0), (11, 1)):
+        jobs = [SimulatedJob("h", name, found, minutes * 60, lock="disk") for name in "ab"]
+        result = simulate(jobs, START, 1, 4)
+        assert [count.late for count in result.jobs] == [0, late]
+        assert [finding.kind for finding in result.findings] == ["late"] * late + ["lock_wait"]
+        assert result.clean is not bool(late)

@@ -315,7 +315,7 @@ def _slot_use(runs: Sequence[_SlotRun], at_once: int | None) -> SlotUse:
     if at_once is None or peak.runs <= at_once or peak.at is None:
         return SlotUse(peak.runs, peak.at, at_once, [], "")
     at = seconds(peak.at)
-    those = sorted(run for run in runs if run.begin <= at < max(run.end, run.begin + 1))
+    those = sorted(run for run in runs if run.begin <= at < run.end)
     names = [
         f"{run.job.host}/{run.job.job_id} {iso(moment(run.begin))} to {iso(moment(run.end))}"
         for run in those
