@@ -75,7 +75,25 @@ A job document is OpenStack Freezer's: `job_actions` with a `freezer_action` eac
 * `null` for "not set"; JSON `false` for a text or a number that is not set (Freezer makes the text
   "False" of it). In an action, `null` leaves the field to `action_defaults`; `false` and `""` do
   not.
-* Numbers for cron-like fields, text for numbers, and "yes", "no", "true", "false" for switches.
+* Numbers for cron-like fields.
+* What other programs write as text, where its meaning is certain:
+
+  | written | true or false | a number | a text |
+  |---|---|---|---|
+  | `"true"`, `"yes"`, `"on"`, in any case | true, with a warning | an error | that text |
+  | `"false"` in any case | false, with a warning | not set, with a warning | that text |
+  | `"no"`, `"off"`, in any case | false, with a warning | an error | that text |
+  | `"0"`, `"1"` | false, true, with a warning | 0, 1 | that text |
+  | `"5"`, `"5.0"` | an error | 5 | that text |
+  | `"None"`, `"null"` in any case | not set, with a warning | the same | that text |
+  | `""`, blanks | not set | not set | `""`: not set |
+  | `0`, `1` | false, true | 0, 1 | that number as text |
+  | `true` | true | an error | an error |
+
+* In freezer-agent's INI, which has no quotes, the field decides: `sync = no` is false, and
+  `command = true`, `backup_name = 2024` and `container = null` are texts. `None` and `False` mean
+  "not set" for every text and number, because Freezer's programs write them so, and so does `false`
+  for all texts but `backup_name`, `container`, `path_to_backup`, `command` and `user`.
 
 Unknown fields are errors. All errors of a document come in one answer.
 

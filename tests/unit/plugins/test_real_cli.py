@@ -165,6 +165,30 @@ def test_options_that_ansible_refuses_are_told_with_what_is_wrong_in_the_documen
     assert files(home / "lib") == before
 
 
+def test_numbers_and_switches_as_text_mean_what_they_mean_to_the_command(run, home):
+    """Jinja and Freezer's API hand out both as text."""
+
+    def document(**options):
+        whole = nightly()
+        whole["job_actions"][0]["freezer_action"].update(options)
+        return whole
+
+    told = document(
+        sync="False", dry_run="0", max_level="5", always_level="False", overwrite="None"
+    )
+    wanted = document(sync=False, dry_run=False, max_level=5, incremental=True)
+    for module, arguments in ((job, told), (jobs, {"jobs": [told]})):
+        result = run(module, home=str(home), **arguments)
+        entry = result["job"] if module is job else result["jobs"][0]
+        assert entry["after"] == wanted, result
+    for name, word in (("sync", "5"), ("sync", "maybe"), ("max_level", "True")):
+        wrong = document(**{name: word})
+        for module, arguments in ((job, wrong), (jobs, {"jobs": [wrong]})):
+            result = run(module, home=str(home), **arguments)
+            (error,) = result["errors"]
+            assert error["path"] == f"job_actions[0].freezer_action.{name}"
+
+
 def test_a_changed_secret_is_no_secret_in_the_diff(run, home):
     def declare(password):
         action = {"action": "exec", "command": ["true"], "environment": {"PGPASSWORD": password}}

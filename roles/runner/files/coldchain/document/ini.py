@@ -14,9 +14,10 @@ from typing import Any
 
 from coldchain.core.errors import DataError
 from coldchain.document.json_path import shown
+from coldchain.document.normalize import OWN_WORDS, option, switch_of
 
-# What freezer-agent takes so for any option, and what its scheduler writes for it.
-_WORDS = {"True": True, "true": True, "False": False, "false": False, "None": None}
+# What Freezer's own programs write for an option that is not set.
+_NOT_SET = {"False": False, "None": None}
 _HEAD = re.compile(r"\[\s*[A-Za-z][^\]\"{}]*\]\s*([#;].*)?$")
 _STORAGE = "storage:"
 
@@ -60,7 +61,8 @@ def parse_ini(text: str) -> IniDocument:
     origins: dict[str, str] = {}
     for section in parser.sections():
         for key, word in parser.items(section):
-            name, value = key.replace("-", "_"), _WORDS.get(word, word)
+            name = key.replace("-", "_")
+            value = _value(name, word)
             if name in options and options[name] != value:
                 raise DataError(
                     f"{key} is given twice, with different values: {shown(options[name])} in"
@@ -69,3 +71,16 @@ def parse_ini(text: str) -> IniDocument:
                 )
             options[name], origins[name] = value, section
     return IniDocument(freezer_action=options)
+
+
+def _value(name: str, word: str) -> Any:
+    """What *word* is for the option *name*: INI has no quotes, so its field alone tells a text from
+    a switch, and the command true from a setting."""
+    if word in _NOT_SET:
+        return _NOT_SET[word]
+    field = option(name)
+    if field is not None and field.type == "bool":
+        switch = switch_of(word)
+        return word if switch is None else switch
+    own = field is not None and field.name in OWN_WORDS
+    return False if word == "false" and not own else word

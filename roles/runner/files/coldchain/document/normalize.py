@@ -4,8 +4,9 @@
 
 Understood are the names of every Freezer release, dashes for underscores, the ``{"job": ...}``
 wrapper, a single action where a list belongs, numbers as text and text as numbers, and JSON
-null and false for "not set" (Freezer makes the text "False" of the latter).  What is not
-understood stays as it is: the schema and the rules have the messages for it.
+null and false for "not set" (Freezer makes the text "False" of the latter); such words as text
+where no text belongs.  What is not understood stays as it is: the schema and the rules have the
+messages for it.
 """
 
 from __future__ import annotations
@@ -36,14 +37,15 @@ INVERTED = {"no_incremental": "incremental"}
 OLD_SPELLING = "is an old spelling"
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
-_WHOLE = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
+_NULL = frozenset({"none", "null"})
+_WHOLE = re.compile(r"\s*([+-]?[0-9]{1,18})(?:\.0{0,18})?\s*")
 _DECIMAL = re.compile(r"\s*[+-]?[0-9]{1,18}(\.[0-9]{0,18})?\s*")
 _DAY = r"(?:mon|tue|wed|thu|fri|sat|sun)"
 _DAYS = re.compile(rf"\s*{_DAY}(?:\s*[,-]\s*{_DAY})*\s*", re.IGNORECASE)
 _NOT_SET = object()
 # Fields of an action for which somebody may have chosen a word that YAML takes for false; in all
 # others false is Freezer's way to say nothing.
-_OWN_WORDS = frozenset({"backup_name", "container", "path_to_backup", "command", "user"})
+OWN_WORDS = frozenset({"backup_name", "container", "path_to_backup", "command", "user"})
 _OF_CLIENTS = {"client", "client_id", "hostname", "description", "config_id", "supported_actions"}
 _SHOWN = {"job", "progress", "stopped_by"}
 
@@ -126,6 +128,11 @@ def kind_of(item: Mapping[str, Any]) -> str:
     return ""
 
 
+def option(name: str) -> Field | None:
+    """The field of a freezer_action that *name* means in any of its spellings."""
+    return _INDEX["freezer_action"].get(INVERTED.get(name, name))
+
+
 def _only_an_option(key: object) -> bool:
     """Whether *key* is an option of freezer-agent and no field of a job."""
     name = str(key).replace("-", "_")
@@ -159,11 +166,11 @@ def _level(
             if not _dropped(name, item, level, (*place, key), modern):
                 result[key] = item
             continue
-        if item is None:
+        here = (*place, field.name)
+        if item is None or _null_as_text(field, item, here, modern):
             if level == "job_schedule":
                 modern.empty_times.add(field.name)
             continue
-        here = (*place, field.name)
         if field.name != key:
             hint = f'write "{field.name}"' + (" with the opposite value" if today else "")
             modern.warn((*place, key), f'"{key}" {OLD_SPELLING}', hint)
@@ -225,13 +232,14 @@ def _value(field: Field, item: Any, place: Place, modern: Normalized) -> Any:
         switch = _switch(item, place, modern)
         # Unlike any other switch it is a schedule, and without it there is none.
         return _NOT_SET if field.name == "schedule_boot" and switch is False else switch
-    if isinstance(item, str) and (item == "" or (place[0] == "job_schedule" and item.isspace())):
+    blank = place[0] == "job_schedule" or field.type in ("int", "float")
+    if isinstance(item, str) and (item == "" or (blank and item.isspace())):
         return _NOT_SET
     if field.name == "dereference_symlink" and str(item).strip().lower() == "true":
         modern.warn(place, "true means links of both kinds, as in Horizon's form", 'write "all"')
         return "all"
     if item is False:
-        if place[-2:-1] != ("freezer_action",) or field.name in _OWN_WORDS:
+        if place[-2:-1] != ("freezer_action",) or field.name in OWN_WORDS:
             hint = "leave it out, or write null; YAML takes no and off for false: quote a text"
             modern.warn(place, "false is taken as 'not set'", hint)
         return _NOT_SET
@@ -244,7 +252,7 @@ def _value(field: Field, item: Any, place: Place, modern: Normalized) -> Any:
         text = _as_text(item)
         return _NOT_SET if field.format == "rate" and text in NO_LIMIT else text
     if field.type in ("int", "float"):
-        return _number(field, item)
+        return _number(field, item, place, modern)
     if field.type == "dict":
         return _variables(item)
     if field.type == "list" and isinstance(item, (str, int)) and item is not True:
@@ -316,14 +324,19 @@ def _without_rules(
     return kept
 
 
+def switch_of(word: str) -> bool | None:
+    """What a word says about a switch; None when it says nothing."""
+    plain = word.strip().lower()
+    return plain in _TRUE if plain in _TRUE or plain in _FALSE else None
+
+
 def _switch(item: Any, place: Place, modern: Normalized) -> Any:
-    word = item.strip().lower() if isinstance(item, str) else item
-    if word == "":
-        return _NOT_SET
-    if isinstance(word, str) and (word in _TRUE or word in _FALSE):
-        value = word in _TRUE
-        modern.warn(place, f"{shown(item)} is text", f"write {shown(value)} without quotes")
-        return value
+    if isinstance(item, str):
+        value = switch_of(item)
+        if value is not None:
+            modern.warn(place, f"{shown(item)} is text", f"write {shown(value)} without quotes")
+            return value
+        return item if item.strip() else _NOT_SET
     if isinstance(item, int) and not isinstance(item, bool) and item in (0, 1):
         return bool(item)
     return item
@@ -336,12 +349,29 @@ def _as_text(item: Any) -> Any:
     return str(int(item)) if item == int(item) else repr(item)
 
 
-def _number(field: Field, item: Any) -> Any:
+def _null_as_text(field: Field, item: Any, place: Place, modern: Normalized) -> bool:
+    """Whether *item* is null as text, where a text cannot be meant; the name of a job may be so."""
+    if field.type not in ("bool", "int", "float") or not isinstance(item, str):
+        return False
+    null = item.strip().lower() in _NULL
+    if null:
+        modern.warn(place, f"{shown(item)} is text", "leave it out, or write null")
+    return null
+
+
+def _number(field: Field, item: Any, place: Place, modern: Normalized) -> Any:
     if isinstance(item, str):
-        pattern = _WHOLE if field.type == "int" else _DECIMAL
-        if not pattern.fullmatch(item):
+        if item.strip().lower() == "false":  # Freezer's default of several numbers, as text
+            modern.warn(
+                place, f"{shown(item)} is taken as 'not set'", "leave it out, or write null"
+            )
+            return _NOT_SET
+        whole = _WHOLE.fullmatch(item)
+        if whole:
+            return int(whole[1])
+        if field.type == "int" or not _DECIMAL.fullmatch(item):
             return item
-        item = float(item) if "." in item else int(item)
+        item = float(item)
     if isinstance(item, float) and math.isfinite(item) and item == int(item):
         return int(item)
     return item
