@@ -264,6 +264,27 @@ class Measuring:
         (top / "measured.json").write_text(json.dumps(kept))
 
 
+class Hurrying:
+    """A pytest plugin: a test that takes many times as long as it did without the change ends all.
+
+    took: processor seconds of each test; times: how many times as long it may take.
+    """
+
+    def __init__(self, took: dict[str, float], times: float) -> None:
+        self.took, self.times = took, times
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[object]:
+        signal.setitimer(signal.ITIMER_PROF, 4 + self.times * self.took.get(item.nodeid, 0.0))
+        try:
+            return (yield)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+
+    def keep(self, top: Path) -> None:
+        """Nothing."""
+
+
 class Tree:
     """A copy of the working tree, in which files are changed and tests run."""
 
@@ -271,6 +292,7 @@ class Tree:
         self.top = top
         self.patience = patience
         self.properties: set[str] = set()
+        self.took: dict[str, float] = {}
         for name in ("roles", "tests", "plugins", "docs", "meta", "tools"):
             shutil.copytree(
                 ROOT / name, top / name, symlinks=True, ignore=shutil.ignore_patterns("output")
@@ -330,6 +352,7 @@ class Tree:
             if took <= SLOW and name not in kept["bad"]
         }
         self.properties = set(kept["properties"])
+        self.took = kept["took"]
         data = coverage.CoverageData(str(self.top / ".coverage-mutants"))
         data.read()
         lines: dict[str, dict[int, set[str]]] = {}
@@ -350,10 +373,12 @@ class Tree:
             path.write_text(changed, encoding="utf-8")
             code: int | None = 0
             if tests:  # a tenth of the examples notices most
-                code = self.child(["-x", "--few-examples", *tests], [], 60 + 10 * took)
+                hurrying = [Hurrying(self.took, 10)]
+                code = self.child(["-x", "--few-examples", *tests], hurrying, 60 + 10 * took)
             properties = [name for name in tests if name in self.properties]
             if code == 0 and properties:
-                code = self.child(["-x", *properties], [], 60 + 10 * took)
+                hurrying = [Hurrying(self.took, 100)]
+                code = self.child(["-x", *properties], hurrying, 60 + 10 * took)
         finally:
             path.write_text(source, encoding="utf-8")
             os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -434,6 +459,7 @@ def main() -> int:
             if change.outcome == "survived"
             and (key := (change.path, change.operator, change.occurrence)) in now
         ]
+    RESULTS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mutants-") as top:
         tree = Tree(Path(top), arguments.patience)
         fast, lines = tree.measure(FOLDERS.get(room, [room]))
@@ -447,6 +473,7 @@ def main() -> int:
                 print(f"{change.path}:{change.line}: is another line now, and left out")
                 continue
             done.append(last)
+            results.write_text(json.dumps([asdict(one) for one in done], indent=1))
             if last.outcome == "survived":
                 print(f"{last.path}:{last.line} ({last.operator}, {last.tests} tests)")
                 print(f"- {last.before}\n+ {last.after}\n", flush=True)
@@ -457,8 +484,6 @@ def main() -> int:
         if change.outcome == "survived"
         and (change.path, change.before.strip(), change.after.strip()) in known
     ]
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    results.write_text(json.dumps([asdict(change) for change in done], indent=1))
     counts = Counter(change.outcome for change in done)
     noticed, counted = counts["killed"] + counts["timeout"], len(done) - len(means_nothing)
     print(
