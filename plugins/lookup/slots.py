@@ -66,7 +66,10 @@ from ansible import constants as C
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.coldchain.freezer.plugins.plugin_utils import _slot_fleet as fleets
+from ansible_collections.coldchain.freezer.plugins.plugin_utils._runner_code import part
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._slot_plan import plan
+
+measures = part("cli/measures.py")
 
 Offsets = dict[str, dict[tuple[str, str], int]]
 Problems = dict[str, list[str]]
@@ -167,21 +170,15 @@ class Inventory:
                 documents.append(document)
         return documents, slots, found, {k: v for k, v in problems.items() if v}, self.status
 
-    def durations(self) -> dict[tuple[str, str], float]:
+    def durations(self) -> dict[tuple[str, str], int]:
         """How long runs took, by the status files. ValueError names the file and the remedy."""
-        found: dict[tuple[str, str], float] = {}
-        for path in self.status:
-            try:
-                text = Path(path).expanduser().read_text(encoding="utf-8")
-            except (OSError, ValueError) as error:
-                reason = error.strerror if isinstance(error, OSError) else "it is no text"
-                raise ValueError(
-                    f"coldchain_slots_status: {path} cannot be read: {reason}. Name a file that playbook status has"
-                    " written on this controller (coldchain_status_json), or leave coldchain_slots_status empty."
-                ) from None
-            for key, seconds in fleets.measured(path, text).items():
-                found[key] = max(found.get(key, 0), seconds)
-        return found
+        files = [(path, _content(path)) for path in self.status]
+        try:
+            return t.cast("dict[tuple[str, str], int]", measures.measured(files))
+        except ValueError as error:
+            raise ValueError(
+                f"coldchain_slots_status: {error}. Write it with: {measures.WAY_OUT}."
+            ) from None
 
     def _shared(self, own: set[fleets.Member]) -> tuple[fleets.Fleet, Offsets, Problems]:
         """The fleet and its places, found once for all of the processes that work on hosts.
@@ -226,8 +223,21 @@ class Inventory:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
+def _content(path: str) -> t.Any:
+    """What the JSON of a status file holds, None when it is no JSON. ValueError names the file and the remedy."""
+    try:
+        text = Path(path).expanduser().read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ValueError(
+            f"coldchain_slots_status: {path} cannot be read: {reason}. Name a file that playbook status has"
+            " written on this controller (coldchain_status_json), or leave coldchain_slots_status empty."
+        ) from None
+    return _parsed(text)
+
+
 def _parsed(text: str) -> dict[str, t.Any] | None:
-    """What was kept, None when nothing was, or not all of it."""
+    """The JSON of a text, None when it is none or not all of it."""
     try:
         return t.cast("dict[str, t.Any]", json.loads(text))
     except ValueError:

@@ -21,7 +21,7 @@ import typing as t
 from pathlib import Path
 
 import yaml
-from ansible_collections.coldchain.freezer.plugins.plugin_utils._judge import ask
+from ansible_collections.coldchain.freezer.plugins.plugin_utils._runner_code import ask
 
 Found = t.Mapping[str, t.Any]
 Document = dict[str, t.Any]

@@ -12,13 +12,7 @@ on the controller, which needs its libraries for that, nobody has judged, and th
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import tarfile
-import tempfile
 import typing as t
-from pathlib import Path
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action.normal import ActionModule as NormalAction
@@ -33,14 +27,7 @@ from ansible_collections.coldchain.freezer.plugins.module_utils._jobs import (
     difference,
     public,
 )
-
-FILES = Path(__file__).resolve().parents[2] / "roles" / "runner" / "files"
-BUNDLE = FILES / "coldchain-bundle.tar.gz"
-CODE = (
-    "import json, sys; sys.path[:0] = json.loads(sys.argv.pop(1));"
-    " from coldchain.cli import main; main()"
-)
-PATIENCE = 120  # seconds
+from ansible_collections.coldchain.freezer.plugins.plugin_utils._runner_code import ask
 
 
 class JudgedAction(NormalAction):
@@ -79,38 +66,6 @@ def judge(documents: t.Any, *, show_secrets: bool = False) -> dict[str, t.Any] |
     refused = answer.get("error")
     # Anything but a judgement about the documents: a library is missing, a bug.
     return None if code and not (refused or {}).get("errors") else answer
-
-
-def ask(words: t.Sequence[str], text: str) -> tuple[int, dict[str, t.Any] | None]:
-    """Exit code and answer of the command ``coldchain``, in a home without anything; None when it cannot run here."""
-    with tempfile.TemporaryDirectory(prefix="coldchain-") as scratch:
-        home = Path(scratch, "home")
-        home.mkdir(mode=0o700)
-        paths = json.dumps(places(Path(scratch)))
-        try:
-            done = subprocess.run(
-                [sys.executable, "-c", CODE, paths, "--home", str(home), "--json", *words],
-                input=text,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=PATIENCE,
-                env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-            )
-            answer: dict[str, t.Any] = json.loads(done.stdout)
-        except (OSError, ValueError, subprocess.TimeoutExpired):
-            return 70, None
-    return done.returncode, answer
-
-
-def places(scratch: Path) -> list[str]:
-    """Where the runner's package and its libraries are, for sys.path; the controller may have the latter."""
-    if not BUNDLE.exists():
-        return [str(FILES)]
-    careful: dict[str, t.Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-    with tarfile.open(BUNDLE) as bundle:
-        bundle.extractall(scratch / "bundle", **careful)
-    return [str(scratch / "bundle" / name) for name in ("", "vendor")]
 
 
 def completed(answer: dict[str, t.Any], listed: bool) -> dict[str, t.Any]:

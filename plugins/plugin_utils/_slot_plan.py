@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ansible_collections.coldchain.freezer.plugins.plugin_utils._judge import ask
+from ansible_collections.coldchain.freezer.plugins.plugin_utils._runner_code import ask
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._slots import read_slot, told
 
 MOST = 20  # problems that are told

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import tarfile
 
-from ansible_collections.coldchain.freezer.plugins.plugin_utils import _judge
+from ansible_collections.coldchain.freezer.plugins.plugin_utils import _judge, _runner_code
 
 
 def job(job_id, **fields):
@@ -45,16 +45,16 @@ def test_every_problem_is_told_with_its_place():
 
 
 def test_code_that_cannot_run_here_has_judged_nothing(monkeypatch, tmp_path):
-    monkeypatch.setattr(_judge, "FILES", tmp_path)
+    monkeypatch.setattr(_runner_code, "FILES", tmp_path)
     assert _judge.judge([job("a")]) is None
 
 
 def test_the_bundle_is_used_where_there_is_one(monkeypatch, tmp_path):
     bundle = tmp_path / "coldchain-bundle.tar.gz"
     with tarfile.open(bundle, "w:gz") as archive:
-        for path in sorted((_judge.FILES / "coldchain").rglob("*")):
+        for path in sorted((_runner_code.FILES / "coldchain").rglob("*")):
             if "__pycache__" not in path.parts:  # others compile meanwhile
-                archive.add(path, path.relative_to(_judge.FILES), recursive=False)
-    monkeypatch.setattr(_judge, "BUNDLE", bundle)
-    monkeypatch.setattr(_judge, "FILES", tmp_path / "none")
+                archive.add(path, path.relative_to(_runner_code.FILES), recursive=False)
+    monkeypatch.setattr(_runner_code, "BUNDLE", bundle)
+    monkeypatch.setattr(_runner_code, "FILES", tmp_path / "none")
     assert _judge.judge([job("a")])["changed"] is True

@@ -8,9 +8,8 @@ import json
 
 import pytest
 from ansible import constants
-from ansible_collections.coldchain.freezer.plugins.lookup.slots import Inventory
+from ansible_collections.coldchain.freezer.plugins.lookup.slots import Inventory, measures
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._report import HOSTS, JOBS
-from ansible_collections.coldchain.freezer.plugins.plugin_utils._slot_fleet import measured
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._slot_plan import plan
 
 NIGHTLY = {"nightly": {"at_once": 1, "within": "2 hours"}}
@@ -152,7 +151,7 @@ def test_a_measured_run_gets_its_time(tmp_path):
             "rows": [[0, "www", None, [[5, 9], "ss", [10, 1700], ""]], [1, "www", None, None]],
         },
     }
-    assert measured("x", json.dumps(written)) == {("web1", "www"): 1700.0}
+    assert measures.measured([("x", written)]) == {("web1", "www"): 1700}
     assert {"name"} <= set(HOSTS) and {"host", "job_id", "recent"} <= set(JOBS)
     for text in (
         "[]",

@@ -1,6 +1,9 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How long the runs of a fleet took, from the JSON that the playbooks status and report write."""
+"""How long the runs of a fleet took, from the JSON that the playbooks status and report write.
+
+Imports nothing of ours: on a controller the lookup slots loads this file alone.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +11,23 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from coldchain.cli.inputs import load
-from coldchain.core.errors import DataError
+WAY_OUT = "ansible-playbook coldchain.freezer.status -e coldchain_status_json=FILE"
 
 
-def measured(paths: Iterable[str]) -> dict[tuple[str, str], int]:
+def measured(files: Iterable[tuple[str, Any]]) -> dict[tuple[str, str], int]:
     """Seconds of the longest run that the files know of, by (host in the inventory, job_id).
 
-    Raises DataError for a file that is something else or cannot be read.
+    files: path and content of each.  Raises ValueError for a content that is something else.
     """
     found: dict[tuple[str, str], int] = {}
-    for path in paths:
-        content = load(path)
+    for path, content in files:
         try:
             told_by = _of_report if isinstance(content["hosts"], dict) else _of_status
             for (host, job_id), seconds in told_by(content):
                 key = (str(host), str(job_id))
                 found[key] = max(found.get(key, 0), math.ceil(seconds))
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
-            raise DataError(
-                f"{path} is not what the playbook status or report writes",
-                "ansible-playbook coldchain.freezer.status -e coldchain_status_json=FILE",
-            ) from None
+            raise ValueError(f"{path} is not what playbook status or report writes") from None
     return {key: seconds for key, seconds in found.items() if seconds > 0}
 
 

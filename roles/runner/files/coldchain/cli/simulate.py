@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from coldchain.cli.arguments import positive_number
 from coldchain.cli.context import Call
-from coldchain.cli.inputs import documents
+from coldchain.cli.inputs import documents, load
 from coldchain.cli.job_view import length
-from coldchain.cli.measures import measured
+from coldchain.cli.measures import WAY_OUT, measured
 from coldchain.cli.output import Located, Refused, duration, instant
 from coldchain.cli.preview import instant_of, trigger_of
 from coldchain.core.errors import DataError, Unavailable, UsageError
@@ -67,7 +67,10 @@ def run(call: Call) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from None
     at_once = dict(map(_bound, arguments.slot))
-    elsewhere = measured(arguments.status)
+    try:
+        elsewhere = measured((name, load(name)) for name in arguments.status)
+    except ValueError as error:
+        raise DataError(str(error), WAY_OUT) from None
     context = Context(None, settings.zone, start, vocabulary())
     accepted, located, index = [], [], 0
     recorded = _recorded(call)
