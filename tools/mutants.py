@@ -70,6 +70,8 @@ SLOW = 6.0
 (there times the patience: a busy machine is slower)."""
 BUDGET = 12.0
 """Seconds of processor time for one change's tests; the fastest that run the line, then others."""
+WAIT = 10.0
+"""Seconds by the clock, times the patience, for one wait of a test (tests/helpers/waiting.py)."""
 OPTIONS = [
     *("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile", "mutants"),
     *("--rootdir", ".", "-c", "pyproject.toml"),
@@ -267,11 +269,16 @@ class Measuring:
 class Hurrying:
     """A pytest plugin: a test that takes many times as long as it did without the change ends all.
 
-    took: processor seconds of each test; times: how many times as long it may take.
+    took: processor seconds of each test; times: how many times as long it may take; limit: seconds
+    by the clock for one wait, of which most end without a change as soon as they have begun.
     """
 
-    def __init__(self, took: dict[str, float], times: float) -> None:
-        self.took, self.times = took, times
+    def __init__(self, took: dict[str, float], times: float, limit: float) -> None:
+        self.took, self.times, self.limit = took, times, limit
+
+    def pytest_collection_finish(self) -> None:
+        if "waiting" in sys.modules:
+            sys.modules["waiting"].LIMIT = self.limit
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[object]:
@@ -373,11 +380,11 @@ class Tree:
             path.write_text(changed, encoding="utf-8")
             code: int | None = 0
             if tests:  # a tenth of the examples notices most
-                hurrying = [Hurrying(self.took, 10)]
+                hurrying = [Hurrying(self.took, 10, WAIT * self.patience)]
                 code = self.child(["-x", "--few-examples", *tests], hurrying, 60 + 10 * took)
             properties = [name for name in tests if name in self.properties]
             if code == 0 and properties:
-                hurrying = [Hurrying(self.took, 100)]
+                hurrying = [Hurrying(self.took, 100, WAIT * self.patience)]
                 code = self.child(["-x", *properties], hurrying, 60 + 10 * took)
         finally:
             path.write_text(source, encoding="utf-8")

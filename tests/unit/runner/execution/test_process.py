@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from waiting import PATIENCE, Watch, joined, output, until
@@ -22,7 +23,7 @@ from waiting import PATIENCE, Watch, joined, output, until
 from coldchain.core.errors import CannotWrite, Unavailable
 from coldchain.execution import cgroup
 from coldchain.execution import run_log as runlog
-from coldchain.execution.process import Process, check_support, exit_code
+from coldchain.execution.process import Ending, Process, check_support, exit_code
 from coldchain.execution.supervision import Supervised
 
 PACKAGE = Path(__file__).resolve().parents[4] / "roles" / "runner" / "files"
@@ -291,3 +292,21 @@ def test_after_a_reload_the_kernel_still_knows_the_exit_code(tmp_path: Path) -> 
     assert process._popen is not None
     process._popen.returncode = 7  # it is reaped
     os.close(process.pidfd)
+
+
+@pytest.mark.parametrize(("line", "code"), [("exit 7", 7), ("kill -9 $$", 137)])
+def test_a_disk_that_takes_nothing_more_keeps_no_command_from_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, code: int
+) -> None:
+    """Only what a later runner would need is missing, and which signal it was is not told."""
+    opened = os.open
+
+    def full(path: Any, flags: int, *more: Any, **options: Any) -> int:
+        if os.fspath(path) == os.fspath(tmp_path / "attempt" / "pid"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return opened(path, flags, *more, **options)
+
+    monkeypatch.setattr(os, "open", full)
+    process = start(tmp_path, "sh", "-c", line)
+    until(lambda: ended(process, 0.02))
+    assert process.finish() == (Ending(code), [])
