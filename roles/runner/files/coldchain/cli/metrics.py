@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 
 from coldchain.cli.context import Call
-from coldchain.cli.status import judged
+from coldchain.cli.host_status import judged
 from coldchain.observe import tally as counted
 from coldchain.observe.metrics import exposition
 from coldchain.observe.tally import Tally
@@ -41,8 +41,7 @@ def run(call: Call) -> int:
             tallies[job_id] = before.after(last)  # not counted on the disk yet
     receipts = receipts_in(call.paths.lib)
     jobs = [
-        job_facts(status, tallies[status.job_id], receipts)
-        for status, _runs in judged(call, records, now, {})
+        job_facts(it.job, tallies[it.job.job_id], receipts) for it in judged(call, records, now)
     ]
     mark = store.clock_mark() or {}
     since = (runner.since or now) if runner.alive else None

@@ -1,0 +1,183 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Is this host protected?  All that ``coldchain status`` knows, and what follows from it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from coldchain.agent.coverage import work_of
+from coldchain.agent.receipts import Receipts
+from coldchain.agent.uncovered import Host, Uncovered, uncovered
+from coldchain.cli.context import Call
+from coldchain.cli.health import examine
+from coldchain.cli.health_patient import Patient
+from coldchain.cli.job_series import JobSeries, series_of_jobs
+from coldchain.core.instants import from_epoch, iso
+from coldchain.core.text import format_duration
+from coldchain.observe import guard
+from coldchain.observe.findings import CRITICAL, INFO, SEVERITIES, WARNING, Finding
+from coldchain.observe.ledger import Ledger
+from coldchain.observe.ledger_check import look
+from coldchain.runner import presence
+from coldchain.runner.judging import Judging, runs_to_judge
+from coldchain.runner.outlook import Outlook, asked_for
+from coldchain.runner.protection import JobStatus
+from coldchain.store import Event, JobRecord, Run
+
+PROGRAM = Path("/opt/coldchain")
+"""Where role runner puts the releases."""
+_METRICS_AGE = 900.0  # seconds; as the alert ColdchainSilent
+
+
+class HostStatus(NamedTuple):
+    """How the jobs and backups of a host are.
+
+    now: POSIX seconds; jobs, series: in the order of the jobs' names; findings: the worst first;
+    ledger: the digest of its head and the number of entries, None when there is none yet; records,
+    outlooks: of the declared jobs by their names.
+    """
+
+    host: str
+    now: float
+    runner: presence.Presence
+    jobs: Sequence[JobStatus]
+    series: Sequence[JobSeries]
+    uncovered: Sequence[Uncovered]
+    findings: Sequence[Finding]
+    ledger: Mapping[str, Any] | None
+    records: Mapping[str, JobRecord]
+    outlooks: Mapping[str, Outlook]
+
+    @property
+    def protected(self) -> bool:
+        """Whether nothing is critical."""
+        return not any(finding.severity == CRITICAL for finding in self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON, as ``coldchain status`` has it."""
+        return {
+            "host": self.host,
+            "time": iso(from_epoch(int(self.now))),
+            "protected": self.protected,
+            "runner": self.runner.as_dict(),
+            "jobs": [job.as_dict(self.now) for job in self.jobs],
+            "series": [row.as_dict() for row in self.series],
+            "uncovered": [thing.as_dict() for thing in self.uncovered],
+            "findings": [finding.as_dict() for finding in self.findings],
+            "ledger": self.ledger,
+        }
+
+
+def judge_host(call: Call) -> HostStatus:
+    """How the host is now."""
+    now, store = time.time(), call.store
+    runner = presence.look(call.paths)
+    records = dict(store.jobs().items())
+    receipts = Receipts(call.paths.lib)
+    judgements = list(judged(call, records, now))
+    jobs = {it.job.job_id: it.job for it in judgements}
+    series = series_of_jobs(call, records, receipts)
+    findings = [*_of_the_host(call, runner.alive, bool(records), receipts.problem)]
+    findings += [finding for job in jobs.values() if (finding := job.finding()) is not None]
+    findings += [finding for it in judgements for finding in guard.recent(it.runs, now)]
+    known = {it.job.job_id: it.runs for it in judgements}
+    examined = examine(Patient(call, known), cheap=True)
+    findings += [finding for finding in examined if finding.severity != INFO]
+    findings += [finding for row in series for finding in row.findings(jobs[row.job_id])]
+    head, damage = look(Ledger(call.paths.lib))
+    findings += damage
+    return HostStatus(
+        host=call.settings.client_id,
+        now=now,
+        runner=runner,
+        jobs=list(jobs.values()),
+        series=series,
+        uncovered=_uncovered(call, records, series),
+        findings=sorted(findings, key=lambda it: -SEVERITIES.index(it.severity)),
+        ledger=None if head is None else {"head": head.digest, "entries": head.entries},
+        records=records,
+        outlooks={it.job.job_id: it.outlook for it in judgements},
+    )
+
+
+class Judgement(NamedTuple):
+    """How a job is, what becomes of it, and the runs that say it."""
+
+    job: JobStatus
+    outlook: Outlook
+    runs: list[Run]
+
+
+def judged(call: Call, records: Mapping[str, JobRecord], now: float) -> Iterator[Judgement]:
+    """How each declared job is, in the order of their names; now: POSIX seconds."""
+    store, settings = call.store, call.settings
+    states = dict(store.states().items())
+    requests: dict[str, list[Event]] = {}
+    for request in store.pending_events():
+        requests.setdefault(request.job_id, []).append(request)
+    judging = Judging(store, settings, now)
+    for job_id, record in sorted(records.items()):
+        state = asked_for(states.get(job_id), record, requests.get(job_id, ()))
+        outlook = judging.outlook(record, state)
+        runs = runs_to_judge(store, job_id, now - guard.RECENT)
+        yield Judgement(judging.judge(record, outlook, runs), outlook, runs)
+
+
+def _of_the_host(call: Call, alive: bool, jobs: bool, unread: str) -> Iterator[Finding]:
+    """What is to be said beside the jobs; unread: why the receipts could not be read."""
+    if not alive:
+        home = call.paths.home
+        start = (
+            "systemctl start coldchain-runner" if home is None else f"{home}/bin/coldchain serve"
+        )
+        text = "no runner is at work here: nothing will start"
+        yield Finding(CRITICAL, "runner", text, start)
+    if not jobs:
+        declare = "coldchain apply, or the role coldchain.freezer.jobs"
+        yield Finding(WARNING, "jobs", "no job is declared on this host", declare)
+    if call.settings.zone_problem:
+        text = f"schedules are read in UTC: {call.settings.zone_problem}"
+        yield Finding(WARNING, "time zone", text, "set timezone in the settings")
+    if unread:
+        yield Finding(WARNING, "verifications", unread)
+    if alive and call.settings.metrics_file:
+        yield from _of_metrics(Path(call.settings.metrics_file))
+    if call.paths.notify.is_dir():
+        from coldchain.observe import delivery_findings
+        from coldchain.observe.outbox import Outbox
+
+        yield from delivery_findings.findings(Outbox(call.paths.notify), time.time())
+
+
+def _of_metrics(path: Path) -> Iterator[Finding]:
+    """That the runner does not renew the file for Prometheus."""
+    try:
+        age_of_it = time.time() - path.stat().st_mtime
+    except OSError as error:
+        age_of_it, why = float("inf"), f"{path}: {error.strerror}"
+    else:
+        why = f"{path} was not renewed for {format_duration(max(0.0, age_of_it))}"
+    if age_of_it > _METRICS_AGE:
+        remedy = "make its directory writable for the runner, whose log tells more"
+        yield Finding(WARNING, "metrics", f"Prometheus is told nothing: {why}", remedy)
+
+
+def _uncovered(
+    call: Call, records: Mapping[str, JobRecord], series: Sequence[JobSeries]
+) -> list[Uncovered]:
+    """What no job backs up, of which one that is declared with status stop is none."""
+    paths, settings = call.paths, call.settings
+    works = [
+        work_of(job_id, [entry["freezer_action"] for entry in record.document["job_actions"]])
+        for job_id, record in sorted(records.items())
+        if not record.stopped
+    ]
+    own = [settings.containers_dir, settings.spool_dir, paths.lib, paths.log, PROGRAM]
+    own += [paths.home] if paths.home is not None else []
+    own += [folder for row in series if (folder := row.scope.location.folder) is not None]
+    host = Host(own=tuple(map(str, own)), ignore=settings.uncovered_ignore)
+    return uncovered(works, host)
