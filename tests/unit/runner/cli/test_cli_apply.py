@@ -15,7 +15,7 @@ from cli_command import Command, exec_job, timed_job
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldchain.cli.apply import Accepted, plan
+from coldchain.cli.apply_plan import Accepted, plan
 from coldchain.document import canonical
 from coldchain.runner.outlook import taken_in
 from coldchain.store import JobRecord, Store
@@ -418,7 +418,8 @@ def test_what_was_accepted_is_accepted_again_at_any_time(
         def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
             return present + timedelta(hours=hours)
 
-    monkeypatch.setattr("coldchain.cli.apply.datetime", Later)
+    monkeypatch.setattr("coldchain.cli.checking.datetime", Later)
+    monkeypatch.setattr("time.time", lambda: Later.now().timestamp())
     for hours in range(1, 50, 7):
         answer = command.json("apply", "-", data=jobs)
         assert command.code == 0, (hours, answer)

@@ -11,6 +11,7 @@ from typing import Any
 from coldchain.cli.preview import SECOND, trigger_of
 from coldchain.core.settings import Settings
 from coldchain.schedule import Trigger
+from coldchain.store import State, Store
 
 
 class Locks:
@@ -67,3 +68,16 @@ class Locks:
             return trigger_of(document, anchor, self._settings)
         except ValueError:  # declared when the host still knew its zone
             return None
+
+
+def last_duration(store: Store | None) -> Callable[[str], float | None]:
+    """Tells the seconds that the last run of a job took, None when there was none."""
+    states: Mapping[str, State] = {} if store is None else store.states()
+
+    def seconds(job_id: str) -> float | None:
+        state = states.get(job_id)
+        if state is None or not state.time_started or not state.time_ended:
+            return None
+        return max(0.0, state.time_ended - state.time_started)
+
+    return seconds
