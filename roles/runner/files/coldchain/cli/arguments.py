@@ -5,14 +5,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from coldchain.agent.storages.kinds import FIELDS, PORTS, STORAGES
+from coldchain.core.instants import UTC, parse_duration, parse_instant
+
+_LARGEST = 999_999_999
 
 
 def whole_number(text: str) -> int:
     """The type of an argument that is a number of things.  Raises ArgumentTypeError."""
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text[:100]!r} is not a whole number from 0 on")
+    if len(text) > len(str(_LARGEST)):
+        raise argparse.ArgumentTypeError(f"{text[:100]!r} is too large: at most {_LARGEST}")
     return int(text)
 
 
@@ -25,6 +31,18 @@ def positive_number(text: str) -> int:
     return number
 
 
+def number_up_to(most: int) -> Callable[[str], int]:
+    """The type of an argument that is a number of things, at least one and at most *most*."""
+
+    def number(text: str) -> int:
+        value = positive_number(text)
+        if value > most:
+            raise argparse.ArgumentTypeError(f"{text!r} is too large: at most {most}")
+        return value
+
+    return number
+
+
 def port(text: str) -> int:
     """The type of an argument that is a port.  Raises ArgumentTypeError."""
     number = whole_number(text)
@@ -33,9 +51,34 @@ def port(text: str) -> int:
     return number
 
 
+def instant_text(text: str) -> str:
+    """The type of an argument that is a date, with a time or without; its zone is told later.
+    Raises ArgumentTypeError."""
+    try:
+        year = parse_instant(text, UTC).year
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{error}; an offset may follow, as in 2026-11-24T02:30:00Z"
+        ) from None
+    if not 1970 <= year < 9999:  # so that its neighbours in any zone can be computed with
+        raise argparse.ArgumentTypeError(f"{text!r} is not in the years from 1970 to 9998")
+    return text
+
+
+def duration_seconds(text: str) -> int:
+    """The type of an argument that is a duration: seconds.  Raises ArgumentTypeError."""
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if seconds > _LARGEST:
+        raise argparse.ArgumentTypeError(f"{text[:100]!r} is too long: at most {_LARGEST} seconds")
+    return seconds
+
+
 def _tag(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 12:
-        raise argparse.ArgumentTypeError(f"{text!r} is no tag: a slot in seconds since 1970")
+        raise argparse.ArgumentTypeError(f"{text[:100]!r} is no tag: a slot in seconds since 1970")
     return int(text)
 
 

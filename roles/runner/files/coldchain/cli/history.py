@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from coldchain.cli.arguments import add_session, whole_number
+from coldchain.cli.arguments import add_session, positive_number
 from coldchain.cli.context import Call
 from coldchain.cli.job_view import moment_of, print_runs, require_known
 from coldchain.cli.output import instant
@@ -20,7 +20,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     command.add_argument("job", metavar="JOB", nargs="?")
     add_session(command)
-    command.add_argument("-n", dest="number", metavar="N", type=whole_number, default=20)
+    command.add_argument("-n", dest="number", metavar="N", type=positive_number, default=20)
 
 
 def run(call: Call) -> int:

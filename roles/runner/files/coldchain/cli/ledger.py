@@ -11,15 +11,16 @@ from collections.abc import Iterator, Mapping
 from datetime import MAXYEAR, datetime
 from typing import Any
 
+from coldchain.cli.arguments import instant_text
 from coldchain.cli.context import Call
 from coldchain.cli.output import instant
+from coldchain.cli.preview import instant_of
 from coldchain.core.errors import ColdchainError, JobFailed, UsageError
-from coldchain.core.instants import parse_instant
 from coldchain.core.text import pluralize
 from coldchain.observe.ledger import Ledger
 from coldchain.observe.ledger_check import Verdict, entries, verify
 
-_SEEN = re.compile(r"(\d{1,15}):([0-9a-f]{64})")
+_SEEN = re.compile(r"([0-9]{1,15}):([0-9a-f]{64})")
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -31,12 +32,25 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         choices=("verify", "export"),
         help="check that nothing was altered, or print all entries and the head as JSON lines",
     )
-    command.add_argument("--since", metavar="INSTANT", help="only the entries from then on")
+    command.add_argument(
+        "--since", metavar="INSTANT", type=instant_text, help="only the entries from then on"
+    )
     command.add_argument(
         "--seen",
         metavar="N:DIGEST",
+        type=_seen,
         help="with verify: entry N had this digest once (entries and head of an earlier status)",
     )
+
+
+def _seen(text: str) -> tuple[int, str]:
+    match = _SEEN.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(
+            f"{text[:100]!r} is no entry and its digest: write NUMBER:64_HEXADECIMAL_DIGITS, as"
+            " coldchain status --json tells them"
+        )
+    return int(match[1]), match[2]
 
 
 def run(call: Call) -> int:
@@ -56,16 +70,7 @@ def run(call: Call) -> int:
 
 
 def _verify(call: Call, ledger: Ledger) -> int:
-    seen = None
-    if call.arguments.seen is not None:
-        match = _SEEN.fullmatch(call.arguments.seen)
-        if match is None:
-            raise UsageError(
-                f"--seen {call.arguments.seen[:100]!r} is no entry and its digest",
-                "write NUMBER:64_HEXADECIMAL_DIGITS, as coldchain status --json tells them",
-            )
-        seen = int(match[1]), match[2]
-    verdict = verify(ledger, seen)
+    verdict = verify(ledger, call.arguments.seen)
     if call.output.json:
         call.output.answer(verdict.as_dict())
     else:
@@ -101,12 +106,8 @@ def _export(call: Call, ledger: Ledger) -> int:
 
 
 def _show(call: Call, ledger: Ledger) -> int:
-    since = None
-    if call.arguments.since is not None:
-        try:
-            since = parse_instant(call.arguments.since, call.settings.zone)
-        except ValueError as error:
-            raise UsageError(f"--since: {error}", "write it like 2026-11-24T02:30:00") from None
+    asked = call.arguments.since
+    since = None if asked is None else instant_of(call, asked)
     chosen = _chosen(ledger, since)
     if call.output.json:
         call.output.answer({"entries": list(chosen)})

@@ -5,18 +5,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from coldchain.cli.arguments import whole_number
+from coldchain.cli.arguments import instant_text, number_up_to
 from coldchain.cli.context import Call
-from coldchain.cli.preview import coming_runs, outlook_of
+from coldchain.cli.preview import coming_runs, instant_of, outlook_of, usable_trigger
 from coldchain.core.instants import iso
 from coldchain.lifecycle import describe_stop
 from coldchain.schedule.preview import preview
-
-if TYPE_CHECKING:
-    pass
-from coldchain.cli.preview import instant_of, usable_trigger
 
 _MOST_RUNS = 10_000
 
@@ -24,9 +19,12 @@ _MOST_RUNS = 10_000
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     command.add_argument("job", metavar="JOB")
-    command.add_argument("-n", dest="number", metavar="N", type=whole_number, default=5)
+    command.add_argument("-n", dest="number", metavar="N", type=number_up_to(_MOST_RUNS), default=5)
     command.add_argument(
-        "--after", metavar="INSTANT", help="runs after this instant, not after now"
+        "--after",
+        metavar="INSTANT",
+        type=instant_text,
+        help="runs after this instant, not after now",
     )
 
 
@@ -36,16 +34,15 @@ def run(call: Call) -> int:
     record = call.record(arguments.job)
     trigger = usable_trigger(call, record)
     after = instant_of(call, arguments.after)
-    number = min(arguments.number, _MOST_RUNS)
     outlook = outlook_of(record, call.store, call.settings)
     status, stopped_by = outlook.status()
     stopped = arguments.after is None and stopped_by is not None
     if arguments.after is not None:
-        runs = preview(trigger, after, number)  # as the schedule has it, stopped or not
+        runs = preview(trigger, after, arguments.number)  # as the schedule has it, stopped or not
     elif call.store.job(record.job_id) is None:
         runs = []  # removed: its last run goes on, and there will be no other
     else:
-        runs = coming_runs(outlook, number)
+        runs = coming_runs(outlook, arguments.number)
     if call.output.json:
         call.output.answer(
             {

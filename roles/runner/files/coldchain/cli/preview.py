@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coldchain.cli.context import Call
-from coldchain.core.errors import DataError, UsageError
+from coldchain.core.errors import DataError
 from coldchain.core.instants import from_epoch, parse_instant
 from coldchain.core.settings import Settings
 from coldchain.runner.outlook import Outlook, Recorded, asked_for
@@ -107,10 +107,7 @@ def usable_trigger(call: Call, record: JobRecord) -> Trigger:
 
 
 def instant_of(call: Call, text: str | None) -> datetime:
-    """The instant in *text*, or now; whole seconds."""
+    """The instant in *text*, an instant_text, or now; whole seconds."""
     if text is None:
         return datetime.now(timezone.utc).replace(microsecond=0)
-    try:
-        return parse_instant(text, call.settings.zone)
-    except ValueError as error:
-        raise UsageError(str(error), "an offset may follow, as in 2026-11-24T02:30:00Z") from None
+    return parse_instant(text, call.settings.zone)

@@ -9,15 +9,14 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from coldchain.cli.arguments import positive_number
+from coldchain.cli.arguments import duration_seconds, instant_text, number_up_to, positive_number
 from coldchain.cli.context import Call
 from coldchain.cli.inputs import documents, load
 from coldchain.cli.job_view import length
 from coldchain.cli.measures import WAY_OUT, measured
 from coldchain.cli.output import Located, Refused, duration, instant
 from coldchain.cli.preview import instant_of, trigger_of
-from coldchain.core.errors import DataError, Unavailable, UsageError
-from coldchain.core.instants import parse_duration
+from coldchain.core.errors import DataError, Unavailable
 from coldchain.core.text import pluralize
 from coldchain.runner.outlook import Declared, Outlook, taken_in
 from coldchain.store import Change, JobRecord
@@ -26,14 +25,19 @@ if TYPE_CHECKING:
     from coldchain.schedule import Occurrence, Trigger
     from coldchain.schedule.simulate import Simulation
 
+_MOST_DAYS = 3660  # ten years of a daily job take a second
+
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     command.add_argument("files", metavar="FILE", nargs="+")
-    command.add_argument("--days", metavar="N", type=positive_number, required=True)
-    command.add_argument("--start", metavar="INSTANT", help="begin here instead of now")
+    command.add_argument("--days", metavar="N", type=number_up_to(_MOST_DAYS), required=True)
+    command.add_argument(
+        "--start", metavar="INSTANT", type=instant_text, help="begin here instead of now"
+    )
     command.add_argument(
         "--duration",
+        type=duration_seconds,
         default="10 minutes",
         help="of runs that this host has no record of (10 minutes)",
     )
@@ -47,6 +51,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--slot",
         metavar="NAME=N",
+        type=_bound,
         action="append",
         default=[],
         help="at most N runs at once of the jobs with this slot",
@@ -62,11 +67,7 @@ def run(call: Call) -> int:
 
     arguments, settings = call.arguments, call.settings
     start = instant_of(call, arguments.start)
-    try:
-        default = parse_duration(arguments.duration)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    at_once = dict(map(_bound, arguments.slot))
+    default, at_once = arguments.duration, dict(arguments.slot)
     try:
         elsewhere = measured((name, load(name)) for name in arguments.status)
     except ValueError as error:
@@ -122,9 +123,9 @@ def run(call: Call) -> int:
 
 def _bound(text: str) -> tuple[str, int]:
     name, _equals, number = text.rpartition("=")
-    if not name or not number.isdecimal() or int(number) < 1:
-        raise UsageError(f"--slot: {text!r} is not NAME=N", "write as --slot nightly=2")
-    return name, int(number)
+    if not name or not number.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text[:100]!r} is not NAME=N: write as --slot nightly=2")
+    return name, positive_number(number)
 
 
 def _declared(document: dict[str, Any], start: datetime, trigger: Trigger) -> Outlook:

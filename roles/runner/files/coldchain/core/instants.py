@@ -19,9 +19,10 @@ UNITS = {"weeks": 604800, "days": 86400, "hours": 3600, "minutes": 60, "seconds"
 _ISO = re.compile(
     r"(\d{4}-\d{2}-\d{2})"
     r"(?:[T ](\d{2}:\d{2})(:\d{2})?(?:[.,](\d{1,9}))?)?"
-    r"\s?(Z|z|[+-]\d{2}:?\d{2})?"
+    r"\s?(Z|z|[+-]\d{2}:?\d{2})?",
+    re.ASCII,
 )
-_DURATION = re.compile(r"(\d+)(?:\s+([a-z]+))?", re.IGNORECASE)
+_DURATION = re.compile(r"(\d{1,18})(?:\s+([a-z]+))?", re.ASCII | re.IGNORECASE)
 
 
 class UnknownZone(ValueError):
@@ -62,19 +63,19 @@ def parse_instant(text: str, local: tzinfo) -> datetime:
     """
     match = _ISO.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is not a date like 2026-11-24T02:30:00")
+        raise ValueError(f"{text[:100]!r} is not a date like 2026-11-24T02:30:00")
     date, clock, seconds, fraction, offset = match.groups()
     try:
         naive = datetime.fromisoformat(f"{date}T{clock or '00:00'}{seconds or ':00'}")
     except ValueError as error:
-        raise ValueError(f"{text!r} is not a date: {error}") from None
+        raise ValueError(f"{text[:100]!r} is not a date: {error}") from None
     naive += timedelta(microseconds=int(((fraction or "") + "000000")[:6]))
     try:
         if offset is not None:
             return naive.replace(tzinfo=_offset(offset)).astimezone(UTC)
         return _from_wall(naive, local)
     except (OverflowError, ValueError):
-        raise ValueError(f"{text!r} is outside the years that can be computed with") from None
+        raise ValueError(f"{text[:100]!r} is outside the years that can be computed with") from None
 
 
 def _offset(text: str) -> tzinfo:
@@ -138,4 +139,5 @@ def parse_duration(value: str | int) -> int:
         unit = unit if unit.endswith("s") else unit + "s"
         if unit in UNITS:
             return number * UNITS[unit]
-    raise ValueError(f"{value!r} is not a duration like '30 minutes' ({', '.join(UNITS)})")
+    shown = value[:100] if isinstance(value, str) else value
+    raise ValueError(f"{shown!r} is not a duration like '30 minutes' ({', '.join(UNITS)})")
