@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from coldchain.core.instants import UTC, zone
 from coldchain.schedule import Trigger, build
-from coldchain.schedule.gaps import longest_gap
+from coldchain.schedule.gaps import longest_gap, shortest_gap
 
 NOW = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
 BERLIN = zone("Europe/Berlin")
@@ -55,6 +55,35 @@ def walked(made: Trigger, days: int) -> int:
 )
 def test_the_longest_gap(schedule: dict[str, Any], expected: int | None) -> None:
     assert longest_gap(trigger(**schedule), NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ({"schedule_interval": "7 days"}, 7 * DAY),
+        # One night in March is an hour shorter.
+        ({"schedule_hour": "4"}, 23 * HOUR),
+        ({"schedule_hour": "4,9", "schedule_minute": "0"}, 5 * HOUR),
+        ({"schedule_minute": "*"}, 60),
+        # The next ones are more than 400 days away.
+        ({"schedule_month": "2", "schedule_day": "29", "schedule_hour": "1,2"}, None),
+        ({"schedule_date": "2026-12-01T00:00:00"}, None),
+        ({"schedule_hour": "2", "schedule_end_date": "2026-11-28T12:00:00"}, None),
+        # Where a blackout puts them off, each runs all the same, a second after the other.
+        (
+            {
+                "schedule_hour": "4,9",
+                "blackout": [{"start": "03:30", "end": "10:00"}],
+                "missed": {"run": "all", "max_age": "9 hours"},
+            },
+            5 * HOUR,
+        ),
+    ],
+)
+def test_the_shortest_gap_is_one_between_slots(
+    schedule: dict[str, Any], expected: int | None
+) -> None:
+    assert shortest_gap(trigger(**schedule), NOW) == expected
 
 
 numbers = st.lists(st.integers(0, 23), min_size=1, max_size=4).map(lambda n: ",".join(map(str, n)))

@@ -194,6 +194,9 @@ def test_the_calendar_has_a_last_day() -> None:
     assert (EPOCH + timedelta(days=END_DAY)) == date(2200, 1, 1) and HORIZON < END_DAY * DAY
     seconds = Readings(complete({"second": "*"}))
     assert seconds.next(END_DAY * DAY - 1) == END_DAY * DAY - 1
+    weekly = Readings(complete({"day_of_week": "tue", "hour": "3"}))  # as 2199 ends
+    assert weekly.next(last) == last and weekly.next(last + 1) is None
+    assert weekly.next(END_DAY * DAY) is None and weekly.next((END_DAY + 9) * DAY) is None
 
 
 @pytest.mark.parametrize(
@@ -482,6 +485,7 @@ def test_a_window_in_words(start: int, end: int, weekdays: Any, zone: Any, words
         ("schedule_boot", True, "yes"),
         ("schedule_hour", 23, 24),
         ("schedule_year", 2199, 10**12),
+        pytest.param("schedule_minute", 59, 10**5000, id="more digits than Python writes"),
     ],
 )
 def test_what_is_just_good_and_what_is_not(field: str, good: Any, bad: Any) -> None:

@@ -212,3 +212,12 @@ def test_no_instant_is_a_bad_one_for_a_change(chance: Random) -> None:
     for overlap, count in expected.items():
         found = trigger(OneChange(change), dst={"overlap": overlap}, **schedule)
         assert len(runs(found, change - 2 * HOUR, change + 3 * HOUR)) == count
+
+
+@pytest.mark.parametrize(("begin", "end", "found"), [(0, 1, 1), (-1, 0, 0), (-1, 1, 1), (1, 2, 0)])
+def test_a_change_belongs_to_the_stretch_that_begins_with_it(
+    begin: int, end: int, found: int
+) -> None:
+    change = int(datetime(2026, 3, 29, 1, tzinfo=UTC).timestamp())
+    changes = zone_table(ZoneInfo("Europe/Berlin")).changes(change + begin, change + end)
+    assert [one.begin - change for one in changes] == [0] * found

@@ -139,7 +139,7 @@ def test_a_lock_and_the_limit_make_runs_wait_and_an_overlap_skips_one() -> None:
 
     result = simulate([job("a", 20, lock="disk"), job("b", 20, lock="disk")], START, 1, 4)
     assert [count.lock_waits for count in result.jobs] == [0, 23]
-    assert result.jobs[1].longest_wait == 1200
+    assert result.jobs[1].longest_wait == result.as_dict()["longest_wait"] == 1200
     assert result.clean
 
     result = simulate([job("a", 20), job("b", 20)], START, 1, 1)
@@ -171,6 +171,9 @@ def test_clock_changes_and_blackouts_are_told() -> None:
     early = trigger(zone, schedule_hour=7, blackout=[{"start": "08:00", "end": "18:00"}])
     result = simulate([SimulatedJob("host", "job", early, 3900)], utc(2026, 3, 7), 3, 4)
     assert result.total("into_blackout") == 3
+    assert [(one.kind, one.at) for one in result.findings] == [
+        ("into_blackout", utc(2026, 3, 7, 12))
+    ]
 
 
 def test_runs_put_off_by_a_blackout_wait_for_each_other() -> None:
@@ -184,6 +187,13 @@ def test_runs_put_off_by_a_blackout_wait_for_each_other() -> None:
     # Longer ones are still at it when the next regular slot comes, and that one is skipped.
     result = simulate([SimulatedJob("host", "job", found, 600)], START, 1, 4)
     assert (result.total("runs"), result.total("overlaps")) == (23, 1)
+
+
+def test_where_nothing_is_declared_nothing_happens() -> None:
+    told = simulate([], START, 1, 1).as_dict()
+    assert told.pop("clean") is True and told.pop("fleet") == {"runs": 0, "at": None}
+    assert (told.pop("start"), told.pop("days")) == ("2026-05-04T00:00:00+00:00", 1)
+    assert not any(told.values()), told
 
 
 @pytest.mark.parametrize(

@@ -147,15 +147,11 @@ class Readings:
     def next(self, reading: int) -> int | None:
         """The first matching reading from *reading* on; None after the last year."""
         day, time = divmod(reading, DAY) if reading > 0 else (0, 0)
-        if day >= END_DAY:
-            return None
         date = self._dates.next(day)
         if date == day:
             later = self._times.next(time)
             if later is not None:
                 return day * DAY + later
-            if day + 1 >= END_DAY:
-                return None
             date = self._dates.next(day + 1)
         return None if date is None else date * DAY + self._times.first
 
