@@ -163,6 +163,10 @@ def test_a_database_server_needs_a_dump(root: Path) -> None:
     assert told(root, files, ignore=("postgresql", "redis")) == {}
 
 
+def all_running() -> dict[str, str]:
+    return {server.name: server.evidence for server in running()}
+
+
 def test_a_real_process_and_a_real_socket_are_seen(tmp_path: Path) -> None:
     shutil.copy("/bin/sleep", tmp_path / "mongod")
     process = subprocess.Popen([tmp_path / "mongod", "60"])
@@ -170,7 +174,9 @@ def test_a_real_process_and_a_real_socket_are_seen(tmp_path: Path) -> None:
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(str(tmp_path / ".s.PGSQL.5432"))
             listening.listen()
-            seen = {server.name: server.evidence for server in running()}
+            # A program that has begun gets its name an instant later.
+            waiting.until(lambda: "mongodb" in all_running())
+            seen = all_running()
     finally:
         process.kill()
         waiting.ended(process)

@@ -139,7 +139,7 @@ def test_a_run_costs_the_same_whatever_is_kept(
 ) -> None:
     """Bytes written and read for one run, once its job is known."""
     costs = []
-    for past in (10, 3000):
+    for past in (10, 1000):
         store = open_store(tmp_path / str(past))
         for number in range(past):
             store.paths.job_log("j").mkdir(exist_ok=True)
