@@ -21,7 +21,7 @@ from job_histories import DAY
 
 import coldchain.cli
 from coldchain.agent.process import contain
-from coldchain.cli import health_host, health_jobs
+from coldchain.cli import health_host, health_jobs, health_programs
 from coldchain.core.paths import Paths
 
 NIGHTLY = {"schedule_hour": "3"}
@@ -255,7 +255,7 @@ def test_programs(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     program(bare, "gzip", "exit 1")
     monkeypatch.setenv("PATH", str(bare))
     assert not {"program zstd", "program openssl"} & told(command).keys()  # the runner has them
-    monkeypatch.setattr(health_jobs, "USUAL_PATH", str(bare))
+    monkeypatch.setattr(health_programs, "USUAL_PATH", str(bare))
     found = told(command)
     assert found["program zstd"]["remedy"].startswith("apt-get install zstd")
     assert found["program openssl"]["text"].endswith("needed by a")

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from coldchain.cli import health_host, health_jobs
+from coldchain.cli import health_host, health_jobs, health_programs
 from coldchain.cli.health_patient import Patient
 from coldchain.core.errors import ColdchainError, from_os_error
 from coldchain.observe.findings import WARNING, Finding
@@ -36,8 +36,8 @@ CHECKS: Mapping[str, Check] = {
     "secrets": Check(health_jobs.secrets, cheap=True),
     "containers": Check(health_jobs.containers, cheap=True),
     "space": Check(health_jobs.space, cheap=True),
-    "programs": Check(health_jobs.programs, cheap=True),
-    "versions": Check(health_jobs.versions),
+    "programs": Check(health_programs.programs, cheap=True),
+    "versions": Check(health_programs.versions),
     "schedules": Check(health_jobs.schedules),
     "collisions": Check(health_jobs.collisions),
     "storages": Check(health_jobs.storages, asked=True),

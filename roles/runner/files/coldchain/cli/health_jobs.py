@@ -5,18 +5,15 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from coldchain.agent.process.tools import COMPRESSIONS, install_hint
 from coldchain.agent.storages.kinds import LOCAL
 from coldchain.cli.health_host import room
-from coldchain.cli.health_patient import Patient
+from coldchain.cli.health_patient import Patient, some_of
 from coldchain.cli.targets import Scope, scope_of
 from coldchain.core.errors import ColdchainError, TryAgain, from_os_error
 from coldchain.core.instants import from_epoch
@@ -25,10 +22,7 @@ from coldchain.observe.findings import INFO, WARNING, Finding
 
 _SECRETS = ("encrypt_pass_file", "credentials_file", "ssh_key", "ftp_keyfile", "rclone_config")
 _READ = stat.S_IRGRP | stat.S_IROTH | stat.S_IWGRP | stat.S_IWOTH
-USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Of what systemd starts."""
 _LEAST = 100_000_000  # bytes that the database and the logs should have
-_VERSION = re.compile(r"\d+(?:\.\d+)+\w*")
 
 
 def secrets(patient: Patient) -> Iterator[Finding]:
@@ -113,97 +107,6 @@ def space(patient: Patient) -> Iterator[Finding]:
             yield Finding(WARNING, f"file system of {place}", text, "make room there")
 
 
-def _needed(patient: Patient) -> Mapping[str, list[str]]:
-    """The programs that actions need, and the jobs that these belong to."""
-    needed: dict[str, list[str]] = {}
-    for job_id, options in patient.actions():
-        names = []
-        kind = options["action"]
-        if kind in ("backup", "restore") and options.get("engine_name", "tar") == "tar":
-            names = ["tar", COMPRESSIONS[options.get("compression", "gzip")].name]
-            names += ["openssl"] if options.get("encrypt_pass_file") else []
-        if kind != "exec" and options.get("storage", LOCAL) != LOCAL:
-            names.append("rclone")
-        if options.get("max_priority"):
-            names.append("ionice")
-        for name in names:
-            jobs = needed.setdefault(name, [])
-            if job_id not in jobs[-1:]:
-                jobs.append(job_id)
-    return needed
-
-
-def programs(patient: Patient) -> Iterator[Finding]:
-    """What the jobs call is installed."""
-    for name, jobs in _needed(patient).items():
-        if _which(name) is None:
-            text = f"{name} is not installed, and needed by {_some(jobs)}"
-            yield Finding(WARNING, f"program {name}", text, install_hint(name))
-    which = lru_cache(_which)
-    for job_id, options in patient.actions("exec"):
-        command = options.get("command")
-        program = command[0] if isinstance(command, list) and command else ""
-        path = (options.get("environment") or {}).get("PATH")
-        relative = "/" in program and not os.path.isabs(program)
-        if program and not relative and which(program, path) is None:
-            text = f"{program} is not there, or cannot be run: its run will fail"
-            yield Finding(WARNING, f"job {job_id}", text, "install it, or correct the command")
-
-
-def _which(name: str, path: str | None = None) -> str | None:
-    """The program as the runner finds it, whose PATH is mostly longer than that of who asks."""
-    ours = ":".join(filter(None, (os.environ.get("PATH"), USUAL_PATH)))
-    return shutil.which(name, path=path or ours)
-
-
-def versions(patient: Patient) -> Iterator[Finding]:
-    """The programs are what they are taken for, and new enough."""
-    told = []
-    for name in _needed(patient):
-        path = _which(name)
-        if path is None:
-            continue
-        answer = _answer(name, path)
-        if name == "tar" and "GNU tar" not in answer.partition("\n")[0]:
-            text = f"{path} is not GNU tar: it could not keep what an increment needs"
-            yield Finding(WARNING, "program tar", text, install_hint("tar"))
-        elif name == "rclone" and (problem := _rclone_problem()) is not None:
-            yield Finding(WARNING, "program rclone", problem.message, problem.hint)
-        else:
-            match = _VERSION.search(answer)
-            told.append(f"{name} {match[0] if match else '(does not tell its version)'}")
-    if told:
-        yield Finding(INFO, "programs", ", ".join(told))
-
-
-def _rclone_problem() -> ColdchainError | None:
-    from coldchain.agent.storages.rclone.process import Rclone
-
-    try:
-        Rclone("doctor").check_version()
-    except ColdchainError as error:
-        return error
-    return None
-
-
-def _answer(name: str, path: str) -> str:
-    """What a program says when it is asked for its version."""
-    import subprocess
-
-    words = ["version"] if name in ("openssl", "rclone") else ["--version"]
-    try:
-        answer = subprocess.run(
-            [path, *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return (answer.stdout + answer.stderr).decode("utf-8", "replace")
-
-
 def schedules(patient: Patient) -> Iterator[Finding]:
     """Each job that is not stopped on purpose can run some day, or has run."""
     again = "correct job_schedule and apply the document again"
@@ -232,7 +135,7 @@ def collisions(patient: Patient) -> Iterator[Finding]:
                 writing[key].append(job_id)
     for (location, _host, name), jobs in writing.items():
         if len(jobs) > 1:
-            text = f"{_some(jobs)} write the same backup in {location}"
+            text = f"{some_of(jobs)} write the same backup in {location}"
             yield Finding(WARNING, f"backup {name}", text, "give each its own backup_name")
     documents = {
         job_id: (record.document, from_epoch(record.anchor))
@@ -258,7 +161,7 @@ def collisions(patient: Patient) -> Iterator[Finding]:
     places = patient.settings.concurrent_jobs
     for at, jobs in begins.items():
         if len(jobs) > places:
-            text = f"{_some(jobs)} begin together at {at:%Y-%m-%d %H:%M %Z}, and {places} may run"
+            text = f"{some_of(jobs)} begin together at {at:%Y-%m-%d %H:%M %Z}, and {places} may run"
             remedy = "schedule_splay spreads them; concurrent_jobs in the settings lets more run"
             yield Finding(INFO, "schedules", text, remedy)
 
@@ -314,7 +217,3 @@ def _try_storage(patient: Patient, scope: Scope, *, write: bool) -> None:
                 marker = f"metadata/{name}/{int(patient.now)}/probe"
                 with storage.draft(name, folder, marker) as draft, draft.write("probe") as sink:
                     sink(b"coldchain doctor was here\n")
-
-
-def _some(jobs: list[str]) -> str:
-    return ", ".join(jobs[:3]) + (f" and {len(jobs) - 3} more" if jobs[3:] else "")

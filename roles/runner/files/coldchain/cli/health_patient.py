@@ -79,3 +79,8 @@ class Patient:
                 options = entry["freezer_action"]
                 if not record.stopped and (not kinds or options["action"] in kinds):
                     yield job_id, options
+
+
+def some_of(jobs: list[str]) -> str:
+    """Some jobs, for people: three of them by name."""
+    return ", ".join(jobs[:3]) + (f" and {len(jobs) - 3} more" if jobs[3:] else "")
