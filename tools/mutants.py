@@ -61,7 +61,14 @@ FOLDERS = {
     "execution": ["execution", "runner", "agent/test_agent_actions.py"],
     "lifecycle": ["test_lifecycle.py"],
     "observe": ["runner/test_run_ended.py"],
-    "runner": ["runner", "cli/test_cli_control.py"],
+    "runner": [
+        "runner",
+        "cli/test_cli_control.py",
+        "cli/test_cli_status.py",
+        "cli/test_signals_and_locks_of_a_runner.py",
+        "observe/test_metrics.py",
+        "store/test_retention.py",
+    ],
 }
 #: Operators that need arguments, or make what no mistake makes.
 LEFT_OUT = ("no-op", "variable-", "Variable", "NoOp")

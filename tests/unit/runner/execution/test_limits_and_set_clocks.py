@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 from waiting import until
 
+from coldchain.core.errors import Unavailable
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
+from coldchain.execution import launch
 from coldchain.execution.run import Cause, JobRun
 
 HOUR = 3600.0
@@ -138,6 +140,24 @@ def test_a_pause_that_is_over_lets_the_next_attempt_begin(place: Place) -> None:
     os.waitid(os.P_PIDFD, loaded.process.pidfd, os.WEXITED | os.WNOWAIT)
     loaded.finished()
     assert len(loaded.progress.attempts[0]) == 2
+
+
+def test_a_clean_up_that_cannot_be_started_holds_no_run_up(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*dummy: Any) -> Any:
+        raise Unavailable("no program for it", "install it")
+
+    monkeypatch.setattr(launch, "clean_up_of", refuse)
+    run = place.begin()
+    kept = place.kept(run)
+    failed_once(kept, time.time())
+    kept["progress"]["uncleaned"] = [0, 1]
+    loaded = place.load(run, kept)
+    loaded.advance()
+    assert loaded.result == "fail"
+    told = loaded.progress.actions[0]["clean_up"]
+    assert told == {"result": "fail", "message": "could not be started: no program for it"}
 
 
 def test_while_it_waits_no_set_clock_makes_the_pause_shorter_or_longer(

@@ -119,6 +119,14 @@ def test_every_reason_is_told_and_the_decisive_one_first() -> None:
     assert [word in reason for word, reason in zip(words, judged.reasons)] == [True] * 3
 
 
+@pytest.mark.parametrize(("ago", "words"), [(0.0, "0.0 s"), (-HOUR, "0.0 s"), (90.0, "1 min 30 s")])
+def test_a_failure_tells_when_that_was_and_of_a_clock_that_was_set_back_nothing(
+    ago: float, words: str
+) -> None:
+    judged = status(HOURLY, NOON + 2 * HOUR + ago, GOOD, BAD)
+    assert judged.reasons[0] == f"its last run failed {words} ago"
+
+
 def test_what_is_told_in_json() -> None:
     now = NOON + 3 * HOUR
     told = status(HOURLY, now, finished(NOON + HOUR, took=5 * MINUTE), GOOD).as_dict(now)

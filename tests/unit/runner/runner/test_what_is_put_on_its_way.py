@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -92,6 +93,29 @@ def test_what_the_disk_does_not_take_waits_in_memory_and_harms_nobody(
     paths.notify.unlink()
     alerts.step()
     assert [message["run_id"] for message in messages(paths)] == ["r3", "r4", "r5"]
+
+
+def test_a_disk_that_takes_nothing_is_tried_again_after_a_while(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    alerts = make(paths, notify=(OPS,))
+    monkeypatch.setattr(alerts._process, "step", lambda now: None)
+    for number in range(2):
+        if number:
+            paths.notify.rename(paths.notify.with_name("gone"))
+        paths.notify.touch()  # in the way
+        alerts(ended(run_id=f"r{number}"))
+        paths.notify.unlink()
+        alerts.step()
+        clock[0] += alerts_module._AGAIN - 0.1
+        alerts.step()
+        assert not paths.notify.exists(), "it is not tried all the time"
+        clock[0] += 0.1
+        alerts.step()
+        assert [message["run_id"] for message in messages(paths)] == [f"r{number}"]
+        assert caplog.text.count("messages cannot be written") == 1 + number
 
 
 def test_a_bug_of_ours_does_not_end_the_runner(
