@@ -236,6 +236,16 @@ class Measuring:
     def pytest_configure(self) -> None:
         self.measured.start()
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Those marked long are no fast ones; a tenth of a property test's examples may be."""
+        items[:] = [
+            item
+            for item in items
+            if item.get_closest_marker("long") is None
+            or is_hypothesis_test(getattr(item, "obj", None))
+        ]
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[object]:
         self.measured.switch_context(item.nodeid)

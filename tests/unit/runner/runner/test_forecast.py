@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from coldchain.core.host_zone import host_zone
 from coldchain.core.settings import Settings
 from coldchain.runner.forecast import ForecastJob, forecast
@@ -72,3 +74,9 @@ def test_jobs_without_a_list_of_runs() -> None:
         "unusable": (False, []),
     }
     assert made["clock_changes"] == [] and made["collisions"] == []
+
+
+@pytest.mark.parametrize(("interval", "often"), [("10 minutes", False), ("599 seconds", True)])
+def test_more_than_144_runs_a_day_are_not_listed(interval: str, often: bool) -> None:
+    (one,) = told(job("j", job_schedule={"schedule_interval": interval}))["jobs"]
+    assert (one["often"], len(one["rows"])) == (often, 0 if often else 7 * 144)

@@ -132,7 +132,7 @@ def test_what_is_told_in_json() -> None:
     told = status(HOURLY, now, finished(NOON + HOUR, took=5 * MINUTE), GOOD).as_dict(now)
     assert told["last_success"] == iso(from_epoch(NOON + HOUR))
     assert told["age_seconds"] == 2 * HOUR
-    assert told["expect_success_within"] == HOUR + 5 * MINUTE + DELAY
+    assert told["expect_success_within"] == HOUR + 5 * MINUTE + 10 * MINUTE
     assert told["next_run"] == iso(from_epoch(NOON + 4 * HOUR))
     assert status({}, now, GOOD).as_dict(now)["expect_success_within"] is None
 

@@ -123,6 +123,19 @@ def test_jobs_that_run_no_more_grow_old_too(
     store.close()
 
 
+def test_logs_that_cannot_be_listed_are_told_once_a_day_and_stop_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(housekeeping, "FIRST", 0.0)
+    store = open_store(tmp_path)
+    keeper = housekeeping.Housekeeping(store, States(store), Bounds(100, 400, 10**9))
+    store.paths.log.rmdir()
+    for dummy in range(5):
+        keeper.step()
+    assert caplog.text.count(f"No such file or directory: '{store.paths.log}'") == 1
+    store.close()
+
+
 def test_skipped_slots_count_as_entries(tmp_path: Path) -> None:
     store, bounds = open_store(tmp_path), Bounds(8, 400, 10**9)
     store.bound_history("j", add(store, 0), bounds)
