@@ -10,7 +10,7 @@ import pytest
 from schedule_oracles import SECOND, UTC, runs, trigger, utc
 
 from coldchain.schedule import ScheduleError
-from coldchain.schedule.triggers import splay_fraction
+from coldchain.schedule.delay import splay_fraction
 
 CENTURY = 36600
 

@@ -19,11 +19,13 @@ from coldchain.schedule.blackout import Blackout, Span, Window
 from coldchain.schedule.build import build
 from coldchain.schedule.catchup import catch_up
 from coldchain.schedule.cron import LIMITS, MONTHS, WEEKDAYS, parse_field
+from coldchain.schedule.delay import splay_fraction
 from coldchain.schedule.errors import ScheduleError
 from coldchain.schedule.model import CatchUpPolicy
 from coldchain.schedule.readings import DAY, END_DAY, Readings, Times
+from coldchain.schedule.slot_trigger import bisect_first
 from coldchain.schedule.slots import HORIZON, CronSlots, Dst, IntervalSlots, complete, is_wildcard
-from coldchain.schedule.triggers import BootTrigger, bisect_first, splay_fraction
+from coldchain.schedule.triggers import BootTrigger
 from coldchain.schedule.zones import zone_table
 
 BERLIN = ZoneInfo("Europe/Berlin")

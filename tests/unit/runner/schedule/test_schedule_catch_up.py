@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schedule_oracles import SECOND, UTC, runs, trigger, utc
 
 from coldchain.schedule import CatchUp, CatchUpPolicy, Trigger, catch_up
-from coldchain.schedule.triggers import CATCH_UP_LIMIT
+from coldchain.schedule.slot_trigger import CATCH_UP_LIMIT
 
 BEGIN = utc(2026, 5, 4)  # a Monday
 

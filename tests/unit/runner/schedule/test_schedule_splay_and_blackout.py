@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from schedule_oracles import SECOND, SEEDS, UTC, WEEKDAYS, runs, trigger, utc
 
 from coldchain.schedule import Occurrence, ScheduleError, Trigger, session_tag
-from coldchain.schedule.triggers import CATCH_UP_LIMIT, splay_fraction
+from coldchain.schedule.delay import splay_fraction
+from coldchain.schedule.slot_trigger import CATCH_UP_LIMIT
 
 MINUTE = timedelta(minutes=1)
 BEGIN, END = utc(2026, 5, 1), utc(2026, 5, 12)

@@ -18,7 +18,7 @@ from coldchain import lifecycle
 from coldchain import schedule as calendar
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.settings import Settings
-from coldchain.schedule.triggers import CATCH_UP_LIMIT
+from coldchain.schedule.slot_trigger import CATCH_UP_LIMIT
 from coldchain.store import Event, JobRecord, Run, State
 from coldchain.store.records import stopped
 

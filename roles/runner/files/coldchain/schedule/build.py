@@ -17,9 +17,11 @@ from coldchain.core.text import did_you_mean
 from coldchain.schedule import describe
 from coldchain.schedule.blackout import Blackout, Window
 from coldchain.schedule.cron import FIELDS, FIRST_YEAR, LAST_YEAR, parse_field
+from coldchain.schedule.delay import Delay
 from coldchain.schedule.errors import ScheduleError, quoted
 from coldchain.schedule.model import CatchUpPolicy, Trigger, moment, seconds
 from coldchain.schedule.readings import DAY
+from coldchain.schedule.slot_trigger import SlotTrigger
 from coldchain.schedule.slots import (
     FIXED,
     PACE,
@@ -30,13 +32,7 @@ from coldchain.schedule.slots import (
     complete,
     is_wildcard,
 )
-from coldchain.schedule.triggers import (
-    BootTrigger,
-    ContinuousTrigger,
-    Delay,
-    PointTrigger,
-    SlotTrigger,
-)
+from coldchain.schedule.triggers import BootTrigger, ContinuousTrigger, PointTrigger
 
 _LONGEST = 100 * 366 * DAY  # of an interval, a splay or an age, in seconds
 _WINDOWS = 50

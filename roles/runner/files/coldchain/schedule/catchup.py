@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from coldchain.schedule.model import CatchUpPolicy, Occurrence, Trigger, moment, seconds
-from coldchain.schedule.triggers import CATCH_UP_LIMIT, bisect_first
+from coldchain.schedule.slot_trigger import CATCH_UP_LIMIT, bisect_first
 
 
 class CatchUp(NamedTuple):

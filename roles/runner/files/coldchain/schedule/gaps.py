@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from coldchain.schedule.model import Trigger, moment, seconds
 from coldchain.schedule.readings import DAY
-from coldchain.schedule.triggers import bisect_first
+from coldchain.schedule.slot_trigger import bisect_first
 
 _HOUR = 3600
 _YEAR_AND_MORE = timedelta(days=400)  # with both clock changes

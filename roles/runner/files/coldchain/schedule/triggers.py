@@ -1,256 +1,54 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The triggers: slots, splay and blackout put together into occurrences."""
+"""The triggers without a series of slots: once, at a date, continuously, after each boot."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta, tzinfo
-from typing import NamedTuple
+from datetime import datetime, tzinfo
 
-from coldchain.core.instants import EPOCH
-from coldchain.schedule.blackout import Blackout, Span
+from coldchain.schedule.blackout import Blackout
+from coldchain.schedule.delay import Delay
 from coldchain.schedule.model import CatchUpPolicy, Occurrence, moment, seconds
-from coldchain.schedule.readings import DAY
-from coldchain.schedule.slots import HORIZON, Slots
-
-try:  # hashlib's own BLAKE2, without what else hashlib loads: OpenSSL's 4 MB of memory
-    from _blake2 import blake2b
-except ImportError:  # an interpreter that has it elsewhere
-    from hashlib import blake2b
-
-# "all" runs at most that many missed slots: a job of every second does not run 86,400 times.
-CATCH_UP_LIMIT = 100
-# Blackouts passed in the search for one run: 11 years of days.  Beyond it a job counts as never.
-_BLACKOUTS = 4000
-_WALK = 4
+from coldchain.schedule.slots import HORIZON
 
 
-class Planned(NamedTuple):
-    """An occurrence in whole seconds since 1970 UTC."""
+class BaseTrigger:
+    """What all triggers have in common; one without slots as it stands here.
 
-    at: int
-    slot: int
-    deferred: bool = False
-
-    def occurrence(self) -> Occurrence:
-        """The same as aware datetimes."""
-        return Occurrence(moment(self.at), moment(self.slot), self.deferred)
-
-
-class Delay(NamedTuple):
-    """How much later than its slot a run begins: a part of *splay* (seconds), the same in every
-    process and after every restart."""
-
-    splay: int
-    fraction: float
-
-    @classmethod
-    def of(cls, key: str, splay: int, offset: int | None = None) -> Delay:
-        """key: what the part of *splay* is derived from; offset: the delay itself, where the
-        document has one."""
-        if offset is None:
-            return cls(splay, splay_fraction(key))
-        # In the middle of a second, so that no rounding takes one away.
-        return cls(offset, (offset + 0.5) / (offset + 1))
-
-    def within(self, room: int) -> int:
-        """Seconds of the delay where the next slot or the like leaves *room* seconds."""
-        return int(self.fraction * min(self.splay + 1, room))
-
-    @property
-    def whole(self) -> timedelta:
-        """The delay where nothing bounds it."""
-        return timedelta(seconds=int(self.fraction * (self.splay + 1)))
-
-
-class SlotTrigger:
-    """A trigger with a series of slots: kind "interval" or "cron".
-
-    delay: of each run; details: gives the describing text.
+    details: gives the describing text.
     """
 
     def __init__(
         self,
-        kind: str,
-        slots: Slots,
         *,
         zone: tzinfo,
-        delay: Delay,
         blackout: Blackout | None,
         missed: CatchUpPolicy,
         details: Callable[[], str],
     ) -> None:
-        self.kind = kind
         self.zone = zone
         self.missed = missed
-        self._slot = slots.slot
-        self._delay = delay
-        self._splay = delay.splay
         self._blackout = blackout
-        self._plain = delay.splay == 0 and blackout is None
         self._details = details
-
-    def next(self, after: datetime) -> Occurrence | None:
-        """The first run after *after*, moved by splay and blackout."""
-        if self._plain:
-            slot = self._slot(seconds(after) + 1)
-            if slot is None:
-                return None
-            at = EPOCH + timedelta(seconds=slot)
-            return Occurrence(at, at)
-        planned = self._due(seconds(after) + 1)
-        return None if planned is None else planned.occurrence()
 
     def blackout_until(self, instant: datetime) -> datetime | None:
         """The end of the blackout around *instant*; None outside of one."""
-        return _until(self._blackout, instant)
+        span = None if self._blackout is None else self._blackout.at(seconds(instant))
+        return None if span is None else moment(span.end)
+
+    def blacked_out(
+        self, after: datetime, until: datetime, limit: int
+    ) -> list[tuple[Occurrence, str]]:
+        """The slots that a blackout cancels: none of what has no slots."""
+        return []
 
     def describe(self) -> str:
         """The schedule in words."""
         return self._details()
 
-    def blacked_out(
-        self, after: datetime, until: datetime, limit: int
-    ) -> list[tuple[Occurrence, str]]:
-        """The slots that a blackout cancels, or a later run makes up for."""
-        cancelled: list[tuple[Occurrence, str]] = []
-        t, last = max(seconds(after) + 1, 0), min(seconds(until), HORIZON)
-        while self._blackout is not None and len(cancelled) < limit:
-            span = self._blackout.first(t, last + 1)
-            if span is None:
-                break
-            deferred = {planned.slot for planned in self._deferred(span)}
-            planned = self._splayed(max(t, span.begin))
-            while planned is not None and planned.at < min(span.end, last + 1):
-                if planned.slot not in deferred and len(cancelled) < limit:
-                    cancelled.append((planned.occurrence(), self._reason(planned, span)))
-                if len(cancelled) == limit:
-                    break
-                planned = self._splayed(planned.at + 1)
-            t = span.end
-            if t > last or planned is None:
-                break
-        return cancelled
 
-    def _reason(self, planned: Planned, span: Span) -> str:
-        assert self._blackout is not None  # its callers come from a span in it
-        where = self._blackout.reason(planned.at)
-        if self.missed.run == "skip":
-            return where
-        if self.missed.deadline(planned.at) < span.end:
-            return f"{where}, whose end is too late for a late run"
-        return f"{where}; a later run covers it"
-
-    def _due(self, t: int) -> Planned | None:
-        """The first occurrence at or after *t*."""
-        t = max(t, 0)
-        if t > HORIZON:
-            return None
-        if self._blackout is None:
-            return self._splayed(t)
-        # A run put off starts up to a splay (and one second for each before it) after its blackout,
-        # so the blackouts that ended shortly before t come first, and the one around t.
-        start = t - self._splay - (CATCH_UP_LIMIT if self.missed.run == "all" else 0)
-        span = self._blackout.first(start, t + 1)
-        for _step in range(_BLACKOUTS):
-            if span is None:
-                planned = self._splayed(max(start, t))
-                if planned is None:
-                    return None
-                span = self._blackout.at(planned.at)
-                if span is None:
-                    return planned
-            for deferred in self._deferred(span):
-                if deferred.at >= t:
-                    return deferred
-            start = span.end
-            span = self._blackout.first(start, t + 1) if start <= t else None
-        return None
-
-    def _deferred(self, span: Span) -> list[Planned]:
-        """The occurrences within a blackout that run after its end instead."""
-        if self.missed.run == "skip":
-            return []
-        limit = CATCH_UP_LIMIT if self.missed.run == "all" else 1
-        # deadline() never falls, so those that are not too late are the last ones of the blackout.
-        oldest = bisect_first(
-            lambda at: self.missed.deadline(at) >= span.end, max(span.begin, 0), span.end
-        )
-        inside = self._newest(oldest, span.end, limit)
-        if not inside:
-            return []
-        following = self._splayed(span.end)
-        room = DAY * 366 if following is None else following.at - span.end
-        delay = self._delay.within(room)
-        assert self._blackout is not None  # its callers come from a span in it
-        if self._blackout.at(span.end + delay) is not None:
-            delay = 0
-        # A regular run at the very end of the blackout stands for the missed ones as well.
-        deferred = [
-            Planned(span.end + delay + index, planned.slot, deferred=True)
-            for index, planned in enumerate(inside)
-        ]
-        return [planned for planned in deferred if planned.at < span.end + room]
-
-    def _newest(self, begin: int, end: int, limit: int) -> list[Planned]:
-        """The last *limit* occurrences in begin <= at < end, oldest first, blackout ignored."""
-        newest: list[Planned] = []
-        while len(newest) < limit:
-            planned = self._latest(begin, end)
-            if planned is None:
-                break
-            newest.append(planned)
-            end = planned.at
-        return newest[::-1]
-
-    def _latest(self, begin: int, end: int) -> Planned | None:
-        latest = self._splayed(begin)
-        if latest is None or latest.at >= end:
-            return None
-        high = end
-        while high - latest.at > 1:
-            middle = (latest.at + high) // 2
-            planned = self._splayed(middle)
-            if planned is None or planned.at >= end:
-                high = middle
-            else:
-                latest = planned
-        return latest
-
-    def _splayed(self, t: int) -> Planned | None:
-        """The first occurrence at or after *t*, blackout ignored."""
-        slot = self._slot(t - self._splay if self._splay else t)
-        for _step in range(_WALK):
-            if slot is None:
-                return None
-            if self._splay == 0:
-                return Planned(slot, slot)
-            planned, following = self._delayed(slot)
-            if planned.at >= t:
-                return planned
-            slot = following
-        # Many slots lie within one splay: the last one before t, or the first one from t on.
-        begin = bisect_first(lambda s: not self._has_slot(s, t), t - self._splay, t)
-        latest = self._slot(begin - 1)
-        if latest is not None and latest < t:
-            planned = self._delayed(latest)[0]
-            if planned.at >= t:
-                return planned
-        slot = self._slot(t)
-        return None if slot is None else self._delayed(slot)[0]
-
-    def _has_slot(self, begin: int, end: int) -> bool:
-        slot = self._slot(begin)
-        return slot is not None and slot < end
-
-    def _delayed(self, slot: int) -> tuple[Planned, int | None]:
-        following = self._slot(slot + 1)
-        room = self._splay + 1 if following is None else following - slot
-        return Planned(slot + self._delay.within(room), slot), following
-
-
-class PointTrigger:
+class PointTrigger(BaseTrigger):
     """A trigger that fires once: kind "once" (no schedule) or "date"."""
 
     def __init__(
@@ -264,11 +62,8 @@ class PointTrigger:
         missed: CatchUpPolicy,
         details: Callable[[], str],
     ) -> None:
+        super().__init__(zone=zone, blackout=blackout, missed=missed, details=details)
         self.kind = kind
-        self.zone = zone
-        self.missed = missed
-        self._details = details
-        self._blackout = blackout
         self._planned = Occurrence(instant + delay.whole, instant)
         self._occurrence: Occurrence | None = self._planned
         until = self.blackout_until(self._planned.at)
@@ -289,10 +84,6 @@ class PointTrigger:
         occurrence = self._occurrence
         return occurrence if occurrence is not None and occurrence.at > after else None
 
-    def blackout_until(self, instant: datetime) -> datetime | None:
-        """The end of the blackout around *instant*; None outside of one."""
-        return _until(self._blackout, instant)
-
     def blacked_out(
         self, after: datetime, until: datetime, limit: int
     ) -> list[tuple[Occurrence, str]]:
@@ -304,12 +95,8 @@ class PointTrigger:
             return []
         return [(planned, self._blackout.reason(seconds(planned.at)))][:limit]
 
-    def describe(self) -> str:
-        """The schedule in words."""
-        return self._details()
 
-
-class ContinuousTrigger:
+class ContinuousTrigger(BaseTrigger):
     """Again as soon as a run has ended: the slot is the first whole second later than it.
 
     start, end: first and last second that counts; no slot is ever missed.
@@ -327,12 +114,9 @@ class ContinuousTrigger:
         missed: CatchUpPolicy,
         details: Callable[[], str],
     ) -> None:
-        self.zone = zone
-        self.missed = missed
+        super().__init__(zone=zone, blackout=blackout, missed=missed, details=details)
         self._start = start
         self._end = HORIZON if end is None else min(end, HORIZON)
-        self._blackout = blackout
-        self._details = details
 
     def next(self, after: datetime) -> Occurrence | None:
         """The first second after *after* outside of a blackout."""
@@ -345,22 +129,8 @@ class ContinuousTrigger:
         at = moment(t)
         return Occurrence(at, at)
 
-    def blackout_until(self, instant: datetime) -> datetime | None:
-        """The end of the blackout around *instant*; None outside of one."""
-        return _until(self._blackout, instant)
 
-    def blacked_out(
-        self, after: datetime, until: datetime, limit: int
-    ) -> list[tuple[Occurrence, str]]:
-        """None: what has no slots misses none."""
-        return []
-
-    def describe(self) -> str:
-        """The schedule in words."""
-        return self._details()
-
-
-class BootTrigger:
+class BootTrigger(BaseTrigger):
     """Once after each boot of the host, which no clock can foretell: the runner tells of it."""
 
     kind = "boot"
@@ -374,11 +144,8 @@ class BootTrigger:
         missed: CatchUpPolicy,
         details: Callable[[], str],
     ) -> None:
-        self.zone = zone
-        self.missed = missed
+        super().__init__(zone=zone, blackout=blackout, missed=missed, details=details)
         self._delay = delay.whole
-        self._blackout = blackout
-        self._details = details
 
     def after_boot(self, instant: datetime) -> datetime:
         """When the run begins of a boot that was noticed at *instant*: after splay and blackout."""
@@ -389,39 +156,3 @@ class BootTrigger:
         """None: boots are not on the calendar."""
         seconds(after)  # refuses a naive one
         return None
-
-    def blackout_until(self, instant: datetime) -> datetime | None:
-        """The end of the blackout around *instant*; None outside of one."""
-        return _until(self._blackout, instant)
-
-    def blacked_out(
-        self, after: datetime, until: datetime, limit: int
-    ) -> list[tuple[Occurrence, str]]:
-        """None: what has no slots misses none."""
-        return []
-
-    def describe(self) -> str:
-        """The schedule in words."""
-        return self._details()
-
-
-def splay_fraction(key: str) -> float:
-    """The place of *key* in its splay, 0 <= fraction < 1; the same on every host and every day."""
-    digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=6).digest()
-    return int.from_bytes(digest, "big") / (1 << 48)
-
-
-def bisect_first(test: Callable[[int], bool], low: int, high: int) -> int:
-    """The first integer in low <= n < high from which *test* holds; *high* when it never does."""
-    while low < high:
-        middle = (low + high) // 2
-        if test(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low
-
-
-def _until(blackout: Blackout | None, instant: datetime) -> datetime | None:
-    span = None if blackout is None else blackout.at(seconds(instant))
-    return None if span is None else moment(span.end)
