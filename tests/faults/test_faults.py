@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from homes import COMMAND, ENVIRONMENT, Home, document, needs_root
-from waiting import LIMIT, ended
+from waiting import LIMIT, ended, gone
 
 from coldchain.selftest import torture
 
@@ -202,13 +202,6 @@ def test_a_runner_without_descriptors_does_not_die(home: Home) -> None:
         (run,) = home.until(lambda number=number: home.runs(f"j{number}"))
         assert run["result"] in ("success", "fail")
     assert home.runner is not None and home.runner.poll() is None
-
-
-def gone(pid: int) -> bool:
-    try:
-        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def test_what_a_command_leaves_in_the_background_is_left_alone_and_named(home: Home) -> None:

@@ -361,6 +361,16 @@ class VirtualHost:
         return found
 
 
+@contextlib.contextmanager
+def virtual_host(place: Path) -> Iterator[VirtualHost]:
+    """A host with the directory *place*, until the end of the block."""
+    place.chmod(0o700)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        made = VirtualHost(place, monkeypatch)
+        yield made
+        made.close()
+
+
 class _NoWake:
     """No command runs beside this runner."""
 

@@ -84,6 +84,14 @@ def ended(process: subprocess.Popen[Any], within: float = PATIENCE) -> int:
     return _bounded(process, lambda: process.wait(0.05), within)
 
 
+def gone(pid: int) -> bool:
+    """Whether a process has ended, perhaps as a zombie."""
+    try:
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def output(process: subprocess.Popen[Any], within: float = PATIENCE) -> tuple[Any, Any]:
     """What *process*, which has to end, writes to its pipes; else it is killed."""
     return _bounded(process, lambda: process.communicate(timeout=0.05), within)

@@ -59,8 +59,8 @@ def during(site: Site, then: Callable[[], None]) -> Iterator[list[int]]:
 
     def hit() -> None:
         found.extend(waiting.until(uploading, BEGINNING))
-        waiting.until(lambda: ended(found[0]) or taken(found[0]) >= 500_000, BEGINNING)
-        assert not ended(found[0])
+        waiting.until(lambda: waiting.gone(found[0]) or taken(found[0]) >= 500_000, BEGINNING)
+        assert not waiting.gone(found[0])
         then()
 
     thread = threading.Thread(target=hit)
@@ -91,13 +91,6 @@ _parents = {os.getpid()}
 def taken(pid: int) -> int:
     """Bytes that a process has read, from whatever."""
     return int(Path(f"/proc/{pid}/io").read_text().split()[1])
-
-
-def ended(pid: int) -> bool:
-    try:
-        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def sound(site: Site, levels: int) -> None:
@@ -180,7 +173,7 @@ def test_killed_in_the_middle_and_swept_by_the_next(site: Site) -> None:
     with during(site, process.kill) as writers:
         assert waiting.ended(process, BEGINNING) == -signal.SIGKILL
     _parents.remove(process.pid)
-    waiting.until(lambda: ended(writers[0]), BEGINNING)  # what it was given it still writes
+    waiting.until(lambda: waiting.gone(writers[0]), BEGINNING)  # what it was given it still writes
     assert site.catalogue() == []
     (note,) = (site.root / "lib" / "locks").iterdir()
     folder, marker = json.loads(note.read_text())

@@ -14,6 +14,7 @@ what a change is noticed by.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import guardian
@@ -25,6 +26,7 @@ guardian.start()
 from cli_command import Command
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.detection import is_hypothesis_test
+from receivers import Receiver, receiver
 
 _SETTINGS = (
     "_hypothesis_internal_use_settings"  # where hypothesis.settings, as a decorator, puts it
@@ -83,6 +85,13 @@ def _leave_cases(config: pytest.Config, items: list[pytest.Item]) -> None:
         seen[key] += 1
     config.hook.pytest_deselected(items=left_out)
     items[:] = kept
+
+
+@pytest.fixture
+def server() -> Iterator[Receiver]:
+    """What messages are sent to."""
+    with receiver() as found:
+        yield found
 
 
 @pytest.fixture

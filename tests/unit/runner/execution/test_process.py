@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from waiting import PATIENCE, Watch, joined, output, until
+from waiting import PATIENCE, Watch, gone, joined, output, until
 
 from coldchain.core.errors import CannotWrite, Unavailable
 from coldchain.execution import cgroup
@@ -42,13 +42,6 @@ def start(tmp_path: Path, program: str, *arguments: str) -> Process:
 def said(tmp_path: Path) -> str:
     """What the command has written so far."""
     return (tmp_path / "log").read_text()
-
-
-def gone(pid: int) -> bool:
-    try:
-        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def ended(process: Process, seconds: float) -> bool:

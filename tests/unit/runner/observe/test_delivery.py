@@ -8,7 +8,6 @@ import errno
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,6 @@ from coldchain.core.errors import CannotWrite
 from coldchain.observe import delivery, delivery_findings, outbox
 from coldchain.observe.delivery import Courier
 from coldchain.observe.outbox import Outbox, Waiting
-
-
-@pytest.fixture
-def server() -> Iterator[Receiver]:
-    with receiver() as found:
-        yield found
 
 
 @pytest.fixture

@@ -41,12 +41,6 @@ RID = str(uuid.uuid5(uuid.NAMESPACE_URL, "coldchain:run:run-1"))
 
 
 @pytest.fixture
-def server() -> Iterator[Receiver]:
-    with receiver() as found:
-        yield found
-
-
-@pytest.fixture
 def courier(tmp_path: Path) -> Courier:
     (tmp_path / "run-1.log").write_text("the log\n")
     environment = {"COLDCHAIN_CREDENTIALS_DIRECTORY": str(tmp_path)}

@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from virtual_host import ImitatedRun, VirtualHost
+from virtual_host import ImitatedRun, VirtualHost, virtual_host
 
 from coldchain.core.errors import CannotWrite
 from coldchain.runner import one_off
@@ -34,12 +33,8 @@ def document(priority: int = 0, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    place: Path = tmp_path_factory.mktemp("virtual")
-    place.chmod(0o700)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        made = VirtualHost(place, monkeypatch)
+    with virtual_host(tmp_path_factory.mktemp("virtual")) as made:
         yield made
-        made.close()
 
 
 def ask(host: VirtualHost, **more: Any) -> str:

@@ -8,17 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from virtual_host import VirtualHost
+from virtual_host import VirtualHost, virtual_host
 
 from coldchain.selftest import oracle
 
 
 @pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualHost]:
-    tmp_path.chmod(0o700)
-    made = VirtualHost(tmp_path, monkeypatch)
-    yield made
-    made.close()
+def host(tmp_path: Path) -> Iterator[VirtualHost]:
+    with virtual_host(tmp_path) as made:
+        yield made
 
 
 def faults(host: VirtualHost) -> list[str]:

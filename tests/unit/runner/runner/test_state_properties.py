@@ -11,13 +11,12 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from virtual_host import ImitatedRun, VirtualHost
+from virtual_host import ImitatedRun, VirtualHost, virtual_host
 
 from coldchain import lifecycle
 from coldchain.core.instants import from_epoch, iso
@@ -32,12 +31,8 @@ ZONES = ("UTC", "Europe/Berlin", "Asia/Kolkata")
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualHost]:
-    place: Path = tmp_path_factory.mktemp("virtual")
-    place.chmod(0o700)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        made = VirtualHost(place, monkeypatch)
+    with virtual_host(tmp_path_factory.mktemp("virtual")) as made:
         yield made
-        made.close()
 
 
 def schedule(chance: random.Random, now: float) -> dict[str, Any]:

@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from virtual_host import MONDAY, ImitatedRun, VirtualHost
+from virtual_host import MONDAY, ImitatedRun, VirtualHost, virtual_host
 
 from coldchain.core.instants import from_epoch, iso
 from coldchain.runner.jobs import Jobs
@@ -24,12 +23,8 @@ HOURLY = {"schedule_minute": "0"}
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualHost]:
-    home: Path = tmp_path_factory.mktemp("virtual")
-    home.chmod(0o700)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        made = VirtualHost(home, monkeypatch)
+    with virtual_host(tmp_path_factory.mktemp("virtual")) as made:
         yield made
-        made.close()
 
 
 @pytest.fixture

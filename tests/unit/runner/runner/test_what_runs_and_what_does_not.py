@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from virtual_host import MONDAY, ImitatedRun, VirtualHost
+from virtual_host import MONDAY, ImitatedRun, VirtualHost, virtual_host
 
 from coldchain.core.instants import from_epoch, iso
 from coldchain.runner.active import STOPPED
@@ -22,11 +22,9 @@ HOUR, DAY = 3600.0, 86400.0
 
 
 @pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualHost]:
-    tmp_path.chmod(0o700)
-    made = VirtualHost(tmp_path, monkeypatch)
-    yield made
-    made.close()
+def host(tmp_path: Path) -> Iterator[VirtualHost]:
+    with virtual_host(tmp_path) as made:
+        yield made
 
 
 def at(seconds: float) -> str:

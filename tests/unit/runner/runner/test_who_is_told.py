@@ -15,17 +15,11 @@ import pytest
 import waiting
 from cli_command import Command, exec_job
 from homes import Home, document
-from receivers import Answer, Receiver, Request, receiver
+from receivers import Answer, Receiver, Request
 from waiting import PATIENCE
 
 SECRET = "0f3c-s3cret"
 STOPPED = {"status": "stop"}
-
-
-@pytest.fixture
-def server() -> Iterator[Receiver]:
-    with receiver() as found:
-        yield found
 
 
 @pytest.fixture

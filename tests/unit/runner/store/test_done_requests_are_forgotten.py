@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from stores import new_store
 from waiting import at_most
 
 from coldchain.core.paths import Paths
@@ -38,8 +39,7 @@ def test_the_state_does_not_grow_with_the_requests(tmp_path: Path) -> None:
 
 
 def test_requests_that_are_done_but_not_dropped_stay_done(tmp_path: Path) -> None:
-    tmp_path.chmod(0o700)
-    store = Store.open(Paths.under(tmp_path), create=True)
+    store = new_store(tmp_path)
     store.apply([Change("j", DOCUMENT)])
     first, second = (store.add_event("j", event, "a test") for event in ("stop", "start"))
     store.commit_states({}, [first.id])
@@ -51,8 +51,7 @@ def test_requests_that_are_done_but_not_dropped_stay_done(tmp_path: Path) -> Non
 
 
 def test_states_are_put_and_removed_in_one_commit(tmp_path: Path) -> None:
-    tmp_path.chmod(0o700)
-    store = Store.open(Paths.under(tmp_path), create=True)
+    store = new_store(tmp_path)
     store.commit_states({"a": State(revision=1), "b": State(revision=2)})
     store.commit_states({"a": None, "c": State(revision=3), "never there": None})
     assert {key: state.revision for key, state in store.states().items()} == {"b": 2, "c": 3}
@@ -64,8 +63,7 @@ def test_states_are_put_and_removed_in_one_commit(tmp_path: Path) -> None:
 def test_only_a_writer_puts_a_damaged_file_aside(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tmp_path.chmod(0o700)
-    store = Store.open(Paths.under(tmp_path), create=True)
+    store = new_store(tmp_path)
     store.apply([Change("j", {**DOCUMENT, "priority": 1})])
     store.apply([Change("j", {**DOCUMENT, "priority": 2})])
     jobs = store.paths.jobs
@@ -84,8 +82,7 @@ def test_only_a_writer_puts_a_damaged_file_aside(
 
 
 def test_the_newest_entry_is_the_runner_s_mark_or_a_declaration(tmp_path: Path) -> None:
-    tmp_path.chmod(0o700)
-    store = Store.open(Paths.under(tmp_path), create=True)
+    store = new_store(tmp_path)
     assert store.clock_mark() is None and store.newest_entry() == 0.0
     store.apply([Change("j", DOCUMENT)])
     assert store.newest_entry() == store.jobs()["j"].changed > 0
@@ -98,8 +95,7 @@ def test_the_newest_entry_is_the_runner_s_mark_or_a_declaration(tmp_path: Path) 
 
 
 def test_no_runner_that_hangs_keeps_a_command_waiting(tmp_path: Path) -> None:
-    tmp_path.chmod(0o700)
-    store = Store.open(Paths.under(tmp_path), create=True)
+    store = new_store(tmp_path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as runner:
         runner.bind(str(store.paths.wake))
         with at_most():
@@ -111,8 +107,7 @@ def test_no_runner_that_hangs_keeps_a_command_waiting(tmp_path: Path) -> None:
 
 def test_descriptors_and_lost_logs(tmp_path: Path) -> None:
     """Neither many commits nor many looks cost descriptors; a log may be gone before its entry."""
-    tmp_path.chmod(0o700)
-    writer = Store.open(Paths.under(tmp_path), create=True)
+    writer = new_store(tmp_path)
     reader = Store(writer.paths)
     held = []
     for number in range(5):

@@ -12,18 +12,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stores import new_store
 
-from coldchain.core.paths import Paths
 from coldchain.runner import housekeeping
 from coldchain.runner.states import States
 from coldchain.store import Bounds, State, Store
 
 DAY = 86400.0
 MUCH = Bounds(10**6, 10**6, 10**12)
-
-
-def open_store(home: Path) -> Store:
-    return Store.open(Paths.under(home), create=True)
 
 
 def add(store: Store, number: int, log: int = 0, ended: float | None = None) -> str:
@@ -63,12 +59,12 @@ def test_number_and_size_hold_after_every_run(
     restart: int,
 ) -> None:
     home = tmp_path_factory.mktemp("home")
-    store = open_store(home)
+    store = new_store(home)
     done: list[str] = []
     for number, log in enumerate(logs):
         if number == restart:
             store.close()
-            store = open_store(home)
+            store = new_store(home)
         done.insert(0, add(store, number, log))
         store.bound_history("j", done[0], Bounds(entries, 400, max_bytes))
         found = kept(store)
@@ -83,7 +79,7 @@ def test_number_and_size_hold_after_every_run(
 def test_age_is_looked_at_when_a_day_has_passed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, bounds = open_store(tmp_path), Bounds(100, 10, 10**9)
+    store, bounds = new_store(tmp_path), Bounds(100, 10, 10**9)
     first = add(store, 1, ended=time.time() - 9.5 * DAY)
     store.bound_history("j", first, bounds)
     real, clock = time.time, time.monotonic
@@ -101,7 +97,7 @@ def test_jobs_that_run_no_more_grow_old_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, declared: bool
 ) -> None:
     monkeypatch.setattr(housekeeping, "FIRST", 0.0)
-    store, now = open_store(tmp_path), time.time()
+    store, now = new_store(tmp_path), time.time()
     for number, age in enumerate((30.0, 20.0, 5.0)):
         add(store, number, ended=now - age * DAY)
     (store.paths.log / "empty").mkdir()
@@ -127,7 +123,7 @@ def test_logs_that_cannot_be_listed_are_told_once_a_day_and_stop_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(housekeeping, "FIRST", 0.0)
-    store = open_store(tmp_path)
+    store = new_store(tmp_path)
     keeper = housekeeping.Housekeeping(store, States(store), Bounds(100, 400, 10**9))
     store.paths.log.rmdir()
     for dummy in range(5):
@@ -137,7 +133,7 @@ def test_logs_that_cannot_be_listed_are_told_once_a_day_and_stop_nothing(
 
 
 def test_skipped_slots_count_as_entries(tmp_path: Path) -> None:
-    store, bounds = open_store(tmp_path), Bounds(8, 400, 10**9)
+    store, bounds = new_store(tmp_path), Bounds(8, 400, 10**9)
     store.bound_history("j", add(store, 0), bounds)
     for number in range(1, 30):
         store.add_history("j", {"skipped": 1, "reason": "x", "time_ended": time.time()})
@@ -153,7 +149,7 @@ def test_a_run_costs_the_same_whatever_is_kept(
     """Bytes written and read for one run, once its job is known."""
     costs = []
     for past in (10, 1000):
-        store = open_store(tmp_path / str(past))
+        store = new_store(tmp_path / str(past))
         for number in range(past):
             store.paths.job_log("j").mkdir(exist_ok=True)
             add(store, number)
@@ -183,7 +179,7 @@ def test_a_run_costs_the_same_whatever_is_kept(
 def test_over_many_runs_a_run_writes_a_few_rows_however_many_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, bounds = open_store(tmp_path), Bounds(400, 400, 10**9)
+    store, bounds = new_store(tmp_path), Bounds(400, 400, 10**9)
     written = [0]
     real = os.write
 
@@ -202,7 +198,7 @@ def test_over_many_runs_a_run_writes_a_few_rows_however_many_are_kept(
 def test_a_clock_that_is_ahead_for_a_while_costs_no_history(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, bounds = open_store(tmp_path), Bounds(100, 400, 10**9)
+    store, bounds = new_store(tmp_path), Bounds(100, 400, 10**9)
     for number in range(3):
         add(store, number)
     real, ahead = time.time, 10 * 365 * DAY
@@ -219,7 +215,7 @@ def test_a_clock_that_is_ahead_for_a_while_costs_no_history(
 
 def test_what_fits_stays_and_what_does_not_makes_room_for_a_while(tmp_path: Path) -> None:
     """A quarter goes at once: else every run would write the whole history again."""
-    store = open_store(tmp_path)
+    store = new_store(tmp_path)
     for number in range(10):
         add(store, number, 100_000)
     total = sum(path.stat().st_blocks * 512 for path in store.paths.job_log("j").iterdir())

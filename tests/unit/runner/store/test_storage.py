@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stores import new_store
 from waiting import LIMIT, ended
 
 from coldchain.core.errors import CannotWrite, DataError, TryAgain, Unavailable
@@ -30,10 +31,6 @@ from coldchain.store.rows import Row
 
 HERE = Path(__file__).resolve()
 PACKAGE = HERE.parents[4] / "roles" / "runner" / "files"
-
-
-def new_store(home: Path) -> Store:
-    return Store.open(Paths.under(home), create=True)
 
 
 def document(job_id: str, text: str = "") -> Change:
@@ -115,7 +112,7 @@ def test_a_damaged_file_is_put_aside_and_the_last_good_generation_used(
         reader = Store.open(Paths.under(tmp_path), create=False)
         assert list(reader.jobs()) == ["a"]
         assert "jobs.json" in caplog.text and "generation" in caplog.text
-        writer = Store.open(Paths.under(tmp_path), create=True)
+        writer = new_store(tmp_path)
         writer.apply([document("b")])
         assert set(Store(writer.paths).jobs()) == {"a", "b"}
     assert list(store.paths.lib.glob("jobs.json.damaged-*"))
@@ -128,7 +125,7 @@ def test_a_missing_file_is_not_said_to_have_been_put_aside(
     store.apply([document("a")])
     store.apply([document("b")])
     store.paths.jobs.unlink()
-    Store.open(Paths.under(tmp_path), create=True).apply([document("c")])
+    new_store(tmp_path).apply([document("c")])
     assert "is missing; using the generation before it" in caplog.text
     assert "is now" not in caplog.text
     assert set(Store(store.paths).jobs()) == {"a", "c"}
@@ -372,7 +369,7 @@ def test_a_failing_disk_leaves_file_and_memory_as_they_were(
 
 
 def _insert(home: str, writer: int, count: int) -> None:
-    store = Store.open(Paths.under(Path(home)), create=True)
+    store = new_store(Path(home))
     for number in range(count):
         store.apply([document(f"w{writer}-{number}")])
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from power_cut import Disk
+from stores import new_store
 
 from coldchain.core.errors import CannotWrite
 from coldchain.core.paths import Paths
@@ -52,8 +53,7 @@ def test_declarations_requests_states_and_history(
 def test_what_the_disk_does_not_confirm_is_told_as_such(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tmp_path.chmod(0o700)
-    store = Store.open(Paths.under(tmp_path), create=True)
+    store = new_store(tmp_path)
     real = os.fsync
 
     def fsync(descriptor: int) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stores import new_store
 
 from coldchain.core.errors import CannotWrite, DataError, TryAgain, Unavailable
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.locks import lock_within, open_lock
-from coldchain.core.paths import Paths
 from coldchain.store import Bounds, Change, Event, JobRecord, State, Store, history
 from coldchain.store.json_file import AtomicJSONStorage
 from coldchain.store.records import stopped, timing
@@ -48,14 +48,9 @@ STATES = st.builds(
 )
 
 
-def open_store(home: Path) -> Store:
-    home.chmod(0o700)
-    return Store.open(Paths.under(home), create=True)
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(tmp_path)
+    made = new_store(tmp_path)
     yield made
     made.close()
 
@@ -352,7 +347,7 @@ def test_only_a_run_on_record_is_in_the_history(store: Store) -> None:
 def test_too_many_and_too_old_entries_go_and_the_newest_stays(
     tmp_path_factory: pytest.TempPathFactory, ages: list[int], entries: int, days: int
 ) -> None:
-    store = open_store(tmp_path_factory.mktemp("home"))
+    store = new_store(tmp_path_factory.mktemp("home"))
     now = time.time() + 3600  # between two days
     ages = sorted(ages, reverse=True)
     for number, age in enumerate(ages):
