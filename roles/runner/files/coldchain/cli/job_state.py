@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from coldchain.cli.context import Call
@@ -24,19 +26,30 @@ def known_state(call: Call, record: JobRecord, state: State | None) -> State:
     if state is not None and (state.active or state.created is None):
         return state
     seen = None if state is None else (state.created, state.revision)
-    if state is not None and seen == (record.created, record.revision):
+    known = state is not None and seen == (record.created, record.revision)
+    if state is not None and known and not _stale(call, state):
         return state
     # Most jobs have been seen: listing them must not pay for what foresees.
     from coldchain.cli.preview import coming_runs, outlook_of
     from coldchain.lifecycle import describe_stop
 
     outlook = outlook_of(record, call.store, call.settings, requests=False)
-    status, stopped_by = outlook.status()
     runs = coming_runs(outlook, 1)
+    next_run = iso(runs[0].at) if runs else None
+    if state is not None and known:
+        return state._replace(next_run=next_run)
+    status, stopped_by = outlook.status()
     why = describe_stop(stopped_by, outlook.state.unusable)
     return outlook.state._replace(
         status=status,
         stopped_by=stopped_by,
-        next_run=iso(runs[0].at) if runs else None,
+        next_run=next_run,
         reason=why or "not yet seen by the runner",
     )
+
+
+def _stale(call: Call, state: State) -> bool:
+    """Is the job's next run one that no runner was there to begin?"""
+    if state.next_run is None or datetime.fromisoformat(state.next_run).timestamp() >= time.time():
+        return False
+    return not call.store.runner_alive()

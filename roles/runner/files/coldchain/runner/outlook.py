@@ -347,26 +347,27 @@ class Outlook:
     # -- previews --------------------------------------------------------------------------------
 
     def coming(self, now: float) -> Iterator[Coming]:
-        """The runs from *now* on if nothing else happens, in order: what waits, what is made up
-        for, and the slots to come.  Of a continuous schedule only the first."""
+        """The runs from *now* on if nothing else happens and a runner is at work from then on, in
+        order: what waits, what is made up for, and the slots to come.  What is due begins now, and
+        nothing before.  Of a continuous schedule only the first."""
+        begin = from_epoch(int(now))
         stops = lifecycle.status_of(self.facts)[1]
         for entry in self.state.queue:
             if not stops or entry.get("asked"):
                 slot, at = from_epoch(entry["slot"]), from_epoch(int(entry["at"]))
-                yield Coming(at, slot, entry["cause"])
+                yield Coming(max(at, begin), slot, entry["cause"])
         if stops or self.trigger is None:
             return
         if self.trigger.kind == "continuous":
             if not self.state.queue:
                 occurrence = self.following(max(self.since, int(now)))
                 if occurrence is not None:
-                    yield Coming(occurrence.at, occurrence.slot)
+                    yield Coming(max(occurrence.at, begin), occurrence.slot)
             return
         caught = self.catch_up(now)
         for occurrence in caught.run:
             late = is_late(occurrence, now, self.trigger.kind)
-            at = from_epoch(int(now)) if late else occurrence.at
-            yield Coming(at, occurrence.slot, "catch-up" if late else "schedule")
+            yield Coming(begin, occurrence.slot, "catch-up" if late else "schedule")
         waiting = [Coming(entry.at, entry.slot, "catch-up") for entry in caught.later]
         after = max(self.since, now)
         while True:
