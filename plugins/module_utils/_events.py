@@ -36,8 +36,9 @@ def run_event(module: AnsibleModule) -> t.NoReturn:
         if error.answer.get("run"):
             fail_with_run(module, client, error)
         if not error.unknown_job or (event != "remove" and not module.check_mode):
-            # After a wait in vain: what the run is doing.
-            progress = {name: error.answer[name] for name in ("job",) if error.answer.get(name)}
+            # After a wait in vain: what the run is doing, and what the event has changed all the same.
+            kept = ("job", "changed")
+            progress = {name: error.answer[name] for name in kept if error.answer.get(name)}
             module.fail_json(msg=error.message, **asked, **progress)
         if event != "remove":
             module.warn(

@@ -37,6 +37,7 @@ options:
     description:
       - Wait until the runner has dealt with the event; for V(start) until the run has ended.
       - With V(start) the module then fails when the run fails, and shows the end of the run's log.
+      - It fails as well when V(start) runs nothing, because it only lets a stopped job follow its schedule again; started once more, the job runs.
       - Waiting needs the runner to be up. Without it the event is kept until the runner is.
     type: bool
     default: false
@@ -104,7 +105,7 @@ job:
     - The job after the event, as M(coldchain.freezer.job_info) shows it; V(null) when there is none.
     - Without C(last_run) when that is RV(run).
     - When O(timeout) has passed, its C(progress) tells how far the run is; so does the message.
-  returned: success, or when O(timeout) has passed
+  returned: success, when O(timeout) has passed, or when V(start) has run nothing
   type: dict
 run:
   description:

@@ -412,3 +412,15 @@ def test_a_document_of_freezers_api_is_taken_by_both_modules(run, home):
     }
     assert run(job, home=str(home), **document)["job"]["change"] == "created"
     assert run(jobs, home=str(home), jobs=[document])["changed"] is False
+
+
+def test_a_start_that_runs_nothing_fails_for_who_waits_for_the_run(run, home, runner):
+    """The next task of the play would take the backup for made."""
+    run(job, home=str(home), **exec_job("x", "true", schedule_hour="3", status="stop"))
+    event = {"home": str(home), "job_id": "x", "event": "start", "wait": True, "timeout": 60}
+    told = run(job_event, **event)
+    assert told["failed"] and told["changed"], told
+    assert "has run nothing" in told["msg"] and "start it once more" in told["msg"]
+    assert told["job"]["status"] == "scheduled"
+    again = run(job_event, **event)
+    assert (again["failed"], again["run"]["result"]) == (False, "success")

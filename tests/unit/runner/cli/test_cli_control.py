@@ -130,16 +130,40 @@ def test_stop_abort_and_remove_wait_for_the_run(
     assert answer["job"] is None
 
 
-def test_starting_a_job_with_a_later_slot_arms_it_without_a_run(
+def test_whoever_waits_for_a_start_that_runs_nothing_is_told_so_at_once(
     command: Command, runner: subprocess.Popen[str]
 ) -> None:
+    """It ended with 0 and "start requested", and what came next took the job for done."""
     far = timed_job("far", schedule_date="2199-01-01", status="stop")
     far["job_schedule"]["schedule_date"] = "2198-01-01"
     assert command("apply", "-", data=far) == 0
     answer = waited(command, "far", "start")
-    assert command.code == 0
-    assert answer["run"] is None
+    assert command.code == 75
+    assert (answer["run"], answer["changed"]) == (None, True)
     assert answer["job"]["status"] == "scheduled"
+    assert "has run nothing" in answer["error"]["message"]
+    assert "2198-01-01" in answer["error"]["message"]
+    assert answer["error"]["hint"].startswith("start it once more")
+    assert waited(command, "far", "start")["run"]["result"] == "success"
+    assert command.code == 0
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {},
+        {"schedule_interval": "continuous"},
+        {"schedule_second": "*"},
+        {"schedule_date": "2020-01-01"},
+    ],
+)
+def test_the_run_that_follows_a_start_at_once_is_waited_for(
+    command: Command, runner: subprocess.Popen[str], schedule: dict[str, str]
+) -> None:
+    assert command("apply", "-", data=timed_job("x", status="stop", **schedule)) == 0
+    answer = waited(command, "x", "start")
+    assert command.code == 0, answer
+    assert answer["run"]["result"] == "success"
 
 
 def test_a_runner_that_dies_ends_the_wait(

@@ -14,8 +14,16 @@ from coldchain.cli.job_state import state_of
 from coldchain.cli.job_view import NO_RUNNER, length, listed, progress_line
 from coldchain.cli.output import duration
 from coldchain.cli.progress_bar import Bar
-from coldchain.cli.waiting import Wait, answer_with, draw_progress, failure_of, wait_for, who_asks
-from coldchain.core.errors import DataError, TryAgain, Unavailable
+from coldchain.cli.waiting import (
+    Wait,
+    answer_with,
+    draw_progress,
+    failure_of,
+    nothing_ran,
+    wait_for,
+    who_asks,
+)
+from coldchain.core.errors import ColdchainError, DataError, TryAgain, Unavailable
 from coldchain.lifecycle import EVENTS
 from coldchain.store import Change, State, Store
 from coldchain.store.records import run_message
@@ -54,13 +62,16 @@ def run(call: Call) -> int:
     elif changed:
         request = store.add_event(job_id, requested, who_asks()).id
         call.put_down("event", {"job_id": job_id, "event": requested, "request": request})
-    run, late = None, None
+    run: dict[str, Any] | None = None
+    late: ColdchainError | None = None
     if arguments.wait and not check:
         before = (state.last_run or {}).get("run_id")
         wait = Wait(store, job_id, requested, request, before)
         with Bar() as pbar:
             try:
                 run = wait_for(wait, arguments.timeout, lambda: draw_progress(call, job_id, pbar))
+                if requested == "start" and run is None:
+                    late = nothing_ran(call, wait)
             except TryAgain as error:
                 late = _how_far(call, error)
     failure = late or failure_of(job_id, run if requested == "start" else None)

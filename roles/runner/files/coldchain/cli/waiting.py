@@ -8,18 +8,20 @@ import getpass
 import os
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from coldchain import lifecycle
 from coldchain.cli.context import Call
-from coldchain.cli.output import error_object
+from coldchain.cli.output import error_object, instant
 from coldchain.cli.progress_bar import Bar
 from coldchain.core.errors import ColdchainError, JobFailed, TryAgain, Unavailable
 from coldchain.execution.live_progress import read
-from coldchain.store import Store
+from coldchain.store import State, Store
 from coldchain.store.records import run_message
 
+SOON = 2.0  # seconds
 POLL_FIRST, POLL_LAST = 0.02, 0.5  # seconds between two looks at the store
 
 
@@ -57,7 +59,8 @@ class Wait(NamedTuple):
             waiting = state.status == lifecycle.SCHEDULED and any(
                 entry["at"] <= time.time() for entry in state.queue
             )
-            return state.status not in lifecycle.ACTIVE and not waiting
+            follows = self.run() is None and _begins_soon(state)
+            return state.status not in lifecycle.ACTIVE and not waiting and not follows
         if self.event == "remove":
             return False
         return state.status not in lifecycle.ACTIVE
@@ -67,6 +70,31 @@ class Wait(NamedTuple):
         state = self.store.state(self.job_id)
         run = None if state is None else state.last_run
         return run if run is not None and run.get("run_id") != self.before else None
+
+
+def _begins_soon(state: State) -> bool:
+    """Is the next run of the schedule so near that it is the one that was asked for?  A continuous
+    one begins again within a second."""
+    if state.next_run is None or state.status != lifecycle.SCHEDULED:
+        return False
+    return datetime.fromisoformat(state.next_run).timestamp() - time.time() <= SOON
+
+
+def nothing_ran(call: Call, wait: Wait) -> TryAgain | Unavailable:
+    """The error that a start without a run is, for whoever has waited for one: what comes next
+    would take it for done."""
+    state = wait.store.state(wait.job_id)
+    if state is None:
+        return Unavailable(f"job {wait.job_id} was removed before it ran", "apply it again")
+    if state.next_run is None:
+        why = f": {state.reason}" if state.reason else ""
+        return Unavailable(f"start of job {wait.job_id} has run nothing{why}")
+    at = instant(datetime.fromisoformat(state.next_run), call.settings.zone)
+    return TryAgain(
+        f"start of job {wait.job_id}, which was stopped, has run nothing: its schedule goes on, and"
+        f" the next run is at {at}",
+        "start it once more to run it now; whoever needs no run does not wait for one",
+    )
 
 
 def _watch_nothing() -> None:
