@@ -21,7 +21,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldchain.core import trusted_path
-from coldchain.core.trusted_path import ANYBODY, open_file, user_name, walk, writers
+from coldchain.core.trusted_path import (
+    ANYBODY,
+    TrustedFolder,
+    open_file,
+    user_name,
+    walk,
+    writers,
+)
 
 SEEDS = st.integers(0, 2**32).map(Random)
 
@@ -199,3 +206,46 @@ def test_a_file_with_another_name_is_taken_only_where_nobody_else_could_have_mad
     os.chown(theirs, 54321, 54321)
     with pytest.raises(OSError, match="another name, and the user with the number 54321"):
         open_file(theirs / "file", os.O_RDONLY)
+
+
+def test_the_way_to_a_folder_is_gone_again_when_it_leads_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = []
+    monkeypatch.setattr(trusted_path, "walk", lambda path: gone.append(path) or walk(path))
+    place, flags = tmp_path / "lib", os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    place.mkdir()
+    held = set(os.listdir("/proc/self/fd"))
+    folder = TrustedFolder(place)
+    for _turn in range(3):
+        os.close(folder.open_file("file", flags))
+    assert gone == [str(place)]
+    with pytest.raises(OSError, match="is not a file"):
+        folder.open_file(".", os.O_RDONLY)
+    place.rename(tmp_path / "old")
+    with pytest.raises(FileNotFoundError):
+        folder.open_file("file", flags)
+    place.mkdir()
+    os.close(folder.open_file("file", flags))
+    assert (place / "file").exists() and len(gone) == 2
+    folder.close()
+    assert set(os.listdir("/proc/self/fd")) == held
+    os.close(folder.open_file("other", flags))
+    assert (place / "other").exists() and len(gone) == 3
+    folder.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root refuses the links of others")
+def test_a_link_that_somebody_else_put_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
+    theirs, place = tmp_path / "theirs", tmp_path / "theirs" / "lib"
+    place.mkdir(parents=True)
+    os.chown(theirs, 54321, 54321)
+    folder = TrustedFolder(place)
+    os.close(folder.open_file("file", os.O_WRONLY | os.O_CREAT))
+    place.rename(theirs / "old")
+    (tmp_path / "elsewhere").mkdir()
+    place.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="somebody else made"):
+        folder.open_file("file", os.O_WRONLY | os.O_CREAT)
+    assert not list((tmp_path / "elsewhere").iterdir())
+    folder.close()

@@ -12,15 +12,17 @@ from pathlib import Path
 
 from coldchain.core.errors import Unavailable, remedy
 from coldchain.core.files import cannot_write
-from coldchain.core.trusted_path import open_file
+from coldchain.core.trusted_path import TrustedFolder, open_file
 
 #: NFS without its lock daemon; Lustre without -o flock; some of FUSE.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _POLL = 0.005  # seconds between two tries to take a lock
 
 
-def open_lock(path: Path, *, writable: bool = True) -> int:
+def open_lock(path: Path, *, writable: bool = True, folder: TrustedFolder | None = None) -> int:
     """The descriptor of the lock file *path*, made when it is not there; nothing is locked yet.
+
+    folder: where it lies, of somebody who opens locks there again and again.
 
     writable: NFS locks no file that is open for reading only; one that is held for long must not
     be open for writing, or its file system could not be mounted read-only meanwhile.
@@ -28,7 +30,8 @@ def open_lock(path: Path, *, writable: bool = True) -> int:
     Raises CannotWrite, also for a link or anything else that is no file in its place.
     """
     try:
-        return open_file(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CREAT)
+        flags = (os.O_RDWR if writable else os.O_RDONLY) | os.O_CREAT
+        return open_file(path, flags) if folder is None else folder.open_file(path.name, flags)
     except OSError as error:
         raise cannot_write(path, error) from None
 

@@ -15,7 +15,7 @@ import os
 import pwd
 import stat
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import MappingProxyType
 from typing import NamedTuple
@@ -202,28 +202,70 @@ def open_file(path: str | os.PathLike[str], flags: int, mode: int = 0o600) -> in
     way that somebody else made or could have made.
     """
     folder, name = os.path.split(os.path.abspath(path))
-    with walk(folder) as way:
-        if way.missing:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
-        refuse_lure(way)
+    trusted = TrustedFolder(folder)
+    try:
+        return trusted.open_file(name, flags, mode)
+    finally:
+        trusted.close()
+
+
+class TrustedFolder:
+    """A directory that files are opened in again and again, as ``open_file`` opens one.
+
+    The way to it is gone once, and anew when its path leads to another directory than it did: to
+    go it takes four system calls for each name on it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = os.path.abspath(path)
+        self._folder = -1
+        self._identity: tuple[int, int] | None = None  # of what is open
+        self._others: Collection[int] = ()  # who could rename what lies on the way
+
+    def open_file(self, name: str, flags: int, mode: int = 0o600) -> int:
+        """See the function of that name."""
+        self._go()
+        path = os.path.join(self._path, name)
         wanted = flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            descriptor = os.open(name, wanted, mode, dir_fd=way.folder)
+            descriptor = os.open(name, wanted, mode, dir_fd=self._folder)
         except OSError as error:
             text = {errno.ELOOP: "is a link", errno.ENXIO: "is not a file"}.get(error.errno or 0)
-            raise OSError(error.errno, text or error.strerror, os.fspath(path)) from None
+            raise OSError(error.errno, text or error.strerror, path) from None
         status = os.fstat(descriptor)
         strange = None
         if not stat.S_ISREG(status.st_mode):
             strange = "is not a file"
         elif status.st_nlink > 1 and os.geteuid() == 0:
-            others = {*way.others, *writers(os.fstat(way.folder), status)} - {0}
+            others = {*self._others, *writers(os.fstat(self._folder), status)} - {0}
             if others:
                 strange = f"has another name, and {user_name(min(others))} may have made this one"
         if strange is not None:
             os.close(descriptor)
-            raise OSError(errno.EINVAL, strange, os.fspath(path))
+            raise OSError(errno.EINVAL, strange, path)
         return descriptor
+
+    def close(self) -> None:
+        """Let go of the directory; to open a file goes the way again."""
+        if self._folder >= 0:
+            os.close(self._folder)
+        self._folder, self._identity = -1, None
+
+    def _go(self) -> None:
+        if self._identity is not None:
+            # As long as it is open, no other directory can have its number.
+            status = os.stat(self._path)
+            if (status.st_dev, status.st_ino) == self._identity:
+                return
+            self.close()
+        with walk(self._path) as way:
+            if way.missing:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._path)
+            refuse_lure(way)
+            status = os.fstat(way.folder)
+            self._others = tuple(way.others)
+            self._folder = os.dup(way.folder)
+            self._identity = status.st_dev, status.st_ino
 
 
 def refuse_lure(way: Way) -> None:

@@ -90,7 +90,7 @@ class Stat(NamedTuple):
 
 def stat_of(pid: int) -> Stat | None:
     """Of the process with that number; None when there is none."""
-    raw = _read(f"{_PROC}/{pid}/stat", 4096)
+    raw = beginning_of(f"{_PROC}/{pid}/stat", 4096)
     head, bracket, rest = raw.rpartition(b")")  # the name in front may hold blanks and brackets
     if not bracket:
         return None
@@ -99,8 +99,8 @@ def stat_of(pid: int) -> Stat | None:
     return Stat(pid, command, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]))
 
 
-def _read(path: str, at_most: int) -> bytes:
-    """The beginning of a file of a process; empty when that is gone, or not ours to read."""
+def beginning_of(path: str | Path, at_most: int) -> bytes:
+    """Up to *at_most* bytes of a file; empty when it is gone, or cannot be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -139,7 +139,7 @@ def output_of(pid: int) -> list[str]:
 
 def bears_a_mark(pid: int) -> bool:
     """Does the process carry the mark or the environment of any attempt?"""
-    for line in _read(f"{_PROC}/{pid}/limits", 4096).splitlines():
+    for line in beginning_of(f"{_PROC}/{pid}/limits", 4096).splitlines():
         if line.startswith(_LIMIT):
             soft = line[len(_LIMIT) :].split()[0]
             if soft.isdigit() and int(soft) >= _LEAST_MARK:
@@ -191,7 +191,7 @@ class Mark(NamedTuple):
 
     def on(self, pid: int) -> bool:
         """Does the process carry the mark?"""
-        return b" %d " % self.limit in _read(f"{_PROC}/{pid}/limits", 4096)
+        return b" %d " % self.limit in beginning_of(f"{_PROC}/{pid}/limits", 4096)
 
     @contextlib.contextmanager
     def inherited(self) -> Iterator[None]:
@@ -289,7 +289,7 @@ def _numbers() -> list[int]:
 def _numbers_since(first: int, seconds: float) -> Iterable[int]:
     """Of the processes that have begun after *first* did, *seconds* ago."""
     try:
-        last = int(_read(f"{_PROC}/loadavg", 256).split()[4])
+        last = int(beginning_of(f"{_PROC}/loadavg", 256).split()[4])
     except (ValueError, IndexError):
         return _numbers()
     if seconds > 60 or last < first:  # the numbers may have begun anew

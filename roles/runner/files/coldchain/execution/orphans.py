@@ -153,7 +153,7 @@ def _children(known: Container[int]) -> list[Stat]:
     pids: set[int] = set()
     try:
         for thread in os.listdir("/proc/self/task"):
-            with open(f"/proc/self/task/{thread}/children", "rb") as stream:
+            with open(f"/proc/self/task/{thread}/children", "rb", buffering=0) as stream:
                 pids.update(map(int, stream.read().split()))
     except OSError:  # a kernel that does not list them
         mine = os.getpid()

@@ -335,8 +335,5 @@ def _open_pid_file(directory: Path) -> int:
 
 def exit_code(directory: Path) -> int | None:
     """What the wrapper wrote at the end of the command; None when it did not get that far."""
-    try:
-        text = (directory / "exit_code").read_text(encoding="ascii", errors="replace")
-    except FileNotFoundError:
-        return None
-    return int(text) if text.endswith("\n") and text.strip().isdigit() else None
+    raw = members.beginning_of(directory / "exit_code", 64)
+    return int(raw) if raw.endswith(b"\n") and raw.strip().isdigit() else None

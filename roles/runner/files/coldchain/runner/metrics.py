@@ -142,7 +142,7 @@ class MetricsKeeper:
         """Count the run of a declared job."""
         job_id = ended.job_id
         self._successes.pop(job_id, None)
-        if self._store.job(job_id) is None:
+        if job_id not in self._store.jobs():
             return
         before = self._tallies.get(job_id)
         if before is None:

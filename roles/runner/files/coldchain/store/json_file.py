@@ -44,13 +44,13 @@ from coldchain.core.files import (
     write_all,
 )
 from coldchain.core.locks import lock_within, open_lock
+from coldchain.core.trusted_path import TrustedFolder
 from coldchain.store import rows
 from coldchain.store.migrations import current, migrated
 from coldchain.store.rows import Tables
 
 FORMAT_TABLE = "_format"
 _HEAD = re.compile(rb'\{"_format":\{"1":(\{[^{}]*\})\}')
-_LINK = ".link"
 LOCK_TIMEOUT = 30.0
 TIDY_TIMEOUT = 1.0
 
@@ -72,6 +72,10 @@ class AtomicJSONStorage(Storage):
 
     def __init__(self, path: str | Path, kind: str, *, expendable: bool = False) -> None:
         self.path = Path(path)
+        self._previous, self._lock_file, self._temporary, self._link = (
+            self.path.with_name(self.path.name + ending)
+            for ending in (".previous", ".lock", TEMPORARY, ".link")
+        )
         self.kind = kind
         self._expendable = expendable
         self._lost = False  # the file that was read is damaged, and counts as empty
@@ -85,6 +89,7 @@ class AtomicJSONStorage(Storage):
         self._depth = 0
         self._dirty = False
         self._lock: int | None = None
+        self._folder = TrustedFolder(self.path.parent)  # for the lock, with each commit
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -110,7 +115,7 @@ class AtomicJSONStorage(Storage):
 
     def _load(self) -> None:
         self._forget()  # never two parses in memory
-        kept = self._previous().exists()  # asked first: the first two commits may come meanwhile
+        kept = self._previous.exists()  # asked first: the first two commits may come meanwhile
         try:
             descriptor = open_ours(self.path)
         except FileNotFoundError:
@@ -181,7 +186,7 @@ class AtomicJSONStorage(Storage):
 
     def _use_previous(self, why: str) -> None:
         """The last good generation; a writer also puts the damaged file aside."""
-        previous = self._previous()
+        previous = self._previous
         try:
             descriptor = open_ours(previous)
         except FileNotFoundError:
@@ -228,7 +233,7 @@ class AtomicJSONStorage(Storage):
         self.generation += 1
         if self._lock is not None:
             with contextlib.suppress(FileNotFoundError):
-                self._previous().unlink()
+                self._previous.unlink()
             self._dirty = True
         else:
             self._lost = True
@@ -245,9 +250,6 @@ class AtomicJSONStorage(Storage):
         except OSError as error:
             raise cannot_write(self.path, error) from None
         return aside
-
-    def _previous(self) -> Path:
-        return self.path.with_name(self.path.name + ".previous")
 
     def _copy(self, version: int) -> Path:
         return self.path.with_name(f"{self.path.name}.v{version}")
@@ -308,14 +310,14 @@ class AtomicJSONStorage(Storage):
             return
         try:
             with self.transaction(timeout=TIDY_TIMEOUT):
-                for ending in (TEMPORARY, _LINK):
-                    self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+                for remnant in (self._temporary, self._link):
+                    remnant.unlink(missing_ok=True)
         except TryAgain as error:  # somebody writes there: what looks like a remnant is not one
             log.warning("%s; its remnants stay until the next start", error.message)
 
     def _acquire(self, timeout: float) -> int:
-        path = self.path.with_name(self.path.name + ".lock")
-        lock = open_lock(path)
+        path = self._lock_file
+        lock = open_lock(path, folder=self._folder)
         if not lock_within(lock, timeout):
             os.close(lock)
             raise TryAgain(
@@ -326,13 +328,13 @@ class AtomicJSONStorage(Storage):
 
     def _commit(self) -> None:
         raw = self._serialise(self._tables or {})
-        temporary = self.path.with_name(self.path.name + TEMPORARY)
+        temporary = self._temporary
         descriptor = None
         try:
             descriptor = open_new(temporary)
             write_all(descriptor, raw)
             os.fsync(descriptor)
-            self._keep(self._previous())
+            self._keep(self._previous)
             if self._version < current():
                 self._keep(self._copy(self._version))
             reading = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
@@ -360,12 +362,11 @@ class AtomicJSONStorage(Storage):
 
     def _keep(self, name: Path) -> None:
         """Let the present file stay under another name too."""
-        link = self.path.with_name(self.path.name + _LINK)
         with contextlib.suppress(FileNotFoundError):
-            link.unlink()
+            self._link.unlink()
         with contextlib.suppress(FileNotFoundError):
-            os.link(self.path, link)
-            os.rename(link, name)
+            os.link(self.path, self._link)
+            os.rename(self._link, name)
 
     def _serialise(self, tables: Tables) -> bytes:
         body = [*rows.lines(tables), b"}\n"]
@@ -379,11 +380,13 @@ class AtomicJSONStorage(Storage):
     def close(self) -> None:
         """Forget the content and close the file."""
         self._forget()
+        self._folder.close()
 
     def __del__(self) -> None:
         # A caller that reads once and goes on keeps no descriptor.
         if self._file is not None:
             os.close(self._file)
+        self._folder.close()
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:
