@@ -398,11 +398,11 @@ class Tree:
             code: int | None = 0
             if tests:  # a tenth of the examples notices most
                 hurrying = [Hurrying(self.took, 10, WAIT * self.patience)]
-                code = self.child(["-x", "--few-examples", *tests], hurrying, 60 + 10 * took)
+                code = self.child(["-x", "--few-examples", *tests], hurrying, 20 + 2 * took)
             properties = [name for name in tests if name in self.properties]
             if code == 0 and properties:
                 hurrying = [Hurrying(self.took, 100, WAIT * self.patience)]
-                code = self.child(["-x", *properties], hurrying, 60 + 10 * took)
+                code = self.child(["-x", *properties], hurrying, 20 + 12 * took)
         finally:
             path.write_text(source, encoding="utf-8")
             os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))

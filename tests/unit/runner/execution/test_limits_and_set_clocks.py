@@ -21,6 +21,7 @@ from coldchain.core.errors import Unavailable
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
 from coldchain.execution import launch
+from coldchain.execution.command import Command
 from coldchain.execution.run import Cause, JobRun
 
 HOUR = 3600.0
@@ -158,6 +159,32 @@ def test_a_clean_up_that_cannot_be_started_holds_no_run_up(
     assert loaded.result == "fail"
     told = loaded.progress.actions[0]["clean_up"]
     assert told == {"result": "fail", "message": "could not be started: no program for it"}
+
+
+def test_a_clean_up_whose_wrapper_is_killed_is_not_begun_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = place.paths.home / "begun"
+    line = f"echo once >>{begun}; kill -9 $PPID"
+    made = Command(("/bin/sh", "-c", line), {}, None)
+    monkeypatch.setattr(launch, "clean_up_of", lambda *dummy: made)
+    run = place.begin()
+    kept = place.kept(run)
+    failed_once(kept, time.time())
+    kept["progress"]["uncleaned"] = [0, 1]
+    loaded = place.load(run, kept)
+    loaded.advance()
+
+    def over() -> bool:
+        if loaded.pidfd is not None and select.select([loaded.pidfd], [], [], 0.02)[0]:
+            loaded.finished()
+        loaded.advance()
+        return loaded.result is not None
+
+    until(over)
+    assert begun.read_text() == "once\n"
+    told = loaded.progress.actions[0]["clean_up"]
+    assert told == {"result": "fail", "message": "was killed together with its wrapper"}
 
 
 def test_while_it_waits_no_set_clock_makes_the_pause_shorter_or_longer(
