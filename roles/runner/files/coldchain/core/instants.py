@@ -115,6 +115,14 @@ def offset_change(zone: tzinfo, low: int, high: int) -> int:
     return high
 
 
+def in_largest_unit(seconds: int) -> tuple[int, str]:
+    """Number and unit of a duration in the largest unit that divides it: (90, "minutes")."""
+    for unit, size in UNITS.items():
+        if seconds and seconds % size == 0:
+            return seconds // size, unit
+    return seconds, "seconds"
+
+
 def iso(instant: datetime) -> str:
     """UTC text of an aware datetime: 2026-11-25T02:30:00+00:00."""
     return instant.astimezone(UTC).isoformat()

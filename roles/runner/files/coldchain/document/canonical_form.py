@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from coldchain.core.instants import UNITS, UTC, iso, parse_duration, parse_instant
+from coldchain.core.instants import UTC, in_largest_unit, iso, parse_duration, parse_instant
 from coldchain.core.rates import parse_rate, rate_text
 from coldchain.document.fields import LEVELS, Field
 from coldchain.document.normalize import Normalized, normalize
@@ -168,9 +168,8 @@ def _duration(text: str) -> str:
         seconds = parse_duration(text)
     except ValueError:
         return text
-    fitting = (unit for unit, size in UNITS.items() if seconds and seconds % size == 0)
-    unit = next(fitting, "seconds")
-    return f"{seconds // UNITS[unit]} {unit}"
+    number, unit = in_largest_unit(seconds)
+    return f"{number} {unit}"
 
 
 def _rate(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import NamedTuple
 
-from coldchain.core.instants import UNITS
+from coldchain.core.instants import in_largest_unit
 from coldchain.schedule.blackout import Blackout
 from coldchain.schedule.cron import EVERY, LIMITS, ORDINALS, WEEKDAYS, CronField
 
@@ -88,11 +88,8 @@ def zone_name(zone: tzinfo) -> str:
 
 def duration(seconds: int) -> str:
     """Seconds in the largest unit that divides them: "90 minutes", "1 day"."""
-    for unit, size in UNITS.items():
-        if seconds and seconds % size == 0:
-            number = seconds // size
-            return f"{number} {unit[:-1] if number == 1 else unit}"
-    return f"{seconds} seconds"
+    number, unit = in_largest_unit(seconds)
+    return f"{number} {unit[:-1] if number == 1 else unit}"
 
 
 def window(start: int, end: int, weekdays: frozenset[int] | None, zone: tzinfo | None) -> str:

@@ -12,7 +12,6 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import BinaryIO, NamedTuple
 
 from coldchain.agent.process.signals import defer_signals
@@ -144,12 +143,7 @@ class Pipeline:
         if self._stages[-1].output is not None:
             self.read_blocks(self._last_output().fileno(), self._stages[-1].output)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._end()
 
     def read_blocks(self, descriptor: int, sink: BlockSink) -> None:
