@@ -148,7 +148,7 @@ def test_what_could_not_be_used_is_looked_at_again_at_every_reload(
         return UTC
 
     apply(command, job(schedule_hour=3, schedule_timezone="Europe/Berlin"))
-    monkeypatch.setattr(sys.modules["coldchain.schedule.build"], "zone_of", zone)
+    monkeypatch.setattr(sys.modules["coldchain.schedule.values"], "zone_of", zone)
     host.start()
     host.until(lambda: host.state("j").status == "stop")
     told = listed(command)
