@@ -21,7 +21,8 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from coldchain.schedule import ScheduleError, build
-from coldchain.schedule.simulate import SimulatedJob, simulate
+from coldchain.schedule.simulate import simulate
+from coldchain.schedule.simulation import SimulatedJob
 from coldchain.schedule.zones import zone_table
 
 UTC = timezone.utc

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldchain.schedule import build
-from coldchain.schedule.simulate import SimulatedJob, simulate
+from coldchain.schedule.simulate import simulate
+from coldchain.schedule.simulation import SimulatedJob
 
 PLUGIN = Path(__file__).parents[3] / "plugins" / "plugin_utils" / "_slots.py"
 _spec = importlib.util.spec_from_file_location("slots_of_hosts", PLUGIN)

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schedule_oracles import SECOND, UTC, runs, trigger, utc
 
-from coldchain.schedule.simulate import SimulatedJob, simulate
+from coldchain.schedule.simulate import simulate
+from coldchain.schedule.simulation import SimulatedJob
 
 START = utc(2026, 5, 4)
 MINUTE = timedelta(minutes=1)

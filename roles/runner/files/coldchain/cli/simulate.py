@@ -23,7 +23,7 @@ from coldchain.store import Change, JobRecord
 
 if TYPE_CHECKING:
     from coldchain.schedule import Occurrence, Trigger
-    from coldchain.schedule.simulate import Simulation
+    from coldchain.schedule.simulation import Simulation
 
 _MOST_DAYS = 3660  # ten years of a daily job take a second
 
@@ -62,8 +62,8 @@ def run(call: Call) -> int:
     """The calendar of any set of documents on a virtual clock; exit code 1 when it has troubles."""
     from coldchain.cli.vocabulary import vocabulary
     from coldchain.document import Context, check
-    from coldchain.schedule.simulate import SimulatedJob
     from coldchain.schedule.simulate import simulate as on_virtual_clock
+    from coldchain.schedule.simulation import SimulatedJob
 
     arguments, settings = call.arguments, call.settings
     start = instant_of(call, arguments.start)

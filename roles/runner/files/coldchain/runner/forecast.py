@@ -16,7 +16,8 @@ from coldchain.core.instants import from_epoch
 from coldchain.runner.outlook import Outlook
 from coldchain.schedule import Trigger
 from coldchain.schedule.describe import zone_name
-from coldchain.schedule.simulate import SimulatedJob, simulate
+from coldchain.schedule.simulate import simulate
+from coldchain.schedule.simulation import SimulatedJob
 from coldchain.store import JobRecord
 
 COLUMNS = ("at", "slot")
