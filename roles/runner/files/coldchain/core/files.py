@@ -80,12 +80,18 @@ def sync_directory(path: Path) -> None:
     """Make renames in *path* durable, as far as its file system can."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        sync_open_directory(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_open_directory(descriptor: int) -> None:
+    """``sync_directory`` for one that is open for reading."""
+    try:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in _NO_SYNC:
             raise
-    finally:
-        os.close(descriptor)
 
 
 def write_atomically(path: Path, raw: bytes, *, durable: bool = True) -> None:

@@ -64,32 +64,51 @@ def walk(path: str | os.PathLike[str]) -> Iterator[Way]:
         yield _walk(os.path.abspath(path), keep)
 
 
-def _walk(path: str, keep: Callable[[int], int]) -> Way:
-    walker = _Walker()
+@contextmanager
+def descend(start: Way, path: str) -> Iterator[Way]:
+    """The way on from the directory *start*, to *path* below it; as ``walk``, but for the parent.
+
+    Who could have led elsewhere before *start* still counts.
+    """
+    way = _go(_Walker(start), path)
     try:
-        way = walker.go(path)
-    except BaseException:
-        os.close(walker.folder)
-        raise
+        yield way
+    finally:
+        os.close(way.folder)
+
+
+def _walk(path: str, keep: Callable[[int], int]) -> Way:
+    way = _go(_Walker(), path)
     keep(way.folder)
     if way.missing or way.path == "/":
         return way
     return way._replace(parent=keep(os.open("..", _FOLDER, dir_fd=way.folder)))
 
 
+def _go(walker: _Walker, path: str) -> Way:
+    try:
+        return walker.go(path)
+    except BaseException:
+        os.close(walker.folder)
+        raise
+
+
 class _Walker:
     """Goes down a path step by step, with two descriptors at the most.
 
-    folder: where it is.
+    folder: where it is; start: where it begins, the root without one.
     """
 
-    def __init__(self) -> None:
-        self.folder = os.open("/", _FOLDER)
+    def __init__(self, start: Way | None = None) -> None:
         self._names: list[str] = []
         self._others: dict[int, str] = {}
         self._lure: str | None = None
+        if start is not None:
+            self._names = _names(start.path)
+            self._others, self._lure = dict(start.others), start.lure
         self._links = 0
         self._ours = {0, os.geteuid()}
+        self.folder = os.open("/" if start is None else ".", _FOLDER, dir_fd=start and start.folder)
 
     def go(self, path: str) -> Way:
         """As far as there are directories."""
@@ -98,6 +117,9 @@ class _Walker:
             name = todo.popleft()
             if name == "..":
                 self._enter("..", self._names[:-1])
+                continue
+            with contextlib.suppress(NotADirectoryError, FileNotFoundError):
+                self._enter(name, [*self._names, name])
                 continue
             try:
                 step = os.open(name, _STEP, dir_fd=self.folder)
@@ -225,25 +247,7 @@ class TrustedFolder:
     def open_file(self, name: str, flags: int, mode: int = 0o600) -> int:
         """See the function of that name."""
         self._go()
-        path = os.path.join(self._path, name)
-        wanted = flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        try:
-            descriptor = os.open(name, wanted, mode, dir_fd=self._folder)
-        except OSError as error:
-            text = {errno.ELOOP: "is a link", errno.ENXIO: "is not a file"}.get(error.errno or 0)
-            raise OSError(error.errno, text or error.strerror, path) from None
-        status = os.fstat(descriptor)
-        strange = None
-        if not stat.S_ISREG(status.st_mode):
-            strange = "is not a file"
-        elif status.st_nlink > 1 and os.geteuid() == 0:
-            others = {*self._others, *writers(os.fstat(self._folder), status)} - {0}
-            if others:
-                strange = f"has another name, and {user_name(min(others))} may have made this one"
-        if strange is not None:
-            os.close(descriptor)
-            raise OSError(errno.EINVAL, strange, path)
-        return descriptor
+        return _open_in(self._folder, self._others, self._path, name, flags, mode)
 
     def close(self) -> None:
         """Let go of the directory; to open a file goes the way again."""
@@ -268,7 +272,60 @@ class TrustedFolder:
             self._identity = status.st_dev, status.st_ino
 
 
+def open_below(way: Way, name: str, flags: int, mode: int = 0o600) -> int:
+    """``open_file`` for the file *name* of the directory that *way* leads to."""
+    refuse_lure(way)
+    return _open_in(way.folder, way.others, way.path, name, flags, mode)
+
+
+def _open_in(
+    folder: int, others: Collection[int], folder_path: str, name: str, flags: int, mode: int
+) -> int:
+    """others: who could rename what lies on the way to the open *folder*."""
+    path = os.path.join(folder_path, name)
+    wanted = flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(name, wanted, mode, dir_fd=folder)
+    except OSError as error:
+        text = {errno.ELOOP: "is a link", errno.ENXIO: "is not a file"}.get(error.errno or 0)
+        raise OSError(error.errno, text or error.strerror, path) from None
+    status = os.fstat(descriptor)
+    strange = None
+    if not stat.S_ISREG(status.st_mode):
+        strange = "is not a file"
+    elif status.st_nlink > 1 and os.geteuid() == 0:
+        makers = {*others, *writers(os.fstat(folder), status)} - {0}
+        if makers:
+            strange = f"has another name, and {user_name(min(makers))} may have made this one"
+    if strange is not None:
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, strange, path)
+    return descriptor
+
+
 def refuse_lure(way: Way) -> None:
-    """OSError when root would follow a link that somebody else made, or could have made."""
+    """Lure when root would follow a link that somebody else made, or could have made."""
     if way.lure is not None and os.geteuid() == 0:
-        raise OSError(errno.ELOOP, f"is a link to {way.path} that somebody else made", way.lure)
+        raise Lure(errno.ELOOP, f"is a link to {way.path} that somebody else made", way.lure)
+
+
+class Lure(OSError):
+    """A link on the way is not to be followed."""
+
+
+def who_gains(folder: os.stat_result, file: os.stat_result) -> int | None:
+    """Somebody (user id or ANYBODY) for whom we would read what that one may not; None for nobody.
+
+    Who can write the *folder* could have put a *file* of somebody else there: a hard link, or what
+    was renamed.
+    """
+    if file.st_mode & stat.S_IROTH:
+        return None
+    if folder.st_mode & stat.S_IWOTH:
+        return ANYBODY
+    by_group = folder.st_mode & stat.S_IWGRP and not _private_group(folder.st_gid, folder.st_uid)
+    if by_group and not (file.st_gid == folder.st_gid and file.st_mode & stat.S_IRGRP):
+        return ANYBODY
+    if folder.st_uid in (0, os.geteuid(), file.st_uid):
+        return None
+    return folder.st_uid

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import BinaryIO, NamedTuple, Protocol
 
-from coldchain.core.errors import TryAgain
+from coldchain.core.errors import DataError, TryAgain
 from coldchain.core.locks import lock_within
 
 #: Where a storage keeps what is not complete yet, and its locks.
@@ -27,6 +27,10 @@ LASTING_STEPS = 2
 #: Waits until everything has been copied, and tells every now and then how many bytes more there
 #: are; a ColdchainError when it cannot be.
 Arrival = Callable[[Callable[[int], None]], None]
+
+
+class NotFollowed(DataError):
+    """A folder is a link that somebody else made, or lies behind one: root does not follow it."""
 
 
 class Draft(Protocol):
@@ -87,6 +91,9 @@ class Storage(Protocol):
         """Remove *folder* with all it holds, and those above that become empty, but for the two
         topmost; where the storage can move folders it is gone at once."""
 
+    def close(self) -> None:
+        """Let go of what is held open for the next use."""
+
 
 class PassedOn:
     """A storage that lets *storage* do everything; what derives from it does something itself."""
@@ -137,6 +144,10 @@ class PassedOn:
     def remove(self, lock: str, folder: str) -> None:
         """As the storage does it."""
         self._storage.remove(lock, folder)
+
+    def close(self) -> None:
+        """As the storage does it."""
+        self._storage.close()
 
 
 class Access(NamedTuple):

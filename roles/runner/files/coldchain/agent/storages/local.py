@@ -7,9 +7,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
+import secrets
 import stat
-import tempfile
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -18,16 +17,26 @@ from coldchain.agent.process.signals import allow_signals, defer_signals
 from coldchain.agent.storages.base import (
     LASTING_STEPS,
     PRIVATE,
+    NotFollowed,
     only_writer,
     private_folder,
     private_name,
 )
+from coldchain.agent.storages.held_directory import (
+    HeldDirectory,
+    check_file,
+    entries,
+    remove_tree,
+    sync_folder,
+)
 from coldchain.core.errors import CannotWrite, DataError, TryAgain, remedy
-from coldchain.core.files import sync_directory, write_all
+from coldchain.core.files import write_all
 from coldchain.core.locks import NoLocks
-from coldchain.core.trusted_path import open_file, refuse_lure, walk, writers
+from coldchain.core.trusted_path import Lure, open_below, writers
 
-_FOLDER_MODE, _FILE_MODE = 0o700, 0o600
+_FILE_MODE = 0o600
+#: To make a new file, for writing: nothing may be in its place.
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 #: So many bytes are sent to the disk at once while a part is being written.
 _WRITE_BEHIND = 16 << 20
 #: Where a container knows a better way out than others.
@@ -46,59 +55,71 @@ _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 class LocalStorage:
     """The container *root*, a directory; it is created by the first lock.
 
+    It is opened once, and what lies in it is reached from there.
     locks: where this host keeps locks for containers whose file system has none.
     """
 
     def __init__(self, root: Path, locks: Path | None = None) -> None:
-        self._root = root
+        self._root = HeldDirectory(root)
         self._locks = locks
 
     def names(self, folder: str) -> list[str]:
         """The entries of *folder*, sorted; DataError when it cannot be read."""
         try:
-            return sorted(os.listdir(self._root / folder))
+            with self._root.folder(folder) as way:
+                return sorted(entries(way.folder))
         except OSError as error:
-            if error.errno in _NOT_THERE:
+            if _is_nothing(error):
                 return []
-            raise _unreadable(self._root / folder, error) from None
+            raise self._unreadable(folder, error) from None
 
     def identity(self, folder: str) -> Hashable:
         """Its device and inode."""
         try:
-            status = os.stat(f"{self._root}/{folder}")
+            with self._root.folder(folder) as way:
+                status = os.fstat(way.folder)
         except OSError:
             return None
         return status.st_dev, status.st_ino
 
     def size(self, path: str) -> int | None:
-        """Bytes of the file *path*; DataError when that cannot be told."""
+        """Bytes of the file *path*; DataError when that cannot be told, or it must not be read."""
         try:
-            status = (self._root / path).stat()
+            with self._root.parent(path) as (folder, name, _unused):
+                status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                check_file(folder, status)
             return status.st_size if stat.S_ISREG(status.st_mode) else None
         except OSError as error:
-            if error.errno in _NOT_THERE:
+            if _is_nothing(error):
                 return None
-            raise _unreadable(self._root / path, error) from None
+            raise self._unreadable(path, error) from None
 
     def modified(self, path: str) -> float | None:
         """When *path* was last changed, POSIX seconds."""
         try:
-            return (self._root / path).stat().st_mtime
+            with self._root.parent(path) as (folder, name, _unused):
+                return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
         except OSError:
             return None
 
     def open(self, path: str) -> BinaryIO:
         """A stream of the file *path*; DataError when it cannot be read."""
-        whole = self._root / path
         try:
-            # A pipe in its place must not keep us waiting for somebody who writes to it.
-            descriptor = os.open(whole, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                os.close(descriptor)
-                raise OSError(errno.EINVAL, "is not a file")
-            return os.fdopen(descriptor, "rb")
+            with self._root.parent(path) as (folder, name, _unused):
+                # A pipe in its place must not keep us waiting for somebody who writes to it.
+                flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+                descriptor = os.open(name, flags, dir_fd=folder)
+                try:
+                    status = os.fstat(descriptor)
+                    check_file(folder, status)
+                    if not stat.S_ISREG(status.st_mode):
+                        raise OSError(errno.EINVAL, "is not a file")
+                except OSError:
+                    os.close(descriptor)
+                    raise
+                return os.fdopen(descriptor, "rb")
         except OSError as error:
-            raise _unreadable(whole, error) from None
+            raise self._unreadable(path, error) from None
 
     def fetch(self, paths: Sequence[str], folder: int) -> None:
         """Never: what is here is read where it lies."""
@@ -106,13 +127,12 @@ class LocalStorage:
     def is_settled(self, path: str) -> bool:
         """Whether no other user can change the file, or put another one in its place."""
         ours = {0, os.geteuid()}
-        whole = self._root / path
         try:
-            with walk(whole.parent) as way:
-                if way.missing or way.others or way.lure is not None:
+            with self._root.parent(path) as (folder, name, way):
+                if way.others or way.lure is not None:
                     return False
-                status = os.stat(whole.name, dir_fd=way.folder, follow_symlinks=False)
-                others = {status.st_uid, *writers(os.fstat(way.folder), status)} - ours
+                status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                others = {status.st_uid, *writers(os.fstat(folder), status)} - ours
                 return not others and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
         except OSError:
             return False
@@ -124,38 +144,27 @@ class LocalStorage:
         Where its file system has no locks, one of this host's stands in: other hosts that write
         there are not kept away.
         """
-        what = f"{name} in {self._root}"
+        what = f"{name} in {self._root.path}"
         with contextlib.ExitStack() as held:
             try:
-                held.enter_context(only_writer(self._lock_file(self._root / PRIVATE, name), what))
+                held.enter_context(only_writer(_lock_file(self._root, PRIVATE, name), what))
             except NoLocks:
                 if self._locks is None:
                     raise
-                own = self._lock_file(self._locks, f"{self._root}\0{name}")
+                own = _lock_file(HeldDirectory(self._locks), "", f"{self._root.path}\0{name}")
                 held.enter_context(only_writer(own, what))
             yield
-
-    def _lock_file(self, folder: Path, name: str) -> int:
-        path = folder / f"{private_name(name)}.lock"
-        with _writing(path):
-            _check_way(folder)
-            _make_folders(folder)
-            return open_file(path, os.O_RDWR | os.O_CREAT, _FILE_MODE)
 
     @contextlib.contextmanager
     def draft(self, lock: str, folder: str, marker: str) -> Iterator[LocalDraft]:
         """Write into ``.coldchain``, from where the folder is renamed to its place."""
         for path in (folder, marker.rpartition("/")[0]):
             if self.names(path):
-                raise _written_meanwhile(self._root / path)
-        draft = LocalDraft(self._root, lock, folder, marker)
-        with defer_signals():
+                raise _written_meanwhile(self._root.path / path)
+        with defer_signals(), contextlib.ExitStack() as held:
             try:
+                draft = LocalDraft(self._root, lock, folder, marker, held)
                 with allow_signals():
-                    with _writing(draft.folder):
-                        for made in (draft.folder, self._root / folder, self._root / marker):
-                            _check_way(made.parent)
-                        _make_folders(draft.folder)
                     yield draft
             finally:
                 self.discard_drafts(lock)
@@ -164,48 +173,93 @@ class LocalStorage:
         """Remove what lies in ``.coldchain`` for *lock*: in how many trees there was something."""
         removed = 0
         for top in self.names(""):
-            folder = self._root / private_folder(top, lock)
-            if os.path.isdir(folder):
-                with _writing(folder):
-                    _check_way(folder)
-                    shutil.rmtree(folder)
-                removed += 1
+            path = private_folder(top, lock)
+            with _writing(self._root.path / path):
+                try:
+                    with self._root.parent(path) as (folder, name, _unused):
+                        remove_tree(folder, name)
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+            removed += 1
         return removed
 
     def remove(self, lock: str, folder: str) -> None:
         """Rename *folder* out of sight, then remove it."""
-        path = self._root / folder
-        private = self._root / private_folder(folder, lock)
-        with defer_signals(), _writing(path):
-            for way in (path, private):
-                _check_way(way)
-            shutil.rmtree(_aside(path, private))
+        steps = folder.split("/")
+        with defer_signals(), _writing(self._root.path / folder):
+            with contextlib.ExitStack() as held:
+                above, name, _unused = held.enter_context(self._root.parent(folder))
+                status = os.stat(name, dir_fd=above, follow_symlinks=False)
+                if not stat.S_ISDIR(status.st_mode):
+                    raise OSError(errno.ENOTDIR, "is no directory of the container")
+                remove_tree(self._aside(held, above, name, private_folder(folder, lock)), name)
             self.discard_drafts(lock)
-            for parent in path.relative_to(self._root).parents:
-                if len(parent.parts) <= LASTING_STEPS:
-                    break
-                try:
-                    (self._root / parent).rmdir()
-                except OSError as error:
-                    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                        break
-                    raise
+            for depth in range(len(steps) - 1, LASTING_STEPS, -1):
+                with self._root.parent("/".join(steps[:depth])) as (above, name, _unused):
+                    try:
+                        os.rmdir(name, dir_fd=above)
+                    except OSError as error:
+                        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                            break
+                        raise
+
+    def _aside(self, held: contextlib.ExitStack, folder: int, name: str, private: str) -> int:
+        """Where *name* of the open *folder* went: nobody sees it there half removed, and the next
+        writer sweeps it."""
+        try:
+            way = held.enter_context(self._root.made(f"{private}/{secrets.token_hex(8)}"))
+            os.rename(name, name, src_dir_fd=folder, dst_dir_fd=way.folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            return folder  # no room even for a folder: removing is what helps
+        sync_folder(folder)
+        return way.folder
+
+    def close(self) -> None:
+        """Let its file system be unmounted."""
+        self._root.close()
+
+    def _unreadable(self, path: str, error: OSError) -> DataError:
+        if isinstance(error, Lure):
+            return NotFollowed(
+                f"{error.filename}: {error.strerror}",
+                "name the directory that it leads to, or give the link to root (chown -h)",
+            )
+        return DataError(
+            f"{self._root.path / path}: cannot be read: {error.strerror}",
+            "the backup is incomplete" if isinstance(error, FileNotFoundError) else "",
+        )
 
 
 class LocalDraft:
-    """A folder in ``.coldchain`` until it is renamed to its place."""
+    """A folder in ``.coldchain`` until it is renamed to its place.
 
-    def __init__(self, root: Path, lock: str, folder: str, marker: str) -> None:
-        self._place, self._marker = root / folder, root / marker
-        self.folder = root / private_folder(folder, lock) / self._place.name
-        self._private = root / private_folder(marker, lock)
+    held: keeps it open for as long as it is written; folder: where it was made, for people.
+    """
+
+    def __init__(
+        self, root: HeldDirectory, lock: str, folder: str, marker: str, held: contextlib.ExitStack
+    ) -> None:
+        self._root, self._place, self._marker = root, folder, marker
+        self._private = private_folder(marker, lock)
+        self._name = folder.rpartition("/")[2]
+        self.folder = root.path / private_folder(folder, lock) / self._name
+        with _writing(self.folder):
+            root.make()
+            # Before anything is written: no link of somebody else leads to either place.
+            for path in (folder, marker):
+                root.check(path.rpartition("/")[0])
+            above = held.enter_context(root.made(private_folder(folder, lock)))
+            within = f"{private_folder(folder, lock)}/{self._name}"
+            self._above, self._inside = above.folder, held.enter_context(root.made(within)).folder
 
     @contextlib.contextmanager
     def write(self, name: str) -> Iterator[Callable[[bytes], None]]:
         """A sink for the file *name*, which must not exist; on the disk when the block is left."""
         path = self.folder / name
         with _writing(path):
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
+            descriptor = os.open(name, _NEW, _FILE_MODE, dir_fd=self._inside)
 
         written = begun = 0
 
@@ -232,69 +286,35 @@ class LocalDraft:
 
     def commit(self, content: bytes) -> None:
         """The folder to its place, then the marker's in one rename: never half of it."""
-        place, lasting = self._place, self._marker.parent
-        private = self._private / lasting.parent.name
-        with defer_signals(), _writing(place):
-            sync_directory(self.folder)
-            _make_folders(place.parent)
-            _rename(self.folder, place)
-            _make_folders(private / lasting.name)
-            path = private / lasting.name / self._marker.name
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
+        lasting, _unused, name = self._marker.rpartition("/")
+        above, _unused, last = lasting.rpartition("/")
+        place = self._root.path / self._place
+        with defer_signals(), _writing(place), contextlib.ExitStack() as held:
+
+            def made(folder: str) -> int:
+                return held.enter_context(self._root.made(folder)).folder
+
+            sync_folder(self._inside)
+            _rename(self._name, self._above, made(self._place.rpartition("/")[0]), place)
+            private = f"{self._private}/{above.rpartition('/')[2]}"
+            marker = made(f"{private}/{last}")
+            descriptor = os.open(name, _NEW, _FILE_MODE, dir_fd=marker)
             try:
                 write_all(descriptor, content)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            sync_directory(path.parent)
-            # Whoever lists the folders, freezer-agent say, need not expect an empty one.
-            new = not lasting.parent.exists()
-            _make_folders(lasting.parent.parent if new else lasting.parent)
-            if new:
-                sync_directory(private)
-                _rename(private, lasting.parent)
-            else:
-                _rename(private / lasting.name, lasting)
-
-
-def _check_way(path: Path) -> None:
-    """OSError when root would change something behind a link that somebody else made."""
-    with walk(path) as way:
-        refuse_lure(way)
-
-
-def _aside(path: Path, private: Path) -> Path:
-    """Where *path* went: nobody sees it there half removed, and the next writer sweeps it."""
-    try:
-        _make_folders(private)
-        aside = path.rename(Path(tempfile.mkdtemp(dir=private), path.name))
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        return path  # no room even for a folder: removing is what helps
-    sync_directory(path.parent)
-    return aside
-
-
-def _make_folders(path: Path) -> None:
-    """mkdir -p, each new folder private, whatever the umask is, and durable in its parent."""
-    missing = [path]
-    while not missing[-1].exists():
-        missing.append(missing[-1].parent)
-    for folder in reversed(missing[:-1]):
-        with contextlib.suppress(FileExistsError):  # another writer was as quick
-            folder.mkdir(mode=_FOLDER_MODE)
-        sync_directory(folder.parent)
-
-
-def _rename(source: Path, place: Path) -> None:
-    try:
-        source.rename(place)
-    except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise _written_meanwhile(place) from None
-        raise
-    sync_directory(place.parent)
+            sync_folder(marker)
+            try:
+                held.enter_context(self._root.folder(above))
+            except FileNotFoundError:
+                # Whoever lists the folders, freezer-agent say, need not expect an empty one.
+                last, above, private = (
+                    above.rpartition("/")[2],
+                    *(path.rpartition("/")[0] for path in (above, private)),
+                )
+                sync_folder(made(f"{private}/{last}"))
+            _rename(last, made(private), made(above), self._root.path / above / last)
 
 
 def _written_meanwhile(place: Path) -> TryAgain:
@@ -304,11 +324,26 @@ def _written_meanwhile(place: Path) -> TryAgain:
     )
 
 
-def _unreadable(path: Path, error: OSError) -> DataError:
-    return DataError(
-        f"{path}: cannot be read: {error.strerror}",
-        "the backup is incomplete" if isinstance(error, FileNotFoundError) else "",
-    )
+def _lock_file(root: HeldDirectory, folder: str, name: str) -> int:
+    file = f"{private_name(name)}.lock"
+    with _writing(root.path / folder / file):
+        root.make()
+        with root.made(folder) as way:
+            return open_below(way, file, os.O_RDWR | os.O_CREAT, _FILE_MODE)
+
+
+def _is_nothing(error: OSError) -> bool:
+    return error.errno in _NOT_THERE and not isinstance(error, Lure)
+
+
+def _rename(name: str, source: int, target: int, place: Path) -> None:
+    try:
+        os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise _written_meanwhile(place) from None
+        raise
+    sync_folder(target)
 
 
 @contextlib.contextmanager
@@ -316,7 +351,7 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        name = error.filename if error.errno == errno.ELOOP else path
+        name = error.filename if isinstance(error, Lure) else path
         raise CannotWrite(
             f"{name}: cannot be written: {error.strerror}",
             _REMEDIES.get(error.errno or 0) or remedy(error),

@@ -21,7 +21,7 @@ from coldchain.agent.engines.tar.layout import (
     chain_times,
     parse_level,
 )
-from coldchain.agent.storages.base import Storage
+from coldchain.agent.storages.base import NotFollowed, Storage
 
 #: freezer-agent writes data at its final place and takes no lock: what looks abandoned but is
 #: younger than this many seconds may be a backup of its that is still running.
@@ -76,7 +76,10 @@ def _levels(storage: Storage, folder: str) -> Iterator[tuple[int, list[str]]]:
         path = f"{folder}/{zero}"
         if counts(path, (top,)):
             above = (top, storage.identity(path))
-            names = filter(partial(parse_level, zero), storage.names(path))
+            try:
+                names = filter(partial(parse_level, zero), storage.names(path))
+            except NotFollowed:
+                continue  # a chain behind such a link is none; the others are
             yield zero, [name for name in names if counts(f"{path}/{name}", above)]
 
 
@@ -98,7 +101,12 @@ def host_names(storage: Storage) -> list[str]:
             barren = 0
         if identity in above or (again and left < 0) or barren > _MOST_BARREN:
             return
-        names = storage.names(path)
+        try:
+            names = storage.names(path)
+        except NotFollowed:
+            if not folder:
+                raise
+            return
         if again:
             left -= 1 + len(names) // 16
         seen.add(identity)

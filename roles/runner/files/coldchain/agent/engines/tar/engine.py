@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,25 +46,26 @@ class TarEngine:
         from coldchain.agent.receipts import Receipts
 
         with options.opened() as opened:
-            storage = _storage(options.common, context, archive_writer.most_bytes(opened.tree))
-            receipts = Receipts(context.state_dir)
-            return backup.backup(opened, storage, context.meter, receipts)
+            receipts, most = Receipts(context.state_dir), archive_writer.most_bytes(opened.tree)
+            with _storage(options.common, context, most) as storage:
+                return backup.backup(opened, storage, context.meter, receipts)
 
     def restore(self, options: RestoreOptions, context: ActionContext) -> Report:
         """Extract the levels of a point beside the target, then move them into place."""
         from coldchain.agent.engines.tar import restore
         from coldchain.agent.receipts import Receipts
 
-        storage = _storage(options.common, context)
         receipts = Receipts(context.state_dir)
-        return restore.restore(options, storage, context.meter, context.spool, receipts)
+        with _storage(options.common, context) as storage:
+            return restore.restore(options, storage, context.meter, context.spool, receipts)
 
     def remove(self, options: Common, context: ActionContext) -> Report:
         """Remove whole chains, never the last that can be restored."""
         from coldchain.agent.engines.tar import admin
         from coldchain.agent.receipts import Receipts
 
-        return admin.admin(options, _storage(options, context), Receipts(context.state_dir))
+        with _storage(options, context) as storage:
+            return admin.admin(options, storage, Receipts(context.state_dir))
 
     def points(self, query: Query, receipts: Receipts | None = None) -> list[Backup]:
         """Every level of every chain."""
@@ -95,14 +97,19 @@ class TarEngine:
         from coldchain.agent.engines.tar import cleanup
 
         folder = None if target is None else target.path
-        return cleanup.clean_up(action, options, _storage(options, context), folder)
+        with _storage(options, context) as storage:
+            return cleanup.clean_up(action, options, storage, folder)
 
 
-def _storage(options: Common, context: ActionContext, expected: int = 0) -> Storage:
-    return open_storage(
-        options.location,
-        context.locks,
-        access(Series.of(options), expected),
-        upload_limit=options.upload_limit,
-        download_limit=options.download_limit,
+def _storage(
+    options: Common, context: ActionContext, expected: int = 0
+) -> AbstractContextManager[Storage]:
+    return closing(
+        open_storage(
+            options.location,
+            context.locks,
+            access(Series.of(options), expected),
+            upload_limit=options.upload_limit,
+            download_limit=options.download_limit,
+        )
     )

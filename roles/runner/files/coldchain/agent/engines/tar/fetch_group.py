@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -20,9 +20,11 @@ from coldchain.agent.engines.tar.layout import PARTS, Level, Series
 from coldchain.agent.process.signals import allow_signals, defer_signals
 from coldchain.agent.progress import Meter
 from coldchain.agent.storages.base import Arrival, Storage
+from coldchain.agent.storages.held_directory import HeldDirectory
 from coldchain.agent.storages.near import Near
-from coldchain.core.errors import ColdchainError
-from coldchain.core.files import cannot_write, private_directory
+from coldchain.core.errors import ColdchainError, Unavailable
+from coldchain.core.files import cannot_write
+from coldchain.core.trusted_path import user_name, writers
 
 #: So many levels, of so many bytes together, are fetched by one program.
 MOST_TOGETHER, TOGETHER = 32, 64 << 20
@@ -183,7 +185,7 @@ class _Levels(NamedTuple):
 def open_spool(folder: Path | None) -> Iterator[int]:
     """A descriptor of the private directory *folder*, which is made when it is not there.
 
-    Without one, of a temporary directory.  Raises CannotWrite.
+    Without one, of a temporary directory.  Raises CannotWrite, Unavailable where others can write.
     """
     from tempfile import TemporaryDirectory, gettempdir
 
@@ -191,11 +193,19 @@ def open_spool(folder: Path | None) -> Iterator[int]:
         try:
             if folder is None:
                 folder = Path(stack.enter_context(TemporaryDirectory(prefix="coldchain-")))
-            private_directory(folder)
-            descriptor = os.open(folder, FOLDER)
+            with closing(HeldDirectory(folder)) as spool:
+                spool.make()
+                with spool.folder("") as way:
+                    descriptor = os.open(".", FOLDER, dir_fd=way.folder)
         except OSError as error:
             raise cannot_write(folder or Path(gettempdir()), error) from None
         stack.callback(os.close, descriptor)
+        others = writers(os.fstat(descriptor), None) - {0, os.geteuid()}
+        if others:
+            raise Unavailable(
+                f"{folder}: {user_name(min(others))} can change what is used from there",
+                f"chmod go-w {folder}, or name another spool_dir in the settings",
+            )
         yield descriptor
 
 

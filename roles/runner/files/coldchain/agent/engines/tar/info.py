@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import AbstractContextManager, closing
 from typing import TYPE_CHECKING
 
 from coldchain.agent.engines.base import Backup, Query
@@ -35,23 +36,30 @@ def points(query: Query, receipts: Receipts | None = None) -> list[Backup]:
 
     receipts: what earlier verifications found, of which each backup then tells its own.
     """
-    storage = open_storage(
-        query.location,
-        access=access(one_series(query.hostname, query.backup_name)),
-        download_limit=query.download_limit,
-    )
     backups = []
-    for host_name in container.host_names(storage):
-        series = series_of(storage, host_name, query.hostname, query.backup_name)
-        if series is None:
-            continue
-        soundness = Soundness(storage, series, query.location.key, receipts, lenient=True)
-        for chain in container.chains(storage, series):
-            backups += [
-                describe(storage, query.location, series, soundness, chain, level)
-                for level in chain.levels
-            ]
+    with asked(query) as storage:
+        for host_name in container.host_names(storage):
+            series = series_of(storage, host_name, query.hostname, query.backup_name)
+            if series is None:
+                continue
+            soundness = Soundness(storage, series, query.location.key, receipts, lenient=True)
+            for chain in container.chains(storage, series):
+                backups += [
+                    describe(storage, query.location, series, soundness, chain, level)
+                    for level in chain.levels
+                ]
     return sorted(backups, key=_order)
+
+
+def asked(query: Query) -> AbstractContextManager[Storage]:
+    """The storage that *query* is about."""
+    return closing(
+        open_storage(
+            query.location,
+            access=access(one_series(query.hostname, query.backup_name)),
+            download_limit=query.download_limit,
+        )
+    )
 
 
 def _order(backup: Backup) -> tuple[str, str, int]:
@@ -68,8 +76,7 @@ def describe(
 ) -> Backup:
     """What a listing tells of *level*."""
     reason = soundness.problem(chain, level)
-    place = series.data_of(level)
-    size = sum(storage.size(f"{place}/{name}") or 0 for name in PARTS)
+    size = sum(size_of(storage, f"{series.data_of(level)}/{name}") for name in PARTS)
     moment = soundness.moment(level)
     hostname, backup_name = series.hostname, series.backup_name
     compression, scheme, files = "", None, None
@@ -102,6 +109,14 @@ def describe(
         reason=reason,
         verified=soundness.verified(chain, level),
     )
+
+
+def size_of(storage: Storage, path: str) -> int:
+    """Bytes of a part; none where that cannot be told, which is told of the data as a fault."""
+    try:
+        return storage.size(path) or 0
+    except DataError:
+        return 0
 
 
 def one_series(hostname: str | None, backup_name: str | None) -> Series | None:

@@ -11,7 +11,7 @@ import os
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from types import TracebackType
 
@@ -201,8 +201,11 @@ class LevelFetcher:
             yield group
 
     def _size(self, levels: Sequence[StoredLevel]) -> int:
-        paths = [*(level.path(DATA) for level in levels), *self._beside(levels)]
-        return sum(self._storage.size(path) or 0 for path in paths)
+        total = sum(self._storage.size(level.path(DATA)) or 0 for level in levels)
+        for path in self._beside(levels):
+            with suppress(DataError):  # then the restore does without
+                total += self._storage.size(path) or 0
+        return total
 
     def _spare(self) -> int:
         """Bytes of the disk that nothing will need: none when that cannot be told."""

@@ -23,8 +23,8 @@ from coldchain.agent.engines.tar import container
 from coldchain.agent.engines.tar.cipher import UnwantedScheme, WrongPassword
 from coldchain.agent.engines.tar.extract import list_members
 from coldchain.agent.engines.tar.fetch_group import NearLevels, open_spool
+from coldchain.agent.engines.tar.info import asked, series_of, size_of
 from coldchain.agent.engines.tar.info import describe as describe_level
-from coldchain.agent.engines.tar.info import one_series, series_of
 from coldchain.agent.engines.tar.layout import (
     DATA,
     ENTRIES,
@@ -33,7 +33,6 @@ from coldchain.agent.engines.tar.layout import (
     Chain,
     Level,
     Series,
-    access,
 )
 from coldchain.agent.engines.tar.level_fetch import checked_once
 from coldchain.agent.engines.tar.level_reader import (
@@ -47,7 +46,6 @@ from coldchain.agent.options import Encryption
 from coldchain.agent.progress import Meter
 from coldchain.agent.storages.base import Storage
 from coldchain.agent.storages.location import Location
-from coldchain.agent.storages.registry import open_storage
 from coldchain.core.errors import ColdchainError, DataError, JobFailed, Unavailable, UsageError
 
 if TYPE_CHECKING:
@@ -74,12 +72,20 @@ def verify(
     """
     if check not in CHECKS or (check == "sample" and sample < 1):
         raise UsageError("verify: choose quick, full or sample with a number of at least 1")
+    with asked(query) as storage:
+        return _verify(storage, query, check, sample, pass_file, meter, receipts)
+
+
+def _verify(
+    storage: Storage,
+    query: Query,
+    check: str,
+    sample: int,
+    pass_file: Path | None,
+    meter: Meter | None,
+    receipts: Receipts | None,
+) -> Verification:
     location, hostname, backup_name = query.location, query.hostname, query.backup_name
-    storage = open_storage(
-        location,
-        access=access(one_series(hostname, backup_name)),
-        download_limit=query.download_limit,
-    )
     points: list[tuple[Series, Chain, Level]] = []
     names: list[Series] = []
     for host_name in container.host_names(storage):
@@ -96,7 +102,7 @@ def verify(
     if meter is not None:
         paths = [f"{series.data_of(level)}/{DATA}" for series, level in thorough]
         meter.begin(
-            "reading" if thorough else "checking", sum(storage.size(path) or 0 for path in paths)
+            "reading" if thorough else "checking", sum(size_of(storage, path) for path in paths)
         )
     encryption = Encryption(pass_file, query.scheme, query.accept_unsealed) if pass_file else None
     findings: list[Flaw] = []
@@ -219,7 +225,7 @@ def _level(
         return
     if True not in spare:
         yield from _spare_parts(storage, stored)
-    if any(finding.kind == "missing" and not finding.spare for finding in sizes):
+    if any(finding.kind in ("missing", "unreadable") and not finding.spare for finding in sizes):
         return
     try:
         if stored.metadata.scheme is not None and encryption is None:
@@ -264,15 +270,22 @@ def _spare_parts(storage: Storage, stored: StoredLevel) -> Iterator[Flaw]:
 
 
 def _sizes(storage: Storage, stored: StoredLevel) -> Iterator[Flaw]:
-    if stored.manifest is None and storage.size(stored.path(ENTRIES)) is not None:
+    if stored.manifest is None and _is_there(storage, stored.path(ENTRIES)):
         # Ours, then.  A sealed level cannot be checked without it, and is not restored.
         text = f"{stored.place}: {MANIFEST} is missing, and with it the sums of all parts"
         finding = _finding(stored.series, stored.level, "missing", text)
         yield finding._replace(spare=stored.metadata.seal is None)
     for name in stored.parts or (DATA,):
-        size = storage.size(stored.path(name))
         expected = stored.parts.get(name)
         kind, text = "", ""
+        try:
+            size = storage.size(stored.path(name))
+        except DataError as error:
+            spare = name != DATA
+            text = error.message + (_SPARE if spare else "")
+            flaw = _finding(stored.series, stored.level, "unreadable", text)
+            yield flaw._replace(spare=spare)
+            continue
         if size is None:
             kind, text = "missing", "is missing"
         elif size == 0 and name == DATA:
@@ -284,6 +297,13 @@ def _sizes(storage: Storage, stored: StoredLevel) -> Iterator[Flaw]:
             spare = name != DATA
             text = f"{stored.place}: {name} {text}{_SPARE if spare else ''}"
             yield _finding(stored.series, stored.level, kind, text)._replace(spare=spare)
+
+
+def _is_there(storage: Storage, path: str) -> bool:
+    try:
+        return storage.size(path) is not None
+    except DataError:
+        return True
 
 
 def _gaps(storage: Storage, series: Series) -> Iterator[Flaw]:

@@ -254,6 +254,9 @@ class RemoteStorage:
         """Remove *folder*; a storage that needs several steps for it may stop between them."""
         self._purge(folder)
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     def _purge(self, folder: str) -> None:
         self.rclone.do("purge", self.remote.path(folder))
         self.forget_folders()

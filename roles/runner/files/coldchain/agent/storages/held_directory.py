@@ -1,0 +1,147 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A directory that is opened once, and everything below it reached from there.
+
+Whoever can rename something in a container or above it can change what a path means between two
+looks at it; what is open stays what it was.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import weakref
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from coldchain.core.files import sync_open_directory
+from coldchain.core.trusted_path import Way, descend, refuse_lure, user_name, walk, who_gains
+
+_FOLDER_MODE = 0o700
+_LISTED = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class HeldDirectory:
+    """The directory *path*; it need not be there before it is made.
+
+    No link that somebody else made, or could have made, is followed by root: Lure.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._way: Way | None = None
+        self._held = ExitStack()
+        weakref.finalize(self, self._held.close)
+
+    def close(self) -> None:
+        """Let go of it; it is opened anew when it is used again."""
+        self._way = None
+        self._held.close()
+
+    def make(self) -> None:
+        """Make the directory itself, and those above it."""
+        with walk(self.path) as way, ExitStack() as stack:
+            _make(way, stack)
+
+    @contextmanager
+    def folder(self, folder: str) -> Iterator[Way]:
+        """The open *folder*; FileNotFoundError when it is not there."""
+        with descend(self._top(), folder) as way:
+            refuse_lure(way)
+            if way.missing:
+                raise _missing(self.path / folder)
+            yield way
+
+    @contextmanager
+    def parent(self, path: str) -> Iterator[tuple[int, str, Way]]:
+        """The open folder that *path* lies in, its name there, and the way to the folder."""
+        above, _unused, name = path.rpartition("/")
+        with self.folder(above) as way:
+            yield way.folder, name, way
+
+    def check(self, folder: str) -> None:
+        """Lure when root would follow somebody else's link to *folder*, which need not be there."""
+        with descend(self._top(), folder) as way:
+            refuse_lure(way)
+
+    @contextmanager
+    def made(self, folder: str) -> Iterator[Way]:
+        """The open *folder*, which is made where it is not there, durable and private."""
+        with descend(self._top(), folder) as way, ExitStack() as stack:
+            yield _make(way, stack)
+
+    def _top(self) -> Way:
+        if self._way is None:
+            with ExitStack() as stack:
+                way = stack.enter_context(walk(self.path))
+                refuse_lure(way)
+                if way.missing:
+                    raise _missing(self.path)
+                self._held.enter_context(stack.pop_all())
+                self._way = way
+        return self._way
+
+
+def _make(way: Way, stack: ExitStack) -> Way:
+    """The whole *way*; each new directory is private, whatever the umask is, and durable."""
+    refuse_lure(way)
+    for name in way.missing:
+        with suppress(FileExistsError):  # another writer was as quick
+            os.mkdir(name, _FOLDER_MODE, dir_fd=way.folder)
+        sync_folder(way.folder)
+        here = way.path.split("/")[: -len(way.missing)]
+        at = way._replace(path="/".join(here), missing=())
+        way = stack.enter_context(descend(at, "/".join(way.missing)))
+        refuse_lure(way)
+    if way.missing:
+        raise _missing(Path(way.path))
+    return way
+
+
+def _missing(path: Path) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
+
+
+def entries(folder: int) -> list[str]:
+    """The names in the open *folder*."""
+    listed = os.open(".", _LISTED, dir_fd=folder)
+    try:
+        return os.listdir(listed)
+    finally:
+        os.close(listed)
+
+
+def sync_folder(folder: int) -> None:
+    """Make renames in the open *folder* durable."""
+    listed = os.open(".", _LISTED, dir_fd=folder)
+    try:
+        sync_open_directory(listed)
+    finally:
+        os.close(listed)
+
+
+def remove_tree(folder: int, name: str) -> None:
+    """Remove *name* in the open *folder*, and what it holds; of a link only the link."""
+    if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        shutil.rmtree(f"/proc/self/fd/{folder}/{name}")
+    else:
+        os.unlink(name, dir_fd=folder)
+
+
+def check_file(folder: int, file: os.stat_result) -> None:
+    """OSError when the *file*, which lies in the open *folder*, must not be read.
+
+    Others who could put it there would learn from us what they may not read themselves.
+    """
+    if stat.S_ISLNK(file.st_mode):
+        raise OSError(errno.ELOOP, "is a link")
+    gains = who_gains(os.fstat(folder), file)
+    if gains is not None:
+        raise OSError(
+            errno.EPERM,
+            f"belongs to {user_name(file.st_uid)}, and {user_name(gains)} could have put it there"
+            " without being allowed to read it",
+        )
