@@ -10,13 +10,14 @@ from math import inf
 
 from coldchain.core.settings import Settings
 from coldchain.runner.outlook import Outlook, Recorded
-from coldchain.runner.protection import JobStatus, gap_of, judge
+from coldchain.runner.protection import Gap, JobStatus, gap_of, judge
 from coldchain.schedule import Trigger
 from coldchain.store import JobRecord, Run, State, Store
 from coldchain.store.records import timing
 
 _JUDGED = 20  # runs of a job that are read for its longest one
 _ALL = 1 << 30
+_DAY = 86400.0
 
 
 def runs_to_judge(store: Store, job_id: str, back_to: float = inf) -> list[Run]:
@@ -34,21 +35,54 @@ def _good(runs: Sequence[Run]) -> bool:
     return any(run.get("result") == "success" for run in runs)
 
 
-class Judging:
-    """Judges jobs at one moment; most of them share their schedule with others.
+class Gaps:
+    """The longest gaps of schedules, which many jobs share: found once a day.
 
-    now: POSIX seconds; gaps: what was found for these schedules before, which holds for days.
+    most: how many schedules are kept.
+    """
+
+    def __init__(self, most: float = inf) -> None:
+        self._most = most
+        self._kept: dict[str, int | None] = {}
+        self._until = -inf  # POSIX seconds
+
+    def of(self, record: JobRecord) -> Gap:
+        """What tells the longest gap of the job's schedule."""
+
+        def gap(trigger: Trigger, now: float) -> int | None:
+            # What is not on the calendar counts from an instant of the job's own.
+            anchor = None if trigger.kind == "cron" else record.anchor
+            key = json.dumps([timing(record.schedule), anchor])
+            if now >= self._until:
+                self._kept, self._until = {}, now + _DAY
+            if key not in self._kept:
+                if len(self._kept) >= self._most:
+                    self._kept.clear()
+                self._kept[key] = gap_of(trigger, now)
+            return self._kept[key]
+
+        return gap
+
+
+def judge_by(
+    record: JobRecord, outlook: Outlook, runs: Sequence[Run], now: float, gaps: Gaps
+) -> JobStatus:
+    """How a job is at *now* (POSIX seconds).  runs: as runs_to_judge gives them."""
+    newest = runs[:_JUDGED]
+    return judge(record, outlook, newest if _good(newest) else runs, now, gaps.of(record))
+
+
+class Judging:
+    """Judges jobs at one moment.
+
+    now: POSIX seconds; gaps: what was found for these schedules before.
     """
 
     def __init__(
-        self,
-        store: Store,
-        settings: Settings,
-        now: float,
-        gaps: dict[str, int | None] | None = None,
+        self, store: Store, settings: Settings, now: float, gaps: Gaps | None = None
     ) -> None:
         self._store, self._settings, self._now = store, settings, now
-        self._gaps: dict[str, int | None] = {} if gaps is None else gaps
+        self._gaps = Gaps() if gaps is None else gaps
 
     def outlook(self, record: JobRecord, state: State | None) -> Outlook:
         """What becomes of the job."""
@@ -61,14 +95,4 @@ class Judging:
 
     def judge(self, record: JobRecord, outlook: Outlook, runs: Sequence[Run]) -> JobStatus:
         """How it is.  runs: as runs_to_judge gives them."""
-        newest = runs[:_JUDGED]
-
-        def gap(trigger: Trigger, now: float) -> int | None:
-            key = json.dumps([timing(record.schedule), record.anchor])
-            if trigger.kind == "cron":
-                key = json.dumps(timing(record.schedule))
-            if key not in self._gaps:
-                self._gaps[key] = gap_of(trigger, now)
-            return self._gaps[key]
-
-        return judge(record, outlook, newest if _good(newest) else runs, self._now, gap)
+        return judge_by(record, outlook, runs, self._now, self._gaps)

@@ -27,13 +27,12 @@ from coldchain.observe.ledger_check import look
 from coldchain.observe.metrics import HostFacts, JobFacts, exposition, verifications
 from coldchain.observe.records import RunEnded
 from coldchain.observe.tally import Tally
-from coldchain.runner.judging import Judging, runs_to_judge
+from coldchain.runner.judging import Gaps, Judging, runs_to_judge
 from coldchain.runner.protection import JobStatus, Successes
 from coldchain.store import Run, State, Store
 
 SPACING, IDLE = 15.0, 60.0
 """Seconds between two writes after runs, and without any."""
-_DAY = 86400.0
 _SLICE = 0.05  # seconds of a tick that are spent on judging jobs
 _SHARE = 100  # so many times the work for one write passes until the next one
 _RECEIPTS = "verified.json"
@@ -134,8 +133,7 @@ class MetricsKeeper:
         self._ended: set[str] = set()  # jobs whose runs have ended since they were judged
         self._spent = 0.0
         self._successes: dict[str, list[Run]] = {}
-        self._gaps: dict[str, int | None] = {}
-        self._gaps_until = 0.0
+        self._gaps = Gaps()
         self._told = ""
 
     def __call__(self, ended: RunEnded) -> None:
@@ -186,8 +184,6 @@ class MetricsKeeper:
         """Judge the jobs, one with each step: those whose runs have ended, or all."""
         if self._file is None:
             return
-        if now >= self._gaps_until:
-            self._gaps, self._gaps_until = {}, now + _DAY
         receipts = receipts_in(self._store.paths.lib)
         judging = Judging(self._store, self._settings, now, self._gaps)
         declared = self._store.jobs()

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import heapq
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -13,17 +12,13 @@ from typing import Any, Protocol
 
 from coldchain.core.errors import ColdchainError
 from coldchain.runner.jobs import Jobs
-from coldchain.runner.protection import gap_of, judge
+from coldchain.runner.judging import Gaps, judge_by, runs_to_judge
 from coldchain.runner.silence import silence
-from coldchain.schedule import Trigger
 from coldchain.store import JobRecord, Store
-from coldchain.store.records import timing
 
 _AT_ONCE = 5  # jobs that are judged in one tick
-_JUDGED = 20  # runs of a job that are read
 _SCHEDULES = 200  # whose longest gap is kept
 _LATER = 600.0  # seconds after which a job is looked at again that could not be judged
-_ALL = 1 << 30
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +42,7 @@ class SilenceWatch:
         self._store, self._jobs, self._wanted, self._tell = store, jobs, wanted, tell
         self._due: list[tuple[float, str]] = []  # (monotonic seconds, job), a heap
         self._seen: dict[str, tuple[Any, ...]] = {}  # job -> the declaration that was looked at
-        self._gaps: dict[str, int | None] = {}
+        self._gaps = Gaps(_SCHEDULES)
 
     def take(self, record: JobRecord) -> None:
         """Look soon at a job whose declaration is new."""
@@ -84,23 +79,9 @@ class SilenceWatch:
         if record is None or not known:
             return now + _LATER
         outlook = self._jobs.timetable.outlook(job_id)
-        runs = self._store.history(job_id, _JUDGED)
-        if len(runs) == _JUDGED and all(run.get("result") != "success" for run in runs):
-            runs = self._store.history(job_id, _ALL)
-        status = judge(record, outlook, runs, now, self._gap_of(record))
+        runs = runs_to_judge(self._store, job_id)
+        status = judge_by(record, outlook, runs, now, self._gaps)
         found = silence(status, outlook, now)
         if found.why:
             self._tell(job_id, record.document, found.why, news=found.news(now))
         return found.again
-
-    def _gap_of(self, record: JobRecord) -> Any:
-        key = json.dumps([timing(record.schedule), record.anchor])
-
-        def gap(trigger: Trigger, now: float) -> int | None:
-            if key not in self._gaps:
-                if len(self._gaps) >= _SCHEDULES:
-                    self._gaps.clear()
-                self._gaps[key] = gap_of(trigger, now)
-            return self._gaps[key]
-
-        return gap
