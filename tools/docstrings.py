@@ -4,12 +4,14 @@
 
 Counted are those whose name has no underscore at its front, wherever they stand: methods and
 functions inside of functions too.  Fails when less than PERCENT (92) of them have a docstring, and
-names those that have none.
+names those that have none.  Fails as well when one of them begins with a line "name: what it is"
+instead of a sentence that says what the function or class does.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -22,6 +24,7 @@ FILES = [
     *sorted((ROOT / "plugins").rglob("*.py")),
     *sorted((ROOT / "tools").glob("*.py")),
 ]
+PARAMETERS = re.compile(r"[a-z_]+(, [a-z_]+)*: ")
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -33,26 +36,34 @@ def package(path: Path) -> str:
 
 
 def main(limit: float) -> int:
-    """Print a line for each package; returns 1 when all together have less than *limit* percent."""
+    """Print a line for each package; returns 1 when less than *limit* percent have a docstring,
+    or one begins with its parameters."""
     total: Counter[str] = Counter()
     documented: Counter[str] = Counter()
     without: list[str] = []
+    parameters_first: list[str] = []
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, DEFINITIONS) or node.name.startswith("_"):
                 continue
             total[package(path)] += 1
-            if ast.get_docstring(node):
-                documented[package(path)] += 1
-            else:
-                without.append(f"{path.relative_to(ROOT)}:{node.lineno}: {node.name}")
+            place = f"{path.relative_to(ROOT)}:{node.lineno}: {node.name}"
+            text = ast.get_docstring(node)
+            if text is None:
+                without.append(place)
+                continue
+            documented[package(path)] += 1
+            if PARAMETERS.match(text):
+                parameters_first.append(place)
     percent = 100 * documented.total() / total.total()
     for name in sorted(total):
         print(f"{name:32} {documented[name]:4} of {total[name]:4}")
     print(f"{'all':32} {documented.total():4} of {total.total():4}, {percent:.1f} %")
     if percent < limit:
         print(*without, f"less than {limit:g} % have a docstring", sep="\n")
-    return int(percent < limit)
+    if parameters_first:
+        print(*parameters_first, "begin with their parameters: say first what it is", sep="\n")
+    return int(percent < limit or bool(parameters_first))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,10 @@ _DURATION = re.compile(r"(\d{1,12})(?:\s+([a-z]+))?", re.IGNORECASE)
 
 
 class Slot(t.NamedTuple):
-    """at_once: how many runs at once; within: seconds of the window; lasts: seconds that a run takes where none is known."""
+    """A window that jobs share.
+
+    at_once: how many runs at once; within: seconds of the window; lasts: seconds that a run takes where none is known.
+    """
 
     name: str
     at_once: int

@@ -95,8 +95,11 @@ def status_of(facts: Facts) -> tuple[str, str]:
 
 
 class Transition(NamedTuple):
-    """status: the new status; pending: the event that waits for the end of the run ("" for none);
-    effect: what the runner has to do (one of the constants above)."""
+    """What comes of an event.
+
+    status: the new status; pending: the event that waits for the end of the run ("" for none);
+    effect: what the runner has to do (one of the constants above).
+    """
 
     status: str
     pending: str = ""

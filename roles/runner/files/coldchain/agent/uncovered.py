@@ -51,7 +51,10 @@ _NAMED = 3
 
 
 class Uncovered(NamedTuple):
-    """kind: "path" or "service"; what: the path or the service's name; why: in words."""
+    """Something that no job backs up.
+
+    kind: "path" or "service"; what: the path or the service's name; why: in words.
+    """
 
     kind: str
     what: str

@@ -91,7 +91,7 @@ def _wanted(backup: Backup, scheme: str | None) -> Backup:
 
 
 def failed_part(failures: Sequence[ColdchainError]) -> dict[str, object]:
-    """One storage that does not answer hides nothing of the others, and is no success."""
+    """What the answer says of storages that did not: they hide nothing of the others."""
     return {"error": error_object(failures[0])} if failures else {}
 
 

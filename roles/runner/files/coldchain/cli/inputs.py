@@ -15,8 +15,11 @@ STANDARD_INPUT = "-"
 
 
 class Documents(NamedTuple):
-    """source: for messages; items: raw documents; positions: of each in the list that they came in;
-    absent: job ids that are not to be there; single: the input was one document and no list."""
+    """The documents of one file, and what is to be absent.
+
+    source: for messages; items: raw documents; positions: of each in the list that they came in;
+    absent: job ids that are not to be there; single: the input was one document and no list.
+    """
 
     source: str
     items: list[Any]

@@ -125,7 +125,7 @@ def length(run: Mapping[str, Any]) -> float | None:
 
 
 def require_known(call: Call, job_id: str) -> None:
-    """DataError when the job is neither declared nor has left a record."""
+    """Raises DataError when the job is neither declared nor has left a record."""
     records = call.store.jobs()
     state = call.store.state(job_id)
     if (

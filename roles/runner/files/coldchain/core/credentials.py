@@ -25,7 +25,7 @@ _LIMIT = 1 << 16
 
 
 def check_credentials_file(value: str) -> None:
-    """DataError unless it is an absolute path, or could name a credential."""
+    """Raises DataError unless *value* is an absolute path, or could name a credential."""
     if not value.startswith(("/", "~")) and not _CREDENTIAL.fullmatch(value):
         raise DataError(
             f"credentials_file: {value!r} is neither an absolute path nor the name of a credential",
@@ -34,7 +34,7 @@ def check_credentials_file(value: str) -> None:
 
 
 def check_private(path: Path) -> None:
-    """DataError when others may read *path*, or it belongs to somebody else."""
+    """Raises DataError when others may read *path*, or it belongs to somebody else."""
     try:
         status = path.stat()
     except OSError as error:

@@ -42,7 +42,10 @@ _BESIDE = {"job": '"job_actions"', "job_action": '"freezer_action"'}
 
 @dataclass(frozen=True)
 class Checked:
-    """document: the canonical form, None when there are errors; imported: see imported_facts."""
+    """What is found of one document.
+
+    document: the canonical form, None when there are errors; imported: see imported_facts.
+    """
 
     document: dict[str, Any] | None
     errors: list[Problem]

@@ -62,7 +62,10 @@ class Context:
 
 @dataclass
 class Findings:
-    """bad: the places that the schema has refused and that are gone from the document."""
+    """What is wrong with one document.
+
+    bad: the places that the schema has refused and that are gone from the document.
+    """
 
     errors: list[Problem]
     warnings: list[Problem]

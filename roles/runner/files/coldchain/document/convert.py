@@ -42,8 +42,11 @@ class Note:
 
 @dataclass
 class Conversion:
-    """documents: canonical, each with a job_id of its own; skipped: (source, reason) of what is no
-    job, or one that cannot be had here."""
+    """What has become of the sources.
+
+    documents: canonical, each with a job_id of its own; skipped: (source, reason) of what is no
+    job, or one that cannot be had here.
+    """
 
     documents: list[dict[str, Any]] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)

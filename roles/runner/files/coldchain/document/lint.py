@@ -92,8 +92,11 @@ def of_retries(action: Mapping[str, Any], place: Place) -> Iterator[Idle]:
 def of_options(
     own: Mapping[str, Any], options: Mapping[str, Any], place: Place, vocabulary: Vocabulary
 ) -> Iterator[Idle]:
-    """own: a freezer_action as written; options: with the job's action_defaults, which are for
-    the actions that heed them."""
+    """The options of an action that nothing comes of.
+
+    own: a freezer_action as written; options: with the job's action_defaults, which are for
+    the actions that heed them.
+    """
     kind = options["action"]
     for name, value in own.items():
         heeded = name in _EXEC if kind == "exec" else kind in HEED.get(name, (kind,))

@@ -42,8 +42,11 @@ class _Attempt:
 
 
 class _Register:
-    """before: children that nobody asks about; left: by commands that have ended; found: whose it
-    can be; condemned: attempts of which nothing is to remain."""
+    """What a reaper keeps of its children.
+
+    before: children that nobody asks about; left: by commands that have ended; found: whose it
+    can be; condemned: attempts of which nothing is to remain.
+    """
 
     def __init__(self, *, adopting: bool = False, before: set[Member] | None = None) -> None:
         self.adopting = adopting

@@ -20,8 +20,11 @@ _TERMINATED = 128 + signal.SIGTERM
 
 
 class Outcome(NamedTuple):
-    """exit_code: None when there is none; report: what the agent left, {} if nothing; hopeless:
-    another attempt would fail as well."""
+    """How an attempt has ended.
+
+    exit_code: None when there is none; report: what the agent left, {} if nothing; hopeless:
+    another attempt would fail as well.
+    """
 
     result: str
     exit_code: int | None

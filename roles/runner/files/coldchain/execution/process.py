@@ -110,7 +110,7 @@ def _age(start: int) -> float:
 
 
 def check_support() -> None:
-    """Unavailable where the kernel, or a container's filter, does not let processes be watched."""
+    """Raises Unavailable where the kernel, or a container's filter, lets no process be watched."""
     try:
         os.close(os.pidfd_open(os.getpid()))
     except (OSError, AttributeError) as error:

@@ -156,7 +156,7 @@ def new_record(job_id: str, cause: Cause) -> Record:
 def write(
     directory: Path, document: Document, record: Record, progress: RunProgress, *, durable: bool
 ) -> None:
-    """CannotWrite when the disk does not take it.
+    """Keep what is known of a run in its *directory*; raises CannotWrite.
 
     A new run need not be durable: the state that names it is, and after a power cut nothing of it
     runs any more.
@@ -166,7 +166,11 @@ def write(
 
 
 def read(directory: Path) -> tuple[Document, Record, RunProgress]:
-    """ValueError when there is no readable one; Unavailable when that cannot be found out."""
+    """What was kept of the run in *directory*.
+
+    Raises ValueError when there is nothing that can be read, Unavailable when that cannot be found
+    out.
+    """
     path = directory / _FILE
     try:
         kept = json.loads(path.read_bytes())

@@ -33,7 +33,10 @@ log = logging.getLogger(__name__)
 
 
 class DeliveryProcess:
-    """home: of the installation, None for the system's."""
+    """The process that delivers messages, while there is one.
+
+    home: of the installation, None for the system's.
+    """
 
     def __init__(self, outbox: Outbox, home: Path | None) -> None:
         self._outbox, self._home = outbox, home

@@ -61,9 +61,12 @@ class Act(NamedTuple):
 
 
 class Head(NamedTuple):
-    """entries: how many there are; digest: of the last one; first, size: the number of the first
+    """What is kept of a ledger beside its entries.
+
+    entries: how many there are; digest: of the last one; first, size: the number of the first
     entry in the file that the last one lies in, and the bytes of that file; damaged: the first
-    entry that tells of damage, None without."""
+    entry that tells of damage, None without.
+    """
 
     entries: int = 0
     digest: str = NOTHING

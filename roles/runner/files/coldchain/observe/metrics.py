@@ -63,8 +63,11 @@ METRICS: dict[str, tuple[str, str]] = {
 
 
 class HostFacts(NamedTuple):
-    """now, since: POSIX seconds, of these facts and of the runner's start; ledger: the number of
-    its entries and whether it looks whole, None without; free: bytes by container."""
+    """What the metrics tell of the host itself.
+
+    now, since: POSIX seconds, of these facts and of the runner's start; ledger: the number of
+    its entries and whether it looks whole, None without; free: bytes by container.
+    """
 
     now: float
     version: str

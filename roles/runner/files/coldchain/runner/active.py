@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class ActiveRuns:
-    """By job: no job has two.
+    """The runs in progress, by job: no job has two.
 
     subscribers: are told of each run that has ended, once that is on disk; only: begin runs of this
     job and no other.

@@ -329,7 +329,8 @@ class Outlook:
                     start = from_epoch(gap)
 
     def _free(self, occurrence: calendar.Occurrence) -> bool:
-        """False: the slot has had its run, or has it now, or lies before the declaration."""
+        """Whether a run may come of the slot: not if it has had one, or has it now, or lies before
+        the declaration."""
         state, slot = self.state, occurrence.slot.timestamp()
         if slot < int(self.floor) and self.trigger is not None and self.trigger.kind != "once":
             return False  # its splay would be over after it

@@ -20,8 +20,11 @@ from coldchain.core.paths import Paths
 
 
 class Presence(NamedTuple):
-    """alive: a runner is at work; version, since (POSIX seconds): of that one, None of a runner
-    that has not told."""
+    """Which runner is at work.
+
+    alive: one is; version, since (POSIX seconds): of that one, None of a runner
+    that has not told.
+    """
 
     alive: bool
     version: str | None = None

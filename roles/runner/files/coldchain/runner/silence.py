@@ -27,8 +27,11 @@ LATEST = 6 * 3600.0
 
 
 class Silence(NamedTuple):
-    """why: "" when the job is not silent; ended: when its last run was over, None for never;
-    within: the seconds in which something should have been heard; again: when to look again."""
+    """Whether a job is silent.
+
+    why: "" when the job is not silent; ended: when its last run was over, None for never;
+    within: the seconds in which something should have been heard; again: when to look again.
+    """
 
     why: str
     ended: float | None

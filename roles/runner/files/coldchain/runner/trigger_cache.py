@@ -19,8 +19,11 @@ KEPT = 200
 
 
 class _Source(NamedTuple):
-    """grid: POSIX seconds from which the trigger counts, None when the host cannot use it;
-    schedule: the job_schedule as JSON."""
+    """What the trigger of a job is built of.
+
+    grid: POSIX seconds from which the trigger counts, None when the host cannot use it;
+    schedule: the job_schedule as JSON.
+    """
 
     declared: Declared
     grid: float | None

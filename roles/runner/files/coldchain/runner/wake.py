@@ -43,7 +43,7 @@ class Wake:
             return
 
     def close(self, *, keep: bool) -> None:
-        """keep: the next program of this process binds the name anew."""
+        """Close the socket; keep: leave its name, which the next program of this process binds."""
         self.socket.close()
         if not keep:
             self._path.unlink(missing_ok=True)

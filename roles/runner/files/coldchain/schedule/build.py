@@ -190,7 +190,7 @@ def _never(
 
 
 def _require_a_run(trigger: Trigger, field: str, after: Sequence[datetime], why: str) -> None:
-    """ScheduleError unless there is a run after one of the instants."""
+    """Raises ScheduleError unless there is a run after one of the instants."""
     if all(trigger.next(instant) is None for instant in after):
         raise ScheduleError(
             field,

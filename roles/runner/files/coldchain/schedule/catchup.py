@@ -12,8 +12,11 @@ from coldchain.schedule.slot_trigger import CATCH_UP_LIMIT, bisect_first
 
 
 class CatchUp(NamedTuple):
-    """run: start now, in this order; later: start at their ``at`` (a blackout ends then);
-    skipped: do not run, with the reason, for the record."""
+    """What becomes of missed slots.
+
+    run: start now, in this order; later: start at their ``at`` (a blackout ends then);
+    skipped: do not run, with the reason, for the record.
+    """
 
     run: list[Occurrence]
     later: list[Occurrence]

@@ -22,8 +22,11 @@ class Delay(NamedTuple):
 
     @classmethod
     def of(cls, key: str, splay: int, offset: int | None = None) -> Delay:
-        """key: what the part of *splay* is derived from; offset: the delay itself, where the
-        document has one."""
+        """The delay of a job.
+
+        key: what the part of *splay* is derived from; offset: the delay itself, where the
+        document has one.
+        """
         if offset is None:
             return cls(splay, splay_fraction(key))
         # In the middle of a second, so that no rounding takes one away.

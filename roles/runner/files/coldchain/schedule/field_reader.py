@@ -89,7 +89,7 @@ class Reader:
         return self.read(name, parse)
 
     def check(self) -> None:
-        """ScheduleError when there was any problem."""
+        """Raises ScheduleError when there was any problem."""
         if self._problems:
             raise ScheduleError.of(self._problems)
 

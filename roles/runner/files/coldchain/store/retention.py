@@ -34,7 +34,10 @@ class Bounds(NamedTuple):
 
 
 class _Kept:
-    """entries: counted since the last look at all of them; logs: bytes; looked: monotonic."""
+    """What is kept of a job.
+
+    entries: counted since the last look at all of them; logs: bytes; looked: monotonic.
+    """
 
     def __init__(self, entries: int, logs: int, looked: float) -> None:
         self.entries, self.logs, self.looked = entries, logs, looked

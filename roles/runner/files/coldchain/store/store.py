@@ -45,7 +45,7 @@ class Store:
 
     @classmethod
     def open(cls, paths: Paths, *, create: bool) -> Store:
-        """Unavailable when nothing is installed at *paths* (and *create* is false)."""
+        """The store at *paths*; Unavailable, unless *create*, when nothing is installed there."""
         if create:
             paths.create()
         else:

@@ -36,8 +36,11 @@ class Files:
 
 
 class Preview:
-    """complete: False when the target holds more than was looked at; then what is replaced or left
-    alone may be more than it says, and what is created less."""
+    """What a restore would do to a target.
+
+    complete: False when the target holds more than was looked at; then what is replaced or left
+    alone may be more than it says, and what is created less.
+    """
 
     def __init__(self) -> None:
         self.created, self.replaced, self.left_alone = Files(), Files(), Files()
