@@ -238,3 +238,29 @@ def test_a_limit_is_not_forgotten_while_an_action_runs(place: Place) -> None:
     run.finished()
     run.advance()
     assert run.result == "aborted" and run.wake_at is None
+
+
+@pytest.mark.parametrize(
+    ("mandatory", "killed", "told"),
+    [(False, False, True), (True, False, False), (True, True, True)],
+)
+def test_an_abort_that_is_on_record_and_was_not_told_is_told_by_the_next_runner(
+    place: Place, mandatory: bool, killed: bool, told: bool
+) -> None:
+    action = {"freezer_action": {"action": "exec", "command": ["sleep", "3600"]}}
+    run = place.begin({**action, "mandatory": mandatory})
+    run.advance()
+    assert run.process is not None
+    until(run.process.begun)
+    kept = place.kept(run)
+    kept["progress"].update(aborted="because", abort_result="aborted", killed=killed)
+    loaded = place.load(run, kept)
+    assert (loaded.wake_at is not None) is told, "the grace"
+    if not told:
+        run.process.kill()
+    until(lambda: select.select([loaded.pidfd], [], [], 0.02)[0])
+    loaded.finished()
+    loaded.advance()
+    assert (loaded.result, loaded.record["reason"]) == ("aborted", "because")
+    message = loaded.progress.actions[0]["message"]
+    assert message == ("because" if told else "killed by SIGKILL (exit code 137)")
