@@ -276,12 +276,15 @@ def test_schedules_that_lead_to_nothing_or_to_each_other(command: Command) -> No
         *(timed_job(f"many{number}", **night) for number in range(4)),
         {**backup("x"), "job_schedule": {"schedule_hour": "5"}},
         {**backup("y", backup_name="x"), "job_schedule": {"schedule_hour": "7"}},
+        *(backup(f"w{number}", backup_name="w") for number in range(3)),
+        *(backup(f"v{number}", backup_name="v") for number in range(5)),
     ]
     assert command("apply", "-", data=jobs) == 0
     found = told(command)
     assert "no run to come" in found["job never"]["text"]
     assert "lock disk: also due: two" in found["job one"]["text"]
-    assert "x, y write the same backup" in found["backup x"]["text"]
+    for name, jobs in (("x", "x, y"), ("w", "w0, w1, w2"), ("v", "v0, v1, v2 and 2 more")):
+        assert found[f"backup {name}"]["text"].startswith(f"{jobs} write the same backup in ")
     assert (
         found["schedules"]["severity"] == "info" and "and 4 may run" in found["schedules"]["text"]
     )

@@ -79,6 +79,8 @@ def test_what_is_done_is_in_it_with_who_and_what_it_stored(
     assert command("ledger") == 0
     lines = command.out.splitlines()
     assert len(lines) == 9 and "alice (" in lines[0] and "apply: b created, secret" in lines[0]
+    digest = stored["manifest_sha256"][:12]
+    assert lines[2].endswith(f" run: b success (stored tree {digest})"), lines[2]
     assert f"restore: tree to {target[1]} success" in lines[3]
     assert command.json("ledger", "--since", "2999-01-01")["entries"] == []
     assert len(command.json("ledger", "--since", "2020-01-01T00:00:00Z")["entries"]) == 9

@@ -157,6 +157,14 @@ def test_a_place_where_no_directory_can_be_made_is_an_error_at_once(
     assert "--restore-abs-path lies where no directory can be made" in command.err
 
 
+def test_a_place_of_messages_that_is_none_is_named(command: Command) -> None:
+    assert command("apply", "-", data=exec_job("j")) == 0
+    place = command.home / "lib" / "notify"
+    place.touch()
+    error = command.error("notify", "--retry")
+    assert (error["code"], error["message"]) == (73, f"{place}: File exists")
+
+
 # What each command is given besides; others get nothing.  Those without a home ask for no rights.
 GIVEN = {name: ["j"] for name in ("show", "history", "log", "next", "guard", "run")}
 GIVEN |= {"explain": ["j"], "event": ["j", "start"], "restore": ["--job", "j"], "apply": ["-"]}
