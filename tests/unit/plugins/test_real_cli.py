@@ -23,6 +23,7 @@ from ansible_collections.coldchain.freezer.plugins.modules import (
     restore,
     status_info,
 )
+from option_words import bare_options
 from waiting import LIMIT, at_most, ended, until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -424,3 +425,43 @@ def test_a_start_that_runs_nothing_fails_for_who_waits_for_the_run(run, home, ru
     assert told["job"]["status"] == "scheduled"
     again = run(job_event, **event)
     assert (again["failed"], again["run"]["result"]) == (False, "success")
+
+
+def test_no_refusal_names_an_option_that_a_task_does_not_have(run, home, tmp_path):
+    """A restore without a runner advised to "leave out --by-runner"."""
+    source = tmp_path / "one"
+    source.write_text("x")
+    two = [
+        {"freezer_action": {"action": "backup", "path_to_backup": str(source), "backup_name": name}}
+        for name in ("a", "b")
+    ]
+    documents = [
+        {"job_id": "two", "job_actions": two},
+        {"job_id": "one", "job_actions": two[:1]},
+        exec_job("none", "true"),
+    ]
+    run(jobs, home=str(home), jobs=documents)
+    subprocess.run([str(home / "bin" / "coldchain"), "run", "one"], check=True)
+    place = {"restore_abs_path": str(tmp_path / "to")}
+    told = [
+        *(
+            run(restore, check=check, home=str(home), job_id=job_id, **more)
+            for job_id in ("one", "two", "none", "nosuch")
+            for more in ({}, place, {"restore_from_date": "soon"}, {"encrypt_scheme": "strong"})
+            for check in (False, True)
+        ),
+        run(restore, home=str(home), container="c"),
+        run(restore, home=str(home), container="/none", backup_name="b", **place),
+        run(job_event, home=str(home), job_id="one", event="start", wait=True),
+        run(job_event, home=str(home), job_id="nosuch", event="start"),
+        run(jobs, home=str(home), jobs=[{"freezer_action": {"action": "info"}}]),
+        run(jobs, home=str(home), jobs=[{**exec_job("x", "true", status="removed")}]),
+        run(backup_info, home=str(home), container="/none"),
+    ]
+    (home / "lib").rename(home / "gone")
+    told += [run(job_info, home=str(home)), run(status_info, home=str(home))]
+    refusals = [result["msg"] for result in told if result["failed"]]
+    assert len(refusals) > 20
+    for message in refusals:
+        assert bare_options(message) == [], message
+    assert any("coldchain restore without --by-runner" in message for message in refusals)

@@ -112,4 +112,5 @@ def nothing_found(call: Call, asked: Iterable[Scope]) -> str:
     if looked:
         return f"no such backup in {', '.join(looked)}"
     own = call.settings.containers_dir
-    return f"no job writes a backup and none lies in {own}; --container names another place to look"
+    elsewhere = "coldchain backups --container C looks in another place"
+    return f"no job writes a backup and none lies in {own}; {elsewhere}"

@@ -65,7 +65,7 @@ def run(call: Call) -> int:
         except DataError as error:
             reason = _without(f"{source_name(name)}: ", error.message)
             guessed = kind == "freezer" and arguments.source is None and "not JSON" in reason
-            hint = "if it is a crontab, say --from crontab" if guessed else error.hint
+            hint = "if it is a crontab: coldchain convert --from crontab" if guessed else error.hint
             converter.skip(name, f"{reason} ({hint})" if hint else reason)
     result = converter.result()
     if call.output.json:

@@ -50,7 +50,7 @@ def run(call: Call) -> int:
     if arguments.wait and not check and not store.runner_alive():
         raise Unavailable(
             "the runner is not running, so there is nothing to wait for; the event was not queued",
-            "start it (systemctl start coldchain-runner, or coldchain serve), or leave out --wait",
+            "start it (systemctl start coldchain-runner, or coldchain serve), or do not wait",
         )
     changed, after = _effect(store, job_id, state, requested)
     request = ""

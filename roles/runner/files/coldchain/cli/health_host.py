@@ -96,7 +96,9 @@ def unit(patient: Patient) -> Iterator[Finding]:
     import subprocess
 
     if patient.paths.home is not None:
-        text = "an installation with --home is none of systemd's: nothing starts it after a boot"
+        text = (
+            "an installation of one directory is none of systemd's: nothing starts it after a boot"
+        )
         yield Finding(INFO, "unit", text)
         return
     if not SYSTEMD.is_dir():

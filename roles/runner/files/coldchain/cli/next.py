@@ -59,7 +59,8 @@ def run(call: Call) -> int:
     if stopped and status == "stop":
         why = describe_stop(stopped_by, outlook.state.unusable)
         call.output.note(
-            f"the job is stopped ({why}); --after {iso(after)} shows its calendar all the same"
+            f"the job is stopped ({why}); coldchain next {record.job_id} --after {iso(after)}"
+            " shows its calendar all the same"
         )
     elif not runs:
         call.output.note("no further run is scheduled")

@@ -54,8 +54,8 @@ def ask(call: Call, job_id: str, action: Mapping[str, Any], description: str) ->
         raise Unavailable(
             f"the runner is not running, so it cannot {action['action']} anything: nothing was"
             " asked for",
-            "start it (systemctl start coldchain-runner, or coldchain serve), or leave out"
-            " --by-runner",
+            "start it (systemctl start coldchain-runner, or coldchain serve); coldchain restore"
+            " without --by-runner does it at once, in the foreground",
         )
     document: Document = {
         "job_id": job_id,

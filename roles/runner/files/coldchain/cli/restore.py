@@ -83,7 +83,10 @@ def run(call: Call) -> int:
     arguments = call.arguments
     if arguments.no_wait and not arguments.by_runner:
         raise UsageError("--no-wait is nothing without --by-runner", "give both, or neither")
-    asked = action_asked_for(call)
+    try:
+        asked = action_asked_for(call)
+    except ColdchainError as error:
+        raise _as_called(call, error) from None
     action = asked.action
     try:
         action = action_to_run(call, action)
@@ -106,9 +109,7 @@ def run(call: Call) -> int:
             error.hint = f"job {arguments.job} has not run yet; {error.hint}"
         if not (action.get("dry_run") or arguments.by_runner):
             call.put_down("restore", {**facts(action), "result": "fail", "text": error.message})
-        if arguments.options is None:
-            error.message, error.hint = in_options(error.message), in_options(error.hint)
-        raise
+        raise _as_called(call, error) from None
     if call.output.json:
         call.output.answer(report.as_dict())
         return 0
@@ -119,6 +120,13 @@ def run(call: Call) -> int:
         _list_names(call, dict(report.fields))
     call.output.line(report.message)
     return 0
+
+
+def _as_called(call: Call, error: ColdchainError) -> ColdchainError:
+    """*error* in the words of the call: fields for who gave fields, else options."""
+    if call.arguments.options is None:
+        error.message, error.hint = in_options(error.message), in_options(error.hint)
+    return error
 
 
 def _by_runner(call: Call, action: Mapping[str, object]) -> int:
@@ -205,12 +213,12 @@ def _beside(call: Call, action: dict[str, object]) -> dict[str, object]:
     if inside["names"] != [display_name(os.fsencode(os.path.basename(path)))]:
         raise UsageError(
             f"the backup holds the single file {', '.join(inside['names'])}, the job names {path}",
-            "say where to restore it: --restore-abs-path DIR",
+            "say where to restore it: restore_abs_path",
         )
     if os.path.lexists(path) and not (action.get("overwrite") or action.get("dry_run")):
         raise DataError(
             f"{path} is there already",
-            "--overwrite replaces it; --restore-abs-path DIR restores it to another place",
+            "overwrite: true replaces it; restore_abs_path names another place",
         )
     # Its directory may hold other files: only this one is touched.
     return {**action, "restore_abs_path": os.path.dirname(path), "overwrite": True}

@@ -134,10 +134,11 @@ def _restore_options(call: Call) -> dict[str, object]:
 
 def _of_job(call: Call, own: Mapping[str, object]) -> dict[str, object]:
     """Where the one backup that a job writes lies, its password file, and where it came from."""
+    say = _option if call.arguments.options is None else str
     try:
         document = call.record(call.arguments.job).document
     except (DataError, Unavailable) as error:
-        ways = "coldchain backups lists what --container and --backup-name can name"
+        ways = f"coldchain backups lists what {say('container')} and {say('backup_name')} can name"
         error.hint = "; ".join(filter(None, (error.hint, ways)))
         raise
     written = [
@@ -157,7 +158,7 @@ def _of_job(call: Call, own: Mapping[str, object]) -> dict[str, object]:
     if len(fitting) != 1:
         raise UsageError(
             f"job {call.arguments.job} writes {', '.join(sorted(which))}",
-            f"choose one with {'--container' if fitting and len(which) == 1 else '--backup-name'}",
+            f"choose one with {say('container' if fitting and len(which) == 1 else 'backup_name')}",
         )
     (options,) = fitting
     action = {
@@ -201,7 +202,7 @@ def in_options(text: str) -> str:
         text.replace("overwrite: true", "--overwrite")
         .replace("trust_target: true", "--trust-target")
         .replace("accept_unsealed: true", "--accept-unsealed")
-        .replace("encrypt_scheme: freezer", "--encrypt-scheme freezer")
+        .replace("encrypt_scheme: freezer", f"{_option('encrypt_scheme')} freezer")
         .replace("restore_paths: ", "")
     )
     return _FIELD.sub(lambda match: _option(match[0]), text)

@@ -35,7 +35,7 @@ def run(call: Call) -> int:
     except OSError as error:
         raise CannotWrite(
             f"{place}: no scratch directory can be made there: {error.strerror}",
-            "name a directory on the disk to test: --directory DIR",
+            "name a directory on the disk to test: coldchain selftest --directory DIR",
         ) from None
     seed = random.randrange(10**6) if arguments.seed is None else arguments.seed
     watched = sys.stderr.isatty() and not call.output.json

@@ -64,7 +64,7 @@ def credential_path(name: str, environment: Mapping[str, str]) -> Path:
     raise Unavailable(
         f"credentials_file: there is no credential {name!r}",
         "coldchain_credentials of role runner makes one; those that systemd loads are there in jobs"
-        " only: in a shell, --credentials-file PATH",
+        " only: in a shell, coldchain restore --credentials-file PATH",
     )
 
 

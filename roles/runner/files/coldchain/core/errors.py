@@ -97,9 +97,11 @@ class CannotWrite(ColdchainError):
 
 #: Of what another user's rights are needed for, in every message the same.
 AS_OWNER = "run as the user that owns it (sudo; in Ansible become: true)"
+#: What else it may be, for whoever has an installation of their own.
+OTHER_HOME = "or name another installation (coldchain --home DIR; in Ansible home: DIR)"
 #: What disks, networks and limits answer, and the way out: one table for every place.
 REMEDIES: dict[int | None, str] = {
-    errno.EACCES: f"{AS_OWNER}, or give --home DIR",
+    errno.EACCES: f"{AS_OWNER}, {OTHER_HOME}",
     errno.EPERM: f"{AS_OWNER}; chattr -i where lsattr shows the attribute i",
     errno.ENOSPC: "make room on that file system",
     errno.EDQUOT: "raise the quota or make room",

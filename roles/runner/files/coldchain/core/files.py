@@ -10,7 +10,7 @@ import os
 import stat
 from pathlib import Path
 
-from coldchain.core.errors import AS_OWNER, CannotWrite, Unavailable, remedy
+from coldchain.core.errors import AS_OWNER, OTHER_HOME, CannotWrite, Unavailable, remedy
 
 TEMPORARY = ".tmp"
 """At the end of a name: a file that is not complete yet.  One name: whoever writes it holds a lock
@@ -41,7 +41,7 @@ def open_ours(path: Path) -> int:
         if error.errno in (errno.EACCES, errno.EPERM):
             raise Unavailable(
                 f"{path}: cannot be read by this user",
-                f"{AS_OWNER}, or give --home DIR",
+                f"{AS_OWNER}, {OTHER_HOME}",
             ) from None
         if error.errno == errno.ENOENT:
             raise

@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from coldchain.core.errors import AS_OWNER, CannotWrite, Unavailable
+from coldchain.core.errors import AS_OWNER, OTHER_HOME, CannotWrite, Unavailable
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -116,7 +116,7 @@ class Paths(NamedTuple):
             except OSError as error:
                 raise CannotWrite(
                     f"{directory}: cannot be created: {error.strerror}",
-                    f"{AS_OWNER}, or choose another place with --home DIR",
+                    f"{AS_OWNER}, {OTHER_HOME}",
                 ) from None
         self.check()
 
@@ -178,5 +178,5 @@ class Paths(NamedTuple):
 def _not_ours(path: Path, why: str) -> Unavailable:
     return Unavailable(
         f"{path}: {why}",
-        f"{AS_OWNER}, or give --home DIR",
+        f"{AS_OWNER}, {OTHER_HOME}",
     )

@@ -152,7 +152,7 @@ def _problems(
                     missing.add((*place, key))
                     hint = _REQUIRED.get(key, f'add "{key}"')
                     if key == "job_id" and action:
-                        hint = 'write one beside "freezer_action", or give --job-id'
+                        hint = 'write one beside "freezer_action", or coldchain apply --job-id ID'
                     yield Problem(json_path((*place, key)), "is missing", hint)
         else:
             bad.add(place)

@@ -40,7 +40,7 @@ def _check_status(schedule: Mapping[str, Any], findings: Findings) -> None:
             findings.error(
                 ("job_schedule", name),
                 f'"{word}" cannot be declared',
-                "leave the job out and apply with --purge, or give it state: absent",
+                "leave the job out and purge, or give it state: absent",
             )
     event = schedule.get("event")
     if event == "start" and schedule.get("status") == "stop":

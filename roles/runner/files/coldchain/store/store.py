@@ -16,7 +16,7 @@ from typing import Any
 
 from tinydb import TinyDB
 
-from coldchain.core.errors import Unavailable
+from coldchain.core.errors import OTHER_HOME, Unavailable
 from coldchain.core.files import TEMPORARY
 from coldchain.core.locks import is_locked
 from coldchain.core.paths import Paths
@@ -53,7 +53,7 @@ class Store:
             if not paths.lib.is_dir():
                 raise Unavailable(
                     f"{paths.lib}: there is no coldchain runner here",
-                    "apply the role coldchain.freezer.runner, or give --home DIR",
+                    f"apply the role coldchain.freezer.runner, {OTHER_HOME}",
                 )
         return cls(paths)
 
