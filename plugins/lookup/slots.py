@@ -127,7 +127,7 @@ class Inventory:
                 f"job {unseen.job_id} is in slot {unseen.slot}, and the variables of the inventory do not have it so for"
                 f" {host}, where all hosts look. Declare it in group_vars or host_vars, not in the play."
             )
-        for name in ("", *sorted({it.slot for it in own})):
+        for name in ("", *sorted({member.slot for member in own})):
             problems += wrong.get(name, [])
         if problems:
             return {"jobs": jobs, "problems": problems}
@@ -137,8 +137,10 @@ class Inventory:
     def _with_place(host: str, job: t.Any, slots: t.Mapping[str, t.Any], found: Offsets) -> t.Any:
         if not fleets.has_slot(job):
             return job
-        it = fleets.member(host, job)
-        return fleets.with_place(job, slots[it.slot]["within"], found[it.slot][host, it.job_id])
+        placed = fleets.member(host, job)
+        return fleets.with_place(
+            job, slots[placed.slot]["within"], found[placed.slot][host, placed.job_id]
+        )
 
     def whole(
         self,

@@ -91,16 +91,18 @@ def plan(
 def convert(found: Found) -> dict[str, t.Any]:
     """The answer of ``coldchain convert``, whose sources are called as on the host."""
     files = found["files"]
-    skipped = [{"source": one["name"], "reason": one["error"]} for one in files if "error" in one]
-    readable = [one for one in files if "text" in one]
+    skipped = [
+        {"source": file["name"], "reason": file["error"]} for file in files if "error" in file
+    ]
+    readable = [file for file in files if "text" in file]
     if not readable:
         return {"documents": [], "notes": [], "skipped": skipped}
     with tempfile.TemporaryDirectory(prefix="coldchain-") as scratch:
         names = {}
-        for number, one in enumerate(readable):
+        for number, file in enumerate(readable):
             path = Path(scratch, f"{number:05}.conf")
-            path.write_text(anchored(one["text"], found), encoding="utf-8")
-            names[str(path)] = one["name"]
+            path.write_text(anchored(file["text"], found), encoding="utf-8")
+            names[str(path)] = file["name"]
         _code, answer = ask(["convert", "--from", "freezer", *names], "")
     if answer is None or "documents" not in answer:
         raise AdoptionError(
@@ -212,7 +214,7 @@ def runs_as_somebody(document: Document, found: Found) -> bool:
     """Keep commands from becoming root's where the scheduler was not; whether there are any."""
     if found["user"] in ("", "root", found["me"]):
         return False
-    commands = [one for one, meant in actions(document) if meant.get("action") == "exec"]
+    commands = [options for options, meant in actions(document) if meant.get("action") == "exec"]
     for options in commands:
         options.setdefault("user", found["user"])
     return bool(commands)
@@ -284,14 +286,22 @@ def as_variable(documents: t.Sequence[Document]) -> str:
 def problems(found: Found) -> list[str]:
     """Why this scheduler cannot be taken over from here."""
     texts = []
-    for one in found["schedulers"]:
-        if one["elsewhere"]:
+    for scheduler in found["schedulers"]:
+        if scheduler["elsewhere"]:
             texts.append(
-                f"freezer-scheduler (pid {one['pid']}) runs in a container: it reads files that are not this host's."
+                f"freezer-scheduler (pid {scheduler['pid']}) runs in a container: it reads files that are not this host's."
                 " Stop it where it is, and name a directory with its jobs with coldchain_adopt_jobs_dir"
             )
-    directories = sorted({one["jobs_dir"] for one in found["schedulers"]})
-    if len({(one["cwd"], one["user"], one["zone"]) for one in found["schedulers"]}) > 1:
+    directories = sorted({scheduler["jobs_dir"] for scheduler in found["schedulers"]})
+    if (
+        len(
+            {
+                (scheduler["cwd"], scheduler["user"], scheduler["zone"])
+                for scheduler in found["schedulers"]
+            }
+        )
+        > 1
+    ):
         texts.append(
             f"several schedulers run here, not alike: adopt {', '.join(directories)} one by one with coldchain_adopt_jobs_dir"
         )

@@ -110,7 +110,7 @@ def status_of(answer: Answer) -> dict[str, t.Any] | None:
 def mistake(value: t.Any, shape: t.Any, place: str = "") -> str:
     """The first place where a value has not its shape, "" when it has; see SHAPE."""
     if isinstance(shape, tuple):
-        if any(not mistake(value, one, place) for one in shape):
+        if any(not mistake(value, choice, place) for choice in shape):
             return ""
         return f"{place}: not of the right kind"
     if shape is None:

@@ -179,10 +179,10 @@ class _Maker:
             if at is not None:
                 zone = clean(change["zone"], 60)
                 self.coming.change(zone, at, change["seconds"], change["runs"])
-        for one in coming["collisions"]:
-            at = instant(one["at"])
+        for collision in coming["collisions"]:
+            at = instant(collision["at"])
             if at is not None:
-                row = [index, clean(one["job_id"], 200), clean(one["kind"], 30), at]
+                row = [index, clean(collision["job_id"], 200), clean(collision["kind"], 30), at]
                 self.coming.collisions.append(row)
 
     def tables(self, hosts: t.Sequence[Host], order: t.Sequence[int]) -> dict[str, t.Any]:

@@ -104,7 +104,7 @@ class Previous:
         entries, head, altered = row.get("entries"), row.get("head"), row.get("altered")
         if not isinstance(entries, int) or not isinstance(head, str):
             entries = head = None
-        if not (isinstance(altered, list) and [type(one) for one in altered] == [int, str]):
+        if not (isinstance(altered, list) and [type(item) for item in altered] == [int, str]):
             altered = None
         return Ledger(entries, head, altered)
 

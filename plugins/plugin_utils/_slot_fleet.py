@@ -126,7 +126,9 @@ def read(hosts: t.Iterable[str], hostvars: t.Mapping[str, t.Any]) -> Fleet:
             own = [member(host, job) for job in jobs]
             table = variables.get("coldchain_slots", {}) if own else {}
             table = {str(name): table[name] for name in table}
-            told_here = {it.slot: _shape(table[it.slot]) for it in own if it.slot in table}
+            told_here = {
+                name: _shape(table[name]) for name in (entry.slot for entry in own) if name in table
+            }
         except (AnsibleError, TypeError, ValueError) as error:
             text = str(error).splitlines()[0]
             problems.setdefault("", []).append(
@@ -134,7 +136,7 @@ def read(hosts: t.Iterable[str], hostvars: t.Mapping[str, t.Any]) -> Fleet:
                 " Repair its variables; a slot counts every host of the inventory."
             )
             continue
-        members += [it for it in own if it.job_id]
+        members += [entry for entry in own if entry.job_id]
         for name, shape in told_here.items():
             first, value = slots.setdefault(name, (host, shape))
             if value != shape:
@@ -160,12 +162,12 @@ def place(
     problems = {name: list(texts) for name, texts in fleet.problems.items()}
     if not isinstance(slots, t.Mapping):
         return {}, {"": ["coldchain_slots must be a dictionary of slots by their names."]}
-    for name in sorted({it.slot for it in fleet.members}):
+    for name in sorted({job.slot for job in fleet.members}):
         own = problems.setdefault(name, [])
-        members = [it for it in fleet.members if it.slot == name]
+        members = [job for job in fleet.members if job.slot == name]
         slot, wrong = _slot(name, slots)
         own += wrong
-        other = next((it for it in members if it.times != members[0].times), None)
+        other = next((job for job in members if job.times != members[0].times), None)
         if other is not None:
             first = members[0]
             own.append(
@@ -175,8 +177,11 @@ def place(
         if slot is None or own:
             continue
         units = {
-            Unit(it.host, it.job_id, seconds.get((it.host, it.job_id), 0)): (it.host, it.job_id)
-            for it in members
+            Unit(job.host, job.job_id, seconds.get((job.host, job.job_id), 0)): (
+                job.host,
+                job.job_id,
+            )
+            for job in members
         }
         try:
             found[name] = {units[unit]: at for unit, at in offsets(slot, units).items()}

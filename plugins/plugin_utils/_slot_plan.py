@@ -69,7 +69,9 @@ def plan(
     held = not texts
     if answer is not None and "error" in answer:
         error = answer["error"]
-        texts += [_told_of(documents, it) for it in error.get("errors", ())] or [error["message"]]
+        texts += [_told_of(documents, problem) for problem in error.get("errors", ())] or [
+            error["message"]
+        ]
         answer, held = None, False
     elif answer is not None:
         for name, use in answer["slots"].items():

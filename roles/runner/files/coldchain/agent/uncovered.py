@@ -85,7 +85,9 @@ class Host(_Host):  # without __slots__: a cached property needs a place
 
     def is_ignored(self, path: str) -> bool:
         """Whether somebody has said that *path*, or a directory above it, needs no job."""
-        patterns = [each for thing in self.ignore for each in (thing, f"{thing.rstrip('/')}/*")]
+        patterns = [
+            pattern for thing in self.ignore for pattern in (thing, f"{thing.rstrip('/')}/*")
+        ]
         return any(fnmatchcase(path, pattern) for pattern in patterns)
 
 
@@ -183,7 +185,7 @@ class _Look:
         for path in missing:
             if self._on_the_way(path):
                 below = os.path.join(name, os.path.basename(path))
-                inside = [each for each in self._entries(below, path) if not self._covered(each)]
+                inside = [entry for entry in self._entries(below, path) if not self._covered(entry)]
                 yield from self._without(below, path, inside)
             else:
                 yield path

@@ -79,12 +79,14 @@ def judge_host(call: Call) -> HostStatus:
     records = dict(store.jobs().items())
     receipts = Receipts(call.paths.lib)
     judgements = list(judged(call, records, now))
-    jobs = {it.job.job_id: it.job for it in judgements}
+    jobs = {judgement.job.job_id: judgement.job for judgement in judgements}
     series = series_of_jobs(call, records, receipts)
     findings = [*_of_the_host(call, runner.alive, bool(records), receipts.problem)]
     findings += [finding for job in jobs.values() if (finding := job.finding()) is not None]
-    findings += [finding for it in judgements for finding in guard.recent(it.runs, now)]
-    known = {it.job.job_id: it.runs for it in judgements}
+    findings += [
+        finding for judgement in judgements for finding in guard.recent(judgement.runs, now)
+    ]
+    known = {judgement.job.job_id: judgement.runs for judgement in judgements}
     examined = examine(Patient(call, known), cheap=True)
     findings += [finding for finding in examined if finding.severity != INFO]
     findings += [finding for row in series for finding in row.findings(jobs[row.job_id])]
@@ -97,10 +99,10 @@ def judge_host(call: Call) -> HostStatus:
         jobs=list(jobs.values()),
         series=series,
         uncovered=_uncovered(call, records, series),
-        findings=sorted(findings, key=lambda it: -SEVERITIES.index(it.severity)),
+        findings=sorted(findings, key=lambda finding: -SEVERITIES.index(finding.severity)),
         ledger=None if head is None else {"head": head.digest, "entries": head.entries},
         records=records,
-        outlooks={it.job.job_id: it.outlook for it in judgements},
+        outlooks={judgement.job.job_id: judgement.outlook for judgement in judgements},
     )
 
 

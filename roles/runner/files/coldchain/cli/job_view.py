@@ -69,7 +69,7 @@ def progress_of(call: Call, record: JobRecord, state: State) -> dict[str, Any] |
     progress = read(call.paths.runs / state.run_id)
     if progress is not None and not progress["message"]:
         # An exec action tells nothing; the document may have changed since the run began.
-        kinds = [each["freezer_action"]["action"] for each in record.document["job_actions"]]
+        kinds = [entry["freezer_action"]["action"] for entry in record.document["job_actions"]]
         if progress["action"] <= len(kinds):
             progress["message"] = kinds[progress["action"] - 1]
     return progress and {"run_id": state.run_id, **progress}

@@ -41,7 +41,8 @@ def run(call: Call) -> int:
             tallies[job_id] = before.after(last)  # not counted on the disk yet
     receipts = receipts_in(call.paths.lib)
     jobs = [
-        job_facts(it.job, tallies[it.job.job_id], receipts) for it in judged(call, records, now)
+        job_facts(judgement.job, tallies[judgement.job.job_id], receipts)
+        for judgement in judged(call, records, now)
     ]
     mark = store.clock_mark() or {}
     since = (runner.since or now) if runner.alive else None

@@ -65,7 +65,7 @@ def _targets(call: Call) -> list[tuple[str, Target]]:
     found = [("", target) for target in host_targets(call.paths, call.settings)]
     records = [call.record(job_id)] if job_id else list(dict(call.store.jobs().items()).values())
     for record in records:
-        found += [(record.job_id, Target.of(it)) for it in record.document.get("notify", ())]
+        found += [(record.job_id, Target.of(entry)) for entry in record.document.get("notify", ())]
     return found
 
 

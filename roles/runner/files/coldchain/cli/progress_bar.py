@@ -49,7 +49,7 @@ class Bar:
         """*progress*: the fields of a Progress; *title* stands before its message."""
         if not self.drawn:
             return
-        message = " ".join(each for each in (title, str(progress["message"])) if each)
+        message = " ".join(part for part in (title, str(progress["message"])) if part)
         if progress["estimated"]:
             message += ", about"
         what = (message, progress["total"], bool(progress["bytes"]))

@@ -61,7 +61,7 @@ class _Screen:
     def __call__(self, text: str) -> None:
         if self._bar.drawn:
             lines = text.splitlines(keepends=True)
-            text = "".join(each for each in lines if not each.startswith(MARK))
+            text = "".join(line for line in lines if not line.startswith(MARK))
         if text:
             self._bar.clear()
             self._output(text)

@@ -177,7 +177,7 @@ def _owners(member: Member) -> tuple[Path, ...]:
                 return (directory,)
             owners.append(directory)
     for directory, behind in list(_register.left.items()):
-        if any(one.alive() for one in behind):
+        if any(member.alive() for member in behind):
             owners.append(directory)
         else:
             del _register.left[directory]

@@ -304,7 +304,7 @@ class Process:
                 self._mark, self.pid, self.pid if ours else None, time.monotonic() - self._since
             )
             orphans.look()
-            behind += [one for one in orphans.of(self.directory) if one not in behind]
+            behind += [orphan for orphan in orphans.of(self.directory) if orphan not in behind]
             self._known.update(dict.fromkeys(behind))
             orphans.ends(self.directory, behind)
         if self.pidfd is not None:

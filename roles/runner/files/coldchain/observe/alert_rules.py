@@ -121,9 +121,13 @@ class Rules:
         told = []
         for key, held in list(self._held.items()):
             # A clock that was set back lets nothing wait longer.
-            ready = [it for it in held["messages"] if it["until"] <= now or now < it["since"] - 1]
+            ready = [
+                message
+                for message in held["messages"]
+                if message["until"] <= now or now < message["since"] - 1
+            ]
             if ready:
-                rest = [it for it in held["messages"] if it not in ready]
+                rest = [message for message in held["messages"] if message not in ready]
                 self.changed = True
                 told.append(_together(held, ready, 0 if rest else held["more"]))
                 held["messages"] = rest
@@ -172,13 +176,17 @@ class Rules:
     def _recovered(self, event: Event, target: Target, known_at: float) -> Delivery | None:
         """Tell of a recovery: now, unless what it follows is held until *known_at*."""
         held = self._held.get(target.key)
-        of_job = [] if held is None else [it for it in held["messages"] if _is_of(it, event.job_id)]
+        of_job = (
+            []
+            if held is None
+            else [message for message in held["messages"] if _is_of(message, event.job_id)]
+        )
         if held is not None and of_job:
             if known_at > event.time:
                 self._hold(event, RECOVERY, target, known_at)
                 return None
             # What is held of it is over before anybody was told.
-            held["messages"] = [it for it in held["messages"] if it not in of_job]
+            held["messages"] = [message for message in held["messages"] if message not in of_job]
             if not held["messages"]:
                 del self._held[target.key]
             self.changed = True
@@ -271,11 +279,11 @@ class Rules:
                 "more": int(held["more"]),
                 "messages": [
                     {
-                        **{name: str(it[name]) for name in ("kind", "id", "job_id")},
-                        **{name: float(it[name]) for name in ("since", "until")},
-                        "message": dict(it["message"]),
+                        **{name: str(message[name]) for name in ("kind", "id", "job_id")},
+                        **{name: float(message[name]) for name in ("since", "until")},
+                        "message": dict(message["message"]),
                     }
-                    for it in held["messages"]
+                    for message in held["messages"]
                 ],
             }
 
@@ -304,14 +312,15 @@ def _together(held: Mapping[str, Any], ready: list[dict[str, Any]], more: int) -
     first = ready[0]
     kind, name, job_id, message = first["kind"], first["id"], first["job_id"], first["message"]
     if len(ready) > 1 or more:
-        kinds = {it["kind"] for it in ready}
+        kinds = {item["kind"] for item in ready}
         kind = next((alarm for alarm in _ALARMS if alarm in kinds), RECOVERY)
         lines = [
-            f"{it['message'].get('title', '')}\n{it['message'].get('text', '')}" for it in ready
+            f"{item['message'].get('title', '')}\n{item['message'].get('text', '')}"
+            for item in ready
         ]
         if more:
             lines.append(f"and {more} more")
-        job_id = job_id if len({it["job_id"] for it in ready}) == 1 else ""
+        job_id = job_id if len({item["job_id"] for item in ready}) == 1 else ""
         host = message.get("host", "")
         message = {
             "host": host,
@@ -320,7 +329,7 @@ def _together(held: Mapping[str, Any], ready: list[dict[str, Any]], more: int) -
             "time": ready[-1]["message"].get("time"),
             "title": f"{host}: {len(ready) + more} messages",
             "text": "\n\n".join(lines),
-            "messages": [{"kind": it["kind"], **it["message"]} for it in ready],
+            "messages": [{"kind": item["kind"], **item["message"]} for item in ready],
         }
         name = f"{name}-{len(ready)}"
     return Delivery(target.entry, kind, f"{name}-{kind}-{target.key}", job_id, message)

@@ -107,7 +107,7 @@ class Courier:
 
     def _waiting(self) -> list[Waiting]:
         """What lies in the outbox, but for what would be tried again and again."""
-        return [it for it in self._outbox.waiting() if it.name not in self._unnoted]
+        return [waiting for waiting in self._outbox.waiting() if waiting.name not in self._unnoted]
 
     def _ready(self, serving: Container[str], *, at_once: bool) -> dict[str, list[Waiting]]:
         """What is due, by target, each in its order; nothing for those in *serving*.

@@ -70,7 +70,9 @@ class Sample(NamedTuple):
 def sample_of(run: Mapping[str, Any]) -> Sample:
     """What the RUN tells; what of it is not as it should be is taken as not told."""
     listed = run.get("actions")
-    actions = [it for it in listed if isinstance(it, dict)] if isinstance(listed, list) else []
+    actions = (
+        [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+    )
     good = run.get("result") == "success"
     started, ended = _number(run.get("time_started")), _number(run.get("time_ended"))
     took = None if started is None or ended is None or ended < started else ended - started
@@ -135,7 +137,9 @@ def judge(
     known = known[:KNOWN]
     questions: list[Comparison | Burst] = [*_durations(run, known), *_bursts(run, known)]
     for kept in run.backups:
-        before = [(old, each) for old in known for each in old.backups if each.name == kept.name]
+        before = [
+            (old, backup) for old in known for backup in old.backups if backup.name == kept.name
+        ]
         questions += _totals(kept, before)
         questions += _contents(kept, [pair for pair in before if pair[1].full == kept.full])
     verdicts = [
@@ -234,11 +238,17 @@ def _totals(kept: Kept, before: Sequence[tuple[Sample, Kept]]) -> Iterator[Compa
     """Of the whole source, which every level sees alike."""
     if kept.source_bytes is not None:
         size = kept.source_bytes
-        like = [(old.started, it.source_bytes) for old, it in before if it.source_bytes is not None]
+        like = [
+            (old.started, backup.source_bytes)
+            for old, backup in before
+            if backup.source_bytes is not None
+        ]
         for check, told in ((SHRANK, "the source has shrunk"), (GREW, "the source has grown")):
             yield Comparison(check, kept.name, size, like, BYTES, "backup", told)
     if kept.entries is not None:
-        like = [(old.started, it.entries) for old, it in before if it.entries is not None]
+        like = [
+            (old.started, backup.entries) for old, backup in before if backup.entries is not None
+        ]
         told = "about half of the source's files are gone, or more"
         yield Comparison(HALVED, kept.name, kept.entries, like, ENTRIES, "backup", told)
 
@@ -249,9 +259,9 @@ def _contents(kept: Kept, like: Sequence[tuple[Sample, Kept]]) -> Iterator[Compa
     if kept.changed is not None and kept.entries and kept.entries >= _FEWEST:
         rate = min(1.0, kept.changed / kept.entries)
         rates = [
-            (old.started, min(1.0, it.changed / it.entries))
-            for old, it in like
-            if it.changed is not None and it.entries
+            (old.started, min(1.0, backup.changed / backup.entries))
+            for old, backup in like
+            if backup.changed is not None and backup.entries
         ]
         told = "most files have changed"
         if kept.packed is not None and kept.packed >= UNPACKED:
@@ -259,7 +269,7 @@ def _contents(kept: Kept, like: Sequence[tuple[Sample, Kept]]) -> Iterator[Compa
         yield Comparison(CHANGED, kept.name, rate, rates, RATE, what, told)
     much = kept.full or (kept.changed or 0.0) >= _MUCH * (kept.entries or math.inf)
     if kept.packed is not None and much:
-        packed = [(old.started, it.packed) for old, it in like if it.packed is not None]
+        packed = [(old.started, backup.packed) for old, backup in like if backup.packed is not None]
         told = "what is stored can hardly be compressed any more"
         yield Comparison(INCOMPRESSIBLE, kept.name, kept.packed, packed, PACKING, what, told)
 

@@ -143,7 +143,7 @@ def _tally(row: Mapping[str, Any]) -> Tally:
     """The opposite of what save writes; of another release there may be other fields."""
     fields = {name: value for name, value in row.items() if name in Tally._fields}
     pairs = {
-        name: tuple((one, other) for one, other in fields.get(name, ()))
+        name: tuple((key, value) for key, value in fields.get(name, ()))
         for name in ("series", "free")
     }
     tally = Tally(**{**fields, **pairs})

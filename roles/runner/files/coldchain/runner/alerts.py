@@ -120,7 +120,7 @@ class Alerts:
         now = time.time()
         gap = None if self._doubted() else self._heartbeat.gap(now)
         told = [self._rules.knows("", target).silence for target in self._host]
-        if gap is not None and not any(it and 0 <= now - it < _DEAD_AGAIN for it in told):
+        if gap is not None and not any(since and 0 <= now - since < _DEAD_AGAIN for since in told):
             self._rules.forget([""])
             message = messages.was_dead(
                 self._settings.client_id, gap.since, now, stopped=gap.stopped

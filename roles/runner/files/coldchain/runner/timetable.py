@@ -347,7 +347,10 @@ class Timetable:
         It begins after the next start.  Not where missed slots are not made up for, nor where
         somebody has stopped the job; and a command is not run a second time unasked.
         """
-        cut = any((one["action"], one["result"]) == ("backup", "aborted") for one in run["actions"])
+        cut = any(
+            (action["action"], action["result"]) == ("backup", "aborted")
+            for action in run["actions"]
+        )
         trigger = self._triggers.get(job_id)
         if not cut or trigger is None or trigger.missed.run == "skip":
             return

@@ -174,13 +174,13 @@ def _slot_use(runs: Sequence[_SlotRun], at_once: int | None) -> SlotUse:
     if at_once is None or peak.runs <= at_once or peak.at is None:
         return SlotUse(peak.runs, peak.at, at_once, [], "")
     at = seconds(peak.at)
-    those = sorted(run for run in runs if run.begin <= at < run.end)
+    crowd = sorted(run for run in runs if run.begin <= at < run.end)
     names = [
         f"{run.job.host}/{run.job.job_id} {iso(moment(run.begin))} to {iso(moment(run.end))}"
-        for run in those
+        for run in crowd
     ]
-    homeless = [run.job for run in those if not run.job.placed]
-    waited = [run.job for run in those if run.waited]
+    homeless = [run.job for run in crowd if not run.job.placed]
+    waited = [run.job for run in crowd if run.waited]
     if homeless:
         names_of = f"{homeless[0].job_id} on {homeless[0].host}"
         why = f"{names_of} has no place in it (schedule_offset): apply it by the role"
