@@ -84,12 +84,15 @@ class JobRun:
             private_directory(run.log.parent)
             run.directory.mkdir(mode=0o700)
         except OSError as error:
-            raise cannot_write(Path(error.filename), error) from None
+            place = Path(error.filename)
+            raise cannot_write(paths.runs if place == run.directory else place, error) from None
         try:
             run._save(durable=False)
-        except CannotWrite:
+        except CannotWrite as error:
             run.forget()
-            raise
+            # The next try has another name, and this one means nothing to anybody.
+            why = error.message.partition(f"{runfile.FILE}: ")[2]
+            raise CannotWrite(f"{paths.runs}: {why}", error.hint) from None
         return run
 
     @classmethod

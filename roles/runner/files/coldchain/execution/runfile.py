@@ -22,7 +22,8 @@ from coldchain.execution import plan
 from coldchain.execution.members import Member, boot_id
 from coldchain.execution.outcome import Outcome
 
-_FILE = "run.json"
+FILE = "run.json"
+"""In the directory of a run."""
 
 Document = dict[str, Any]
 Record = dict[str, Any]
@@ -162,7 +163,7 @@ def write(
     runs any more.
     """
     kept = {"document": document, "record": record, "progress": progress.as_dict()}
-    write_atomically(directory / _FILE, json.dumps(kept).encode("ascii"), durable=durable)
+    write_atomically(directory / FILE, json.dumps(kept).encode("ascii"), durable=durable)
 
 
 def read(directory: Path) -> tuple[Document, Record, RunProgress]:
@@ -171,7 +172,7 @@ def read(directory: Path) -> tuple[Document, Record, RunProgress]:
     Raises ValueError when there is nothing that can be read, Unavailable when that cannot be found
     out.
     """
-    path = directory / _FILE
+    path = directory / FILE
     try:
         kept = json.loads(path.read_bytes())
         return kept["document"], kept["record"], RunProgress.from_dict(kept["progress"])

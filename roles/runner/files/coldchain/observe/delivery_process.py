@@ -17,6 +17,7 @@ from pathlib import Path
 
 import coldchain
 from coldchain.core.locks import is_locked
+from coldchain.core.log_limit import LimitedLog
 from coldchain.observe.outbox import Outbox
 
 _NOT_AGAIN = 10.0
@@ -41,6 +42,7 @@ class DeliveryProcess:
     def __init__(self, outbox: Outbox, home: Path | None) -> None:
         self._outbox, self._home = outbox, home
         self._child: subprocess.Popen[bytes] | None = None
+        self._troubles = LimitedLog(log)
         inherited = os.environ.pop(_INHERITED, "")
         # Started by the program that this process was before it read everything anew.
         self._inherited = int(inherited) if inherited.isdigit() else 0
@@ -70,12 +72,16 @@ class DeliveryProcess:
             self._child = None
             self._look()
             if code not in (0, 1):
-                log.error("messages were not delivered: the process ended with %d", code)
+                text = f"messages were not delivered: the process ended with {code}"
+                self._troubles.say("deliver", text)
                 self._not_before = time.monotonic() + _NOT_AGAIN
             elif code == 1:
-                log.warning("messages were not delivered; coldchain notify tells which")
-            elif is_locked(self._outbox.lock):  # by one of a runner before us, which goes on
-                self._not_before = time.monotonic() + 2 * _AT_LEAST
+                text = "messages were not delivered; coldchain notify tells which"
+                self._troubles.say("deliver", text, level=logging.WARNING)
+            else:
+                self._troubles.over("deliver", "messages are delivered again")
+                if is_locked(self._outbox.lock):  # by one of a runner before us, which goes on
+                    self._not_before = time.monotonic() + 2 * _AT_LEAST
         clock = time.monotonic()
         rested = clock >= max(self._not_before, self._started + _AT_LEAST)
         if self._due is not None and self._due <= now and rested:
@@ -100,17 +106,19 @@ class DeliveryProcess:
                 env={**environment, MARK: os.fspath(self._outbox.place)},
             )
         except OSError as error:
-            log.error("messages cannot be delivered: %s", error)
+            self._troubles.say("start", f"messages cannot be delivered: {error}")
             self._not_before = clock + _NOT_AGAIN
         else:
             self._started, self._due = clock, None
+            self._troubles.over("start", "messages can be delivered again")
 
     def _look(self) -> None:
         try:
             waits = self._outbox.waiting()
         except OSError as error:
-            log.error("messages cannot be delivered: %s", error)
+            self._troubles.say("look", f"messages cannot be delivered: {error}")
             return
+        self._troubles.over("look", "messages can be delivered again")
         self.count = len(waits)
         self._due = min((waiting.due for waiting in waits), default=None)
 

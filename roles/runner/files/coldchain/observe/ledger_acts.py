@@ -10,6 +10,7 @@ from collections import deque
 from pathlib import Path
 
 from coldchain.core.errors import ColdchainError
+from coldchain.core.log_limit import LimitedLog
 from coldchain.observe.ledger import Ledger
 from coldchain.observe.ledger_format import MISSED, OWN, Act, act, run_fields
 from coldchain.observe.records import RunEnded
@@ -32,7 +33,7 @@ class RunLedger:
         self._ledger = Ledger(lib)
         self._waiting: deque[Act] = deque()
         self._missed = 0
-        self._told = ""
+        self._troubles = LimitedLog(log)
         self._again = 0.0
 
     def __call__(self, ended: RunEnded) -> None:
@@ -69,8 +70,6 @@ class RunLedger:
         except (ColdchainError, OSError) as error:
             self._again = time.monotonic() + _AGAIN
             text = getattr(error, "message", str(error)).partition("; nothing was")[0]
-            if text != self._told:
-                log.error("the ledger cannot be written: %s", text)
-            self._told = text
+            self._troubles.say("ledger", f"the ledger cannot be written: {text}")
             return
-        self._told = ""
+        self._troubles.over("ledger", "the ledger can be written again")

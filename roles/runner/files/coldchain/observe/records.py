@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
+from coldchain.core.log_limit import LimitedLog
 from coldchain.observe.findings import Finding
 
 log = logging.getLogger(__name__)
@@ -109,6 +110,7 @@ def close(subscribers: Sequence[object]) -> None:
         _guarded(subscriber, subscriber.close, "failed at the end")
 
 
+_logger = LimitedLog(log)
 _steps: dict[type, bool] = {}
 """Is the type Stepping?  To ask that costs 10 us, and the loop would ask it with each tick."""
 
@@ -126,7 +128,8 @@ def _guarded(subscriber: object, call: Callable[[], None], what: str) -> None:
     try:
         call()
     except Exception:
-        log.exception("%s %s", type(subscriber).__qualname__, what)
+        text = f"{type(subscriber).__qualname__} {what}"
+        _logger.exception(text, text)
 
 
 def publish(ended: RunEnded, subscribers: Sequence[Subscriber]) -> None:

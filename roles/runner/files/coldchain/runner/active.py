@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from coldchain.core.errors import CannotWrite, ColdchainError
 from coldchain.core.files import cannot_write, private_directory
 from coldchain.core.instants import from_epoch, iso
+from coldchain.core.log_limit import LimitedLog
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
 from coldchain.execution.run import Cause, JobRun
@@ -61,7 +62,8 @@ class ActiveRuns:
         self._unpublished: list[RunEnded] = []  # recorded, but their state is not committed yet
         self._maybe_recorded: set[str] = set()  # runs whose record may be in the history already
         self._stuck: dict[str, str] = {}  # runs with survivors -> which, as they were told
-        self._backoff: dict[str, tuple[float, str]] = {}  # job -> try again at (monotonic), why
+        self._backoff: dict[str, float] = {}  # job -> try again at (monotonic)
+        self._troubles = LimitedLog(log)
 
     # -- places ----------------------------------------------------------------------------------
 
@@ -154,7 +156,7 @@ class ActiveRuns:
             if places <= 0:
                 self._jobs.wait_reason(job_id, self._settings.concurrent_jobs, None, "")
                 continue
-            if self._backoff.get(job_id, (0.0, ""))[0] > now:
+            if self._backoff.get(job_id, 0.0) > now:
                 continue
             document = self._jobs.to_run(job_id)
             name = "" if document is None else document.get("lock", "")
@@ -175,12 +177,13 @@ class ActiveRuns:
             self._make_place()
             run = JobRun.create(self._paths, self._settings, job_id, document, cause)
         except CannotWrite as error:
-            if self._backoff.get(job_id, (0.0, ""))[1] != error.message:  # else said before
-                log.error("job %s cannot begin: %s (%s)", job_id, error.message, error.hint)
-            self._backoff[job_id] = time.monotonic() + RETRY_WRITE, error.message
+            text = f"job {job_id} cannot begin: {error.message} ({error.hint})"
+            self._troubles.say(f"begin {job_id}", text)
+            self._backoff[job_id] = time.monotonic() + RETRY_WRITE
             self._jobs.states.change(job_id, reason=f"cannot begin: {error.message}")
             return False
         self._backoff.pop(job_id, None)
+        self._troubles.forget(f"begin {job_id}")  # that it begins is told
         self._jobs.fired(job_id, run.record)
         self.runs[job_id] = run
         self._uncommitted.append(run)
@@ -210,12 +213,13 @@ class ActiveRuns:
             if self._only is None and run.record.get("reason") == STOPPED:
                 self._jobs.timetable.make_up_for(job_id, run.record, time.time())
         except ColdchainError as error:
-            log.error("%s (%s)", error.message, error.hint)
+            self._troubles.say(f"record {job_id}", f"{error.message} ({error.hint})")
             self._maybe_recorded.add(run.run_id)
             run.keep()
             run.wake_at = time.monotonic() + RETRY_WRITE
             return
         self._maybe_recorded.discard(run.run_id)
+        self._troubles.forget(f"record {job_id}")  # that it has ended is told
         self._stuck.pop(run.run_id, None)
         del self.runs[job_id]
         log.log(

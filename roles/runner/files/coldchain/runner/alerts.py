@@ -17,6 +17,7 @@ from typing import Any
 
 from coldchain.core.errors import ColdchainError, DataError
 from coldchain.core.files import open_ours, private_directory, write_atomically
+from coldchain.core.log_limit import LimitedLog
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
 from coldchain.observe.alert_rules import Delivery, Event, Policy, Rules
@@ -44,8 +45,6 @@ _DEAD_AGAIN = 3600.0
 """Seconds in which nobody is told again that the runner was dead: it may be killed in a loop."""
 _PENDING = 200
 """Messages that are kept in memory while the disk does not take them."""
-
-_BUG_AGAIN = 600.0  # seconds until a bug of ours is logged again
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +84,8 @@ class Alerts:
         self._rules = Rules(_policy(settings), self._saved())
         self._process = DeliveryProcess(self._outbox, paths.home)
         self._pending: list[Delivery] = []  # which the disk has not taken yet
-        self._write_at = self._bug_at = 0.0
+        self._write_at = 0.0
+        self._logger = LimitedLog(log)
         self._silence = SilenceWatch(store, jobs, self._hears, self._silent) if live else None
         jobs.on_record = self._take if live else jobs.on_record
         self._heartbeat = Heartbeat(paths.notify / "alive") if live and self._host else None
@@ -154,9 +154,8 @@ class Alerts:
         try:
             yield
         except Exception:
-            if time.monotonic() >= self._bug_at:
-                log.exception("who is told of what could not be decided")
-                self._bug_at = time.monotonic() + _BUG_AGAIN
+            text = "who is told of what could not be decided"
+            self._logger.exception("decide", text)
 
     def _step(self, now: float) -> None:
         if self._silence is not None and not self._doubted():
@@ -230,13 +229,15 @@ class Alerts:
                 write_atomically(self._paths.notify / "state.json", raw)
                 self._rules.changed = False
         except (ColdchainError, OSError) as error:
-            if self._write_at == 0.0:
-                log.error("messages cannot be written: %s", error)
+            # The messages have files of their own, each of another name.
+            text, cause = f"messages cannot be written: {error}", getattr(error, "hint", "")
+            self._logger.say("write", text, cause=cause)
             self._write_at = time.monotonic() + _AGAIN
             if len(self._pending) > _PENDING:
                 del self._pending[: len(self._pending) - _PENDING]
         else:
             self._write_at = 0.0
+            self._logger.over("write", "messages can be written again")
 
     def _put(self) -> None:
         now = time.time()

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from coldchain import lifecycle
 from coldchain.core.errors import ColdchainError, Unavailable
+from coldchain.core.log_limit import LimitedLog
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
 from coldchain.execution import cgroup, orphans
@@ -44,6 +45,8 @@ STOP_FOR_CLEAN_UP = 20.0
 The unit's TimeoutStopSec has ten more."""
 UNUSABLE_AGAIN = 60.0
 """Seconds between two looks at the schedules that this host could not use."""
+CLOCK_RESTS = 300.0
+"""Seconds without a step after which the next one is told again."""
 RESTART_ME = 75
 """Exit code after USR2: the service manager starts us again (RestartForceExitStatus)."""
 
@@ -97,6 +100,7 @@ class Runner:
         self._lock = self._lock_file()
         self._exit_code: int | None = None
         self._stopping_at: float | None = None
+        self._troubles = LimitedLog(log)
         self._put_off: dict[str, float] = {}  # steps that failed -> when to try again (monotonic)
         self._clocks = ClockWatch()
         self._zone = ZoneWatch(settings.host_zone)
@@ -196,7 +200,9 @@ class Runner:
             return
         move = self._clocks.moved()
         if move is not None:
-            log.warning("%s; looking at every job again", move)
+            # Each step is news, but for those of a clock that never comes to rest.
+            text = f"{move}; looking at every job again"
+            self._troubles.say("clock", text, level=logging.WARNING, rest=CLOCK_RESTS)
             self._look_again = True
             self._stepped += move.stepped
             self.store.distrust_clock()
@@ -235,8 +241,11 @@ class Runner:
         try:
             act()
         except ColdchainError as error:
-            log.error("%s (%s); trying again", error.message, error.hint)
+            text = f"{error.message} ({error.hint}); trying again"
+            self._troubles.say(step, text)
             self._put_off[step] = time.monotonic() + RETRY_WRITE
+        else:
+            self._troubles.over(step, f"{step}: works again")
 
     def _take_in(self) -> None:
         if self.jobs.outdated:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 
 from coldchain.core.errors import ColdchainError
+from coldchain.core.log_limit import LimitedLog
 from coldchain.runner.states import States
 from coldchain.store import Bounds, Store
 
@@ -27,6 +28,7 @@ class Housekeeping:
         self._store, self._states, self._bounds = store, states, bounds
         self._next = time.monotonic() + FIRST
         self._left: Iterator[str] | None = None
+        self._troubles = LimitedLog(log)
 
     def step(self) -> None:
         """Look at the next directory, if it is time for that; called with each tick."""
@@ -42,11 +44,14 @@ class Housekeeping:
         try:
             self._store.expire_history(job_id, self._bounds, declared=job_id in self._states)
         except (ColdchainError, OSError) as error:
-            log.error("job %s: its history keeps too much: %s", job_id, error)
+            text = f"job {job_id}: its history keeps too much: {error}"
+            self._troubles.say("history", text, cause=getattr(error, "hint", ""))
+        else:
+            self._troubles.over("history", "histories are kept within their bounds again")
 
     def _job_ids(self) -> list[str]:
         try:
             return os.listdir(self._store.paths.log)
         except OSError as error:
-            log.error("%s", error)
+            self._troubles.say("list", str(error))
             return []

@@ -19,6 +19,7 @@ from typing import Any
 from coldchain import __version__
 from coldchain.core.errors import ColdchainError
 from coldchain.core.files import cannot_write, write_all
+from coldchain.core.log_limit import LimitedLog
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
 from coldchain.observe import tally as counted
@@ -134,7 +135,7 @@ class MetricsKeeper:
         self._spent = 0.0
         self._successes: dict[str, list[Run]] = {}
         self._gaps = Gaps()
-        self._told = ""
+        self._troubles = LimitedLog(log)
 
     def __call__(self, ended: RunEnded) -> None:
         """Count the run of a declared job."""
@@ -229,10 +230,10 @@ class MetricsKeeper:
                 write()
             except (ColdchainError, OSError) as error:
                 problems.append(getattr(error, "message", str(error)))
-        text = "; ".join(problems)
-        if text and text != self._told:
-            log.error("metrics: %s", text)
-        self._told = text
+        if problems:
+            self._troubles.say("metrics", f"metrics: {'; '.join(problems)}")
+        else:
+            self._troubles.over("metrics", "metrics: written again")
 
     def _save(self) -> None:
         """The counters."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from coldchain.core.errors import ColdchainError
+from coldchain.core.log_limit import LimitedLog
 from coldchain.runner.jobs import Jobs
 from coldchain.runner.judging import Gaps, judge_by, runs_to_judge
 from coldchain.runner.silence import silence
@@ -43,6 +44,7 @@ class SilenceWatch:
         self._due: list[tuple[float, str]] = []  # (monotonic seconds, job), a heap
         self._seen: dict[str, tuple[Any, ...]] = {}  # job -> the declaration that was looked at
         self._gaps = Gaps(_SCHEDULES)
+        self._troubles = LimitedLog(log)
 
     def take(self, record: JobRecord) -> None:
         """Look soon at a job whose declaration is new."""
@@ -68,8 +70,10 @@ class SilenceWatch:
         try:
             again = self._look(job_id, now)
         except (ColdchainError, OSError) as error:
-            log.error("job %s: cannot be judged: %s", job_id, error)
+            self._troubles.say(job_id, f"job {job_id}: cannot be judged: {error}")
             again = now + _LATER
+        else:
+            self._troubles.over(job_id, f"job {job_id}: can be judged again")
         heapq.heappush(self._due, (time.monotonic() + max(0.0, again - now), job_id))
 
     def _look(self, job_id: str, now: float) -> float:

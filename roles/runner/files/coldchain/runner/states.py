@@ -11,6 +11,7 @@ from typing import Any
 
 from coldchain.core.errors import CannotWrite, ColdchainError, TryAgain
 from coldchain.core.instants import from_epoch, iso
+from coldchain.core.log_limit import LimitedLog
 from coldchain.store import State, Store
 
 DROP_AGAIN = 2.0
@@ -34,6 +35,7 @@ class States:
         self._states: dict[str, State] = dict(store.states())
         self._dirty: set[str] = set()
         self._drop_at = 0.0
+        self._troubles = LimitedLog(log)
         self.mark: Callable[[], dict[str, Any]] | None = None
         """Gives what is kept of the clock with each commit (see ClockTrust)."""
 
@@ -97,9 +99,10 @@ class States:
             except TryAgain:
                 self._drop_at = time.monotonic() + DROP_AGAIN
             except ColdchainError as error:
-                log.error("%s (%s)", error.message, error.hint)
+                self._troubles.say("requests", f"{error.message} ({error.hint})")
                 self._drop_at = time.monotonic() + DROP_AGAIN
             else:
+                self._troubles.over("requests", "the requests that are done could be dropped")
                 self.done_events, self._noted = [], 0
                 self.events_written = True
 
@@ -118,7 +121,8 @@ class States:
             group = {**group, "last": last, "skipped": group["skipped"] + len(slots)}
         self.change(job_id, skipped=group, reason=f"the slot {last} was skipped: {reason}")
         count_text = "slot" if len(slots) == 1 else f"{len(slots)} slots up to"
-        log.warning("job %s: %s %s skipped: %s", job_id, count_text, last, reason)
+        text = f"job {job_id}: {count_text} {last} skipped: {reason}"
+        self._troubles.say(f"slots of {job_id}", text, cause=reason, level=logging.WARNING)
 
     def flush_skipped(self, job_id: str) -> bool:
         """Move the group of skipped slots to the history.  False: the disk does not take it now;
@@ -130,7 +134,9 @@ class States:
         try:
             self._store.add_history(job_id, entry)
         except CannotWrite as error:
-            log.error("%s", error.message)
+            self._troubles.say(job_id, error.message)
             return False
+        for trouble in (job_id, f"slots of {job_id}"):
+            self._troubles.forget(trouble)
         self.change(job_id, skipped=None)
         return True

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 
 from coldchain.core.errors import ColdchainError
+from coldchain.core.log_limit import LimitedLog
 from coldchain.observe.ledger_acts import RunLedger
 from coldchain.observe.records import RunEnded, Subscriber
 from coldchain.runner.alerts import Alerts
@@ -32,9 +33,13 @@ class HistoryBounds:
 
     def __init__(self, store: Store, bounds: Bounds) -> None:
         self._store, self._bounds = store, bounds
+        self._troubles = LimitedLog(log)
 
     def __call__(self, ended: RunEnded) -> None:
         try:
             self._store.bound_history(ended.job_id, ended.run_id, self._bounds)
         except (ColdchainError, OSError) as error:  # the next run of the job tries again
-            log.error("job %s: its history keeps too much: %s", ended.job_id, error)
+            text = f"job {ended.job_id}: its history keeps too much: {error}"
+            self._troubles.say("history", text, cause=getattr(error, "hint", ""))
+        else:
+            self._troubles.over("history", "histories are kept within their bounds again")
