@@ -17,13 +17,16 @@ import re
 import struct
 import typing as t
 
+from ansible_collections.coldchain.freezer.plugins.plugin_utils._runner_code import part
+
+instants = part("core/instants.py")
+
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 NAME_HINT = "letters, digits and . _ - (at most 128, the first one no dot or dash)"
-UNITS = {"weeks": 604800, "days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
 KEYS = ("at_once", "within", "lasts")
 LASTS = 600  # seconds; as "coldchain simulate" takes a run to last that nothing is known of
 MOST_STEPS = 10_000
-_DURATION = re.compile(r"(\d{1,12})(?:\s+([a-z]+))?", re.IGNORECASE)
+_LONGEST = 10**12  # seconds
 
 
 class Slot(t.NamedTuple):
@@ -57,22 +60,17 @@ class DoesNotFit(Exception):
 
 def duration(value: t.Any) -> int | None:
     """Seconds of "30 minutes", "90" or 90, as in a job document; None when it is no duration."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value if 0 <= value < 10**12 else None
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
+    try:
+        seconds: int = instants.parse_duration(value)
+    except ValueError:
         return None
-    unit = (match[2] or "seconds").lower()
-    unit = unit if unit.endswith("s") else unit + "s"
-    return int(match[1]) * UNITS[unit] if unit in UNITS else None
+    return seconds if seconds < _LONGEST else None
 
 
 def told(seconds: int) -> str:
     """Seconds in the largest unit that divides them, as a job document has it."""
-    for unit, size in UNITS.items():
-        if seconds and seconds % size == 0:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} seconds"
+    number, unit = instants.in_largest_unit(seconds)
+    return f"{number} {unit}"
 
 
 def read_slot(name: str, value: t.Any) -> tuple[Slot | None, list[str]]:

@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
 import re
-import sys
 from datetime import datetime, timezone
-from pathlib import Path
 
+import collection_tree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,11 +17,9 @@ from coldchain.schedule import build
 from coldchain.schedule.simulate import simulate
 from coldchain.schedule.simulation import SimulatedJob
 
-PLUGIN = Path(__file__).parents[3] / "plugins" / "plugin_utils" / "_slots.py"
-_spec = importlib.util.spec_from_file_location("slots_of_hosts", PLUGIN)
-assert _spec is not None and _spec.loader is not None
-slots = sys.modules["slots_of_hosts"] = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(slots)
+collection_tree.make_importable()
+
+from ansible_collections.coldchain.freezer.plugins.plugin_utils import _slots as slots
 
 UTC = timezone.utc
 START = datetime(2026, 3, 27, tzinfo=UTC)  # the clocks of Berlin change two days later
