@@ -11,11 +11,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from cli_command import PACKAGE, Command, exec_job
 from waiting import at_most, ended, until
+
+from coldchain.cli.run_job import _Screen
 
 
 def on_a_terminal(command: Command, *words: str) -> tuple[int, str]:
@@ -164,3 +167,17 @@ def test_an_exec_action_is_named(command: Command) -> None:
     assert command("list") == 0
     assert "x: action 1: exec\n" in command.out
     assert command("event", "x", "abort", "--wait") == 0
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_the_bar_stands_for_the_log_s_own_lines_of_progress(drawn: bool) -> None:
+    cleared, shown = [], []
+    bar: Any = SimpleNamespace(drawn=drawn, clear=lambda: cleared.append(len(shown)))
+    screen = _Screen(shown.append, bar)
+    screen("one\r\n")
+    screen("progress: 10 %\ntwo\nprogress: 20 %\nthree")
+    screen("progress: 30 %\n")
+    beside = ["one\r\n", "two\nthree"]
+    alone = ["one\r\n", "progress: 10 %\ntwo\nprogress: 20 %\nthree", "progress: 30 %\n"]
+    assert shown == (beside if drawn else alone)
+    assert cleared == list(range(len(shown))), "before each, and for nothing else"
