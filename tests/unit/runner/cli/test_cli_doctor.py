@@ -21,7 +21,7 @@ from job_histories import DAY
 
 import coldchain.cli
 from coldchain.agent.process import contain
-from coldchain.cli import health_host, health_jobs, health_programs
+from coldchain.cli import health, health_host, health_jobs, health_programs
 from coldchain.core.paths import Paths
 
 NIGHTLY = {"schedule_hour": "3"}
@@ -87,6 +87,15 @@ def test_a_host_with_nothing_to_say(command: Command, runner: subprocess.Popen[s
     assert "tar 1." in next(f["text"] for f in answer["findings"] if f["about"] == "programs")
     assert command("doctor") == 0 and "info: programs: " in command.out
     assert command.json("backups")["backups"] == []
+
+
+def test_only_where_nothing_was_found_that_is_said(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command("apply", "-", data=exec_job("j")) == 0
+    assert command("doctor") == 1 and "nothing was found" not in command.out
+    monkeypatch.setattr(health, "examine", lambda _patient, *, storages: iter(()))
+    assert command("doctor") == 0 and command.out == "nothing was found\n"
 
 
 def test_without_a_runner_nothing_starts(command: Command) -> None:
@@ -282,6 +291,8 @@ def test_schedules_that_lead_to_nothing_or_to_each_other(command: Command) -> No
     assert command("apply", "-", data=jobs) == 0
     found = told(command)
     assert "no run to come" in found["job never"]["text"]
+    findings = command.json("doctor")["findings"]
+    assert [f["about"] for f in findings if "no run to come" in f["text"]] == ["job never"]
     assert "lock disk: also due: two" in found["job one"]["text"]
     for name, jobs in (("x", "x, y"), ("w", "w0, w1, w2"), ("v", "v0, v1, v2 and 2 more")):
         assert found[f"backup {name}"]["text"].startswith(f"{jobs} write the same backup in ")

@@ -127,6 +127,14 @@ def test_a_failure_tells_when_that_was_and_of_a_clock_that_was_set_back_nothing(
     assert judged.reasons[0] == f"its last run failed {words} ago"
 
 
+@pytest.mark.parametrize(
+    ("since", "words"), [(NOON + HOUR, "1 min"), (NOON + 2 * HOUR, "0.0 s"), (None, "0.0 s")]
+)
+def test_a_run_that_goes_on_tells_since_when(since: float | None, words: str) -> None:
+    judged = status(HOURLY, NOON + HOUR + MINUTE, GOOD, **{**ACTIVE, "time_started": since})
+    assert judged.reasons == (f"a run is going on for {words}",)
+
+
 def test_what_is_told_in_json() -> None:
     now = NOON + 3 * HOUR
     told = status(HOURLY, now, finished(NOON + HOUR, took=5 * MINUTE), GOOD).as_dict(now)
