@@ -23,7 +23,7 @@ from coldchain.agent.storages.credentials import credentials
 from coldchain.agent.storages.kinds import FIELDS, PATHS, PORTS, SECRETS, STORAGES
 from coldchain.agent.storages.location import Location, location
 from coldchain.agent.storages.rclone.config import _BACKENDS, part_size, remote
-from coldchain.agent.storages.rclone.known_hosts import host_key_algorithms
+from coldchain.agent.storages.rclone.known_hosts import host_key_algorithms, known_hosts
 from coldchain.agent.storages.rclone.listing import ListedFile, Listing, parse
 from coldchain.agent.storages.rclone.process import Rclone, reason
 from coldchain.agent.storages.registry import open_storage
@@ -358,6 +358,24 @@ KNOWN = [
 )
 def test_the_keys_that_known_hosts_has(host: str, port: str | None, expected: list[str]) -> None:
     assert host_key_algorithms(KNOWN, host, port) == expected
+
+
+@pytest.mark.parametrize("own", [b"a 1 A\nb 2 B\n", None])
+@pytest.mark.parametrize("of_host", [b"c 3 C\n", None])
+def test_the_keys_of_the_user_and_of_the_host_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bytes | None, of_host: bytes | None
+) -> None:
+    places = {
+        "~/.ssh/known_hosts": (tmp_path / "own", own),
+        "/etc/ssh/ssh_known_hosts": (tmp_path / "host", of_host),
+    }
+    for path, lines in places.values():
+        if lines is not None:
+            path.write_bytes(lines)
+    monkeypatch.setattr(os.path, "expanduser", lambda name: places[name][0])
+    assert list(known_hosts("")) == ((own or b"") + (of_host or b"")).splitlines()
+    with pytest.raises(Unavailable, match="none: No such file"):
+        list(known_hosts(str(tmp_path / "none")))
 
 
 def test_every_storage_can_be_said(tmp_path: Path) -> None:

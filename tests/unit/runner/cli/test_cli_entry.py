@@ -20,8 +20,9 @@ from waiting import output
 
 import coldchain
 import coldchain.cli.list
-from coldchain.cli import entry, run
+from coldchain.cli import entry, run, selftest
 from coldchain.core.errors import UsageError
+from coldchain.selftest import Outcome
 
 
 @pytest.mark.parametrize(
@@ -394,3 +395,25 @@ def test_an_output_that_cannot_say_a_character_still_gets_a_line(command: Comman
         check=True,
     )
     assert "t\\xe4glich" in process.stdout
+
+
+@pytest.mark.parametrize("lost", [[], ["j: a run is lost"]])
+def test_a_selftest_can_be_repeated_and_keeps_the_evidence(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: list[str]
+) -> None:
+    homes = []
+
+    def tortured(home: Path, rounds: int, seed: int, _tell: Any) -> Outcome:
+        homes.append(home)
+        return Outcome(str(home), seed, rounds, violations=lost)
+
+    monkeypatch.setattr(selftest, "torture", tortured)
+    words = ("selftest", "--directory", str(tmp_path), "--rounds", "3")
+    answer = command.json(*words, "--seed", "7")
+    assert (answer["seed"], answer["rounds"], command.code) == (7, 3, int(bool(lost)))
+    assert command(*words, "--seed", "7") == int(bool(lost))
+    assert f"{len(lost)} violations" in command.out
+    assert (f"everything is kept in {homes[-1]} (seed 7)" in command.err) is bool(lost)
+    assert [home.is_dir() for home in homes] == [bool(lost)] * 2
+    drawn = {command.json(*words)["seed"] for dummy in range(3)}
+    assert len(drawn) > 1 and all(0 <= seed < 10**6 for seed in drawn)

@@ -104,6 +104,7 @@ def test_anybody_can_check_what_is_exported(command: Command) -> None:
         {"ok": True, "entries": 3, "head": before, "problems": [], "notes": []},
     )
     assert command("ledger", "verify", "--seen", f"3:{before}") == 0
+    assert command.out == f"3 entries, all as they were written\nhead {before}\n"
     assert command("ledger", "verify", "--seen", f"2:{before}") == 1
     file = command.home / "lib" / "ledger.jsonl"
     file.write_bytes(file.read_bytes().replace(b"created", b"removed", 1))
