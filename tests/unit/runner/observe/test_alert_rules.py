@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldchain.observe.alert_rules import MOST_HELD, Delivery, Event, Policy, Rules
+from coldchain.observe.alert_rules import MOST_HELD, Delivery, Occasion, Policy, Rules
 from coldchain.observe.notifiers.registry import KINDS, NOTIFIERS
 from coldchain.observe.notifiers.target import Target
 
@@ -83,7 +83,7 @@ class Play:
             self.number += 1
             self.happened.append((self.now, kind, job))
             message = {"title": kind, "text": job, "at": self.now}
-            event = Event(kind, job, self.now, f"e{self.number}", message)
+            event = Occasion(kind, job, self.now, f"e{self.number}", message)
             self._note(self.rules.tell(event, self.targets))
         self._note(self.rules.due(self.now))
 
@@ -203,7 +203,9 @@ def test_what_is_held_comes_in_one_message_and_has_a_bound() -> None:
     mail = one("mail")
     rules = Rules(Policy(summary=600))
     for number in range(MOST_HELD + 5):
-        event = Event("failure", f"j{number}", BEGIN + 1, f"e{number}", {"title": "t", "text": "x"})
+        event = Occasion(
+            "failure", f"j{number}", BEGIN + 1, f"e{number}", {"title": "t", "text": "x"}
+        )
         assert rules.tell(event, [mail]) == []
     assert rules.due(BEGIN + 600) == []
     [summary] = rules.due(BEGIN + 602)
@@ -214,7 +216,7 @@ def test_what_is_held_comes_in_one_message_and_has_a_bound() -> None:
 
 def test_a_clock_that_is_set_back_holds_nothing_longer() -> None:
     rules = Rules(Policy(quiet=(0, 86399), zone=timezone.utc))
-    event = Event("failure", "j", BEGIN, "e", {"title": "t", "text": "x"})
+    event = Occasion("failure", "j", BEGIN, "e", {"title": "t", "text": "x"})
     assert rules.tell(event, [one("mail")]) == []
     assert len(rules.due(BEGIN - 86400)) == 1
 
@@ -222,7 +224,7 @@ def test_a_clock_that_is_set_back_holds_nothing_longer() -> None:
 def test_a_held_failure_that_is_over_is_told_with_its_end() -> None:
     rules, mail = Rules(Policy(quiet=(0, 86399), zone=timezone.utc)), one("mail")
     for number, kind in enumerate(("failure", "success")):
-        event = Event(kind, "j", BEGIN + number, f"e{number}", {"title": kind, "text": "x"})
+        event = Occasion(kind, "j", BEGIN + number, f"e{number}", {"title": kind, "text": "x"})
         assert rules.tell(event, [mail]) == []
     [together] = rules.due(BEGIN + 86400)
     assert [part["kind"] for part in together.message["messages"]] == ["failure", "recovery"]
@@ -230,11 +232,11 @@ def test_a_held_failure_that_is_over_is_told_with_its_end() -> None:
 
 def test_what_a_job_was_told_of_is_forgotten_with_it() -> None:
     rules, mail = Rules(Policy()), one("mail")
-    rules.tell(Event("failure", "j", BEGIN, "e", {}), [mail])
+    rules.tell(Occasion("failure", "j", BEGIN, "e", {}), [mail])
     assert rules.jobs() == ["j"]
     rules.forget(["j"])
     assert rules.jobs() == []
-    assert rules.tell(Event("success", "j", BEGIN + 1, "f", {}), [mail]) == []
+    assert rules.tell(Occasion("success", "j", BEGIN + 1, "f", {}), [mail]) == []
 
 
 def entries() -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ from receivers import Answer, Receiver, receiver
 from coldchain.core.errors import CannotWrite
 from coldchain.observe import delivery, delivery_findings, outbox
 from coldchain.observe.delivery import Courier
-from coldchain.observe.outbox import Outbox, Waiting
+from coldchain.observe.outbox import Outbox, WaitingMessage
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def courier(box: Outbox) -> Courier:
     return Courier(box, {}, lambda job, run: box.place)
 
 
-def put(box: Outbox, url: str, name: str, **message: Any) -> Waiting:
-    wait = Waiting(time.time_ns() // 1000, int(time.time()), name)
+def put(box: Outbox, url: str, name: str, **message: Any) -> WaitingMessage:
+    wait = WaitingMessage(time.time_ns() // 1000, int(time.time()), name)
     told = {"id": name, "kind": "failure", "host": "h", "title": "t", "text": "x", **message}
     box.put({"target": {"type": "webhook", "url": url}, "message": told}, wait, durable=False)
     return wait
@@ -163,7 +163,7 @@ def test_what_is_damaged_or_not_ours_harms_nobody(box: Outbox, server: Receiver)
     first = put(box, server.url, "m0")
     queue = box.place / "queue"
     for number, raw in enumerate((b"{", b"[]", b"{}")):
-        (queue / Waiting(number, 1, "broken").name).write_bytes(raw)
+        (queue / WaitingMessage(number, 1, "broken").name).write_bytes(raw)
     for name in ("README", f"{first.name}.tmp", "a.b.c.json", "1.1.short.json", "4.4.y.txt"):
         (queue / name).write_bytes(b"x")
     (box.place / "deliveries.jsonl").write_bytes(b"{\n\xff\n[]\n")
@@ -211,7 +211,7 @@ def test_what_cannot_be_taken_out_is_sent_once_and_told(
 ) -> None:
     put(box, server.url, "m0")
 
-    def read_only(self: Outbox, waiting: Waiting) -> None:
+    def read_only(self: Outbox, waiting: WaitingMessage) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr(Outbox, "remove", read_only)

@@ -31,7 +31,7 @@ from coldchain.observe import ledger as ledger_module
 from coldchain.observe import ledger_acts
 from coldchain.observe.ledger import Ledger
 from coldchain.observe.ledger_acts import RunLedger
-from coldchain.observe.ledger_check import Verdict, entries, look, verify
+from coldchain.observe.ledger_check import LedgerVerdict, entries, look, verify
 from coldchain.observe.ledger_format import FILE, HEAD, LOCK, Act, act, aside, last_digest
 from coldchain.observe.records import RunEnded
 
@@ -311,7 +311,7 @@ def test_writers_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
         for writer in writers:
             joined(writer)
             assert writer.exitcode == 0
-    assert verify(Ledger(tmp_path)) == Verdict(100, verify(Ledger(tmp_path)).head)
+    assert verify(Ledger(tmp_path)) == LedgerVerdict(100, verify(Ledger(tmp_path)).head)
     jobs = sorted(entry["job_id"] for entry in said(tmp_path))
     assert jobs == sorted(
         f"job-{1000 * name + number}" for name in range(4) for number in range(25)

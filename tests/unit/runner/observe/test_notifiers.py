@@ -21,7 +21,7 @@ from receivers import Answer, Receiver, Request, certificate, receiver
 from smtp_server import Mailbox, smtp_server
 
 from coldchain.observe import delivery
-from coldchain.observe.delivery import Attempt, Courier
+from coldchain.observe.delivery import Courier, DeliveryAttempt
 from coldchain.observe.notifiers import base, http, mail
 from coldchain.observe.outbox import FAILED, SENT, Outbox
 
@@ -54,7 +54,7 @@ def secrets(folder: Path, *lines: str) -> str:
     return "secrets"
 
 
-def told(courier: Courier, entry: dict[str, Any], **changes: Any) -> Attempt:
+def told(courier: Courier, entry: dict[str, Any], **changes: Any) -> DeliveryAttempt:
     return courier.attempt({"target": entry, "message": {**MESSAGE, **changes}})
 
 
@@ -113,7 +113,7 @@ def test_a_webhook_gets_the_message_as_json(
     name = secrets(tmp_path, "# of the chat", "export TOKEN='s3cret'")
     entry = {"type": "webhook", "url": f"{server.url}/x", "credentials_file": name}
     entry["headers"] = {"X-Team": "ops"}
-    assert told(courier, entry) == Attempt(SENT, "200")
+    assert told(courier, entry) == DeliveryAttempt(SENT, "200")
     [request] = server.requests
     assert json.loads(request.body) == MESSAGE
     assert request.headers["Authorization"] == "Bearer s3cret"
@@ -222,11 +222,11 @@ def test_a_server_that_hangs_keeps_nobody_for_ever(
     server.answers = lambda request: Answer(hang=True)
     monkeypatch.setattr(http, "TIMEOUT", 0.1)
     attempt = told(courier, {"type": "webhook", "url": server.url})
-    assert attempt == Attempt(FAILED, "no answer within 0.1 s")
+    assert attempt == DeliveryAttempt(FAILED, "no answer within 0.1 s")
     monkeypatch.setattr(http, "TIMEOUT", 60)
     monkeypatch.setattr(delivery, "DEADLINE", 0.1)
     attempt = told(courier, {"type": "webhook", "url": server.url})
-    assert attempt == Attempt(FAILED, "not done within 0.1 s")
+    assert attempt == DeliveryAttempt(FAILED, "not done within 0.1 s")
     server.closing.set()
 
 
@@ -267,7 +267,7 @@ def test_a_mail_goes_over_tls_with_a_login(
     box, entry = smtp
     name = secrets(tmp_path, "USERNAME=coldchain", "PASSWORD=s3cret")
     entry = {**entry, "credentials_file": name, "sender": "backup@example.org", "send_log": True}
-    assert told(courier, entry) == Attempt(SENT, "taken by the server")
+    assert told(courier, entry) == DeliveryAttempt(SENT, "taken by the server")
     assert box.logins == [(b"coldchain", b"s3cret")]
     [(recipients, raw)] = box.mails
     message = email.message_from_string(raw, policy=email.policy.default)
@@ -292,9 +292,9 @@ def test_a_mail_that_cannot_go_says_why(
     secrets(tmp_path, "USERNAME=coldchain", "PASSWORD=s3cret")
     box.refuse = "b@example.org"
     half = told(courier, {**entry, "credentials_file": name})
-    assert half == Attempt(SENT, "taken for 1 of 2")
+    assert half == DeliveryAttempt(SENT, "taken for 1 of 2")
     nobody = told(courier, {**entry, "to": "b@example.org", "credentials_file": name})
-    assert nobody == Attempt(FAILED, "SMTP 550: no such user", refused=True)
+    assert nobody == DeliveryAttempt(FAILED, "SMTP 550: no such user", refused=True)
     hostile = told(courier, {**entry, "to": ["a@b\nBcc: x@y"], "credentials_file": name})
     assert hostile.refused and "no address" in hostile.detail
     assert [recipients for recipients, _raw in box.mails] == [["a@example.org"]]
@@ -309,7 +309,7 @@ def test_without_a_server_the_hosts_own_sendmail_takes_the_mail(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent), prepend=":")
     entry = {"type": "mail", "to": "root"}
-    assert told(courier, entry, title="a\nBcc: x@y") == Attempt(SENT, "taken by sendmail")
+    assert told(courier, entry, title="a\nBcc: x@y") == DeliveryAttempt(SENT, "taken by sendmail")
     assert (tmp_path / "words").read_text() == "-i -- root\n"
     message = email.message_from_string((tmp_path / "mail").read_text())
     assert message["Bcc"] is None and "Bcc" in message["Subject"]
@@ -330,7 +330,7 @@ def test_a_command_gets_the_message_and_its_secrets_but_not_in_its_words(
     script = "cat > got; env > env; tr '\\0' ' ' < /proc/$$/cmdline > argv"
     script = f"cd {tmp_path}; {script}"
     entry = {"type": "command", "command": ["sh", "-c", script], "credentials_file": name}
-    assert told(courier, entry) == Attempt(SENT, "exit code 0")
+    assert told(courier, entry) == DeliveryAttempt(SENT, "exit code 0")
     assert json.loads((tmp_path / "got").read_text()) == MESSAGE
     variables = (tmp_path / "env").read_text()
     assert "CHAT_TOKEN=s3cret\n" in variables and "COLDCHAIN_KIND=failure\n" in variables
@@ -344,7 +344,7 @@ def test_a_command_that_fails_or_leaves_something_behind(
     from coldchain.observe.notifiers import command
 
     attempt = told(courier, {"type": "command", "command": "sh -c 'echo no way; exit 3'"})
-    assert attempt == Attempt(FAILED, "sh ended with 3: no way")
+    assert attempt == DeliveryAttempt(FAILED, "sh ended with 3: no way")
     missing = told(courier, {"type": "command", "command": ["no-such-program"]})
     assert "there is no program 'no-such-program'" in missing.detail
     behind = ["sh", "-c", "sleep 0.5 & exit 0"]

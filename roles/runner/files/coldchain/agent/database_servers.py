@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Server(NamedTuple):
-    """A row of the table.
+    """A kind of database server: how one that runs is recognised, and what backs it up.
 
     processes: names as the kernel cuts them, 15 characters; sockets: a regular expression of their
     paths; folders: where the data mostly lies; tools: programs that make a copy which can be

@@ -22,7 +22,6 @@ NO_RUNNER = (
     "no runner is at work here: nothing will start (service coldchain-runner, or coldchain serve)"
 )
 
-
 RUN_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _RECORDED = re.compile(r"([a-z]+:)?[A-Za-z0-9_.-]{1,128}")
 """A job, or what is run once: what has a directory of its own for its history."""

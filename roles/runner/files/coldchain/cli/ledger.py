@@ -18,7 +18,7 @@ from coldchain.cli.preview import instant_of
 from coldchain.core.errors import ColdchainError, JobFailed, UsageError
 from coldchain.core.text import pluralize
 from coldchain.observe.ledger import Ledger
-from coldchain.observe.ledger_check import Verdict, entries, verify
+from coldchain.observe.ledger_check import LedgerVerdict, entries, verify
 
 _SEEN = re.compile(r"([0-9]{1,15}):([0-9a-f]{64})")
 
@@ -78,7 +78,7 @@ def _verify(call: Call, ledger: Ledger) -> int:
     return 0 if verdict.ok else JobFailed.exit_code
 
 
-def _tell(call: Call, verdict: Verdict) -> None:
+def _tell(call: Call, verdict: LedgerVerdict) -> None:
     line = call.output.line
     for problem in verdict.problems:
         line(f"altered: {problem}", "bad")

@@ -24,7 +24,6 @@ _AGES = (
     (60, "minutes", 2),
 )
 
-
 #: Tone of a line -> how a terminal shows it (SGR).
 _TONES = {"good": "32", "bad": "31", "doubtful": "33", "head": "1"}
 

@@ -21,7 +21,7 @@ _COUNTED = "{desc}: {n_fmt} [{elapsed}, {rate_fmt}{postfix}]"
 
 
 class Bar:
-    """For a ``with`` block; what stays on the terminal after it is what was there before."""
+    """A line of progress on the terminal, for a ``with`` block; it leaves nothing behind there."""
 
     def __init__(self) -> None:
         self.drawn = sys.stderr.isatty()

@@ -14,7 +14,7 @@ from pathlib import Path
 from coldchain.cli.arguments import positive_number, whole_number
 from coldchain.cli.context import Call
 from coldchain.core.errors import CannotWrite, JobFailed
-from coldchain.selftest import Outcome, torture
+from coldchain.selftest import SelftestResult, torture
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -58,10 +58,10 @@ def run(call: Call) -> int:
     return 0
 
 
-def _silent(_unused: Outcome) -> None:
+def _silent(_unused: SelftestResult) -> None:
     pass
 
 
-def _tell(outcome: Outcome) -> None:
+def _tell(outcome: SelftestResult) -> None:
     sys.stderr.write(f"\rround {outcome.rounds}, {outcome.kills} kills \r")
     sys.stderr.flush()

@@ -24,7 +24,6 @@ from coldchain.store.records import run_message
 SOON = 2.0  # seconds
 POLL_FIRST, POLL_LAST = 0.02, 0.5  # seconds between two looks at the store
 
-
 ALIVE_EVERY = 2.0
 
 

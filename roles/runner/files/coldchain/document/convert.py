@@ -63,7 +63,10 @@ class Conversion:
 
 @dataclass
 class _Candidate:
-    """A job before it is checked; own_id: its job_id was the source's own; mark: as in Entry."""
+    """A job before it is checked.
+
+    own_id: its job_id was the source's own; mark: as in CrontabEntry.
+    """
 
     source: str
     document: dict[str, Any]

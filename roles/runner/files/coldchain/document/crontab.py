@@ -41,7 +41,7 @@ _OF_CRON = ("MAILTO", "MAILFROM", "CONTENT_TYPE", "CONTENT_TRANSFER_ENCODING", "
 
 
 @dataclass(frozen=True)
-class Entry:
+class CrontabEntry:
     """What became of one line of a crontab.
 
     number: of the line, from 1; name: what its job may be called; mark: tells it from another of
@@ -62,13 +62,13 @@ class _Refused(ValueError):
     """A line that has no counterpart here, or that cron would not take either."""
 
 
-def read_crontab(text: str, *, system: bool) -> list[Entry]:
+def read_crontab(text: str, *, system: bool) -> list[CrontabEntry]:
     """The entries of a crontab, in their order; empty lines, comments and variables are none.
 
     system: its lines name a user before the command, as in /etc/crontab and /etc/cron.d.
     """
     variables: dict[str, str] = {}
-    entries: list[Entry] = []
+    entries: list[CrontabEntry] = []
     for number, raw in enumerate(text.lstrip("\ufeff").split("\n"), 1):
         line = raw.strip()
         if not line or line.startswith("#"):
@@ -80,11 +80,11 @@ def read_crontab(text: str, *, system: bool) -> list[Entry]:
         try:
             entries.append(_entry(number, line, variables, system))
         except _Refused as error:
-            entries.append(Entry(number, skipped=str(error)))
+            entries.append(CrontabEntry(number, skipped=str(error)))
     return entries
 
 
-def _entry(number: int, line: str, variables: Mapping[str, str], system: bool) -> Entry:
+def _entry(number: int, line: str, variables: Mapping[str, str], system: bool) -> CrontabEntry:
     notes: list[Problem] = []
     # SUSE's cron does not log a line that begins with a dash.
     schedule, rest = _schedule(line.lstrip("-"), notes)
@@ -105,7 +105,7 @@ def _entry(number: int, line: str, variables: Mapping[str, str], system: bool) -
         "job_schedule": schedule,
     }
     mark = hashlib.sha256(line.encode("utf-8", "surrogateescape")).hexdigest()[:6]
-    return Entry(number, _name(command), mark, document, notes=notes)
+    return CrontabEntry(number, _name(command), mark, document, notes=notes)
 
 
 # -- when ----------------------------------------------------------------------------------------

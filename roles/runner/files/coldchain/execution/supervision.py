@@ -25,10 +25,10 @@ _ORDER = "told_to_end.json"
 
 
 class Supervised:
-    """All instants are monotonic seconds, durations seconds.
+    """A command that is watched until it and all that has to end with it has ended.
 
-    timeout: how long the command may take, None for ever.  spares: what a command that ends by
-    itself leaves behind is left alone.
+    All instants are monotonic seconds, durations seconds.  timeout: how long the command may take,
+    None for ever.  spares: what a command that ends by itself leaves behind is left alone.
 
     reason: why it was told to end ("" if it was not); result: what that makes of it.  ending: how
     the command itself ended, None as long as it runs.  over: has everything ended that has to?

@@ -55,7 +55,7 @@ class Policy(NamedTuple):
         return now + (end - second) % _DAY if inside else now
 
 
-class Event(NamedTuple):
+class Occasion(NamedTuple):
     """Something that happened to a job, or to the host (job_id "").
 
     kind: start, success, failure, silence or finding; id: the same each time that the same event
@@ -107,7 +107,7 @@ class Rules:
 
     # -- what happens ----------------------------------------------------------------------------
 
-    def tell(self, event: Event, targets: Iterable[Target]) -> list[Delivery]:
+    def tell(self, event: Occasion, targets: Iterable[Target]) -> list[Delivery]:
         """What is to be delivered now because of *event*; the rest is held."""
         told = []
         for target in targets:
@@ -148,7 +148,7 @@ class Rules:
         """The jobs that something is known of."""
         return [job_id for job_id in self._open if job_id]
 
-    def _tell(self, event: Event, target: Target) -> Delivery | None:
+    def _tell(self, event: Occasion, target: Target) -> Delivery | None:
         known, now = self.knows(event.job_id, target), event.time
         kind = event.kind
         if kind == SUCCESS:
@@ -173,7 +173,7 @@ class Rules:
             until = self._until(known, event, target)
         return self._alarm(event, target, known, until)
 
-    def _recovered(self, event: Event, target: Target, known_at: float) -> Delivery | None:
+    def _recovered(self, event: Occasion, target: Target, known_at: float) -> Delivery | None:
         """Tell of a recovery: now, unless what it follows is held until *known_at*."""
         held = self._held.get(target.key)
         of_job = (
@@ -192,7 +192,7 @@ class Rules:
             self.changed = True
         return _delivery(event, RECOVERY, target)
 
-    def _until(self, known: Open, event: Event, target: Target) -> float:
+    def _until(self, known: Open, event: Occasion, target: Target) -> float:
         """POSIX seconds before which an alarm is not told."""
         policy, now, until = self._policy, event.time, event.time
         if policy.cool_down and known.alarmed is not None:
@@ -206,7 +206,7 @@ class Rules:
             until = max(until, now + policy.summary if fresh else window)
         return policy.quiet_until(until)
 
-    def _alarm(self, event: Event, target: Target, known: Open, until: float) -> Delivery | None:
+    def _alarm(self, event: Occasion, target: Target, known: Open, until: float) -> Delivery | None:
         """Tell of an alarm now, or hold it until then."""
         delivery = None
         if until > event.time:
@@ -223,7 +223,7 @@ class Rules:
             self._keep(event.job_id, target, known._replace(**changes))
         return delivery
 
-    def _hold(self, event: Event, kind: str, target: Target, until: float) -> None:
+    def _hold(self, event: Occasion, kind: str, target: Target, until: float) -> None:
         held = self._held.get(target.key)
         if held is None:
             held = {"target": dict(target.entry), "messages": [], "more": 0}
@@ -292,7 +292,7 @@ def _instant(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _delivery(event: Event, kind: str, target: Target) -> Delivery:
+def _delivery(event: Occasion, kind: str, target: Target) -> Delivery:
     return Delivery(
         target.entry,
         kind,

@@ -22,7 +22,7 @@ from coldchain.core.locks import lock_within, open_lock
 from coldchain.observe.notifiers.base import Sender, Task, Undelivered
 from coldchain.observe.notifiers.registry import NOTIFIERS, START, SUCCESS
 from coldchain.observe.notifiers.target import describe
-from coldchain.observe.outbox import FAILED, GIVEN_UP, SENT, Outbox, Waiting
+from coldchain.observe.outbox import FAILED, GIVEN_UP, SENT, Outbox, WaitingMessage
 
 FIRST, LONGEST = 2, 1800
 """Seconds before the second attempt, and the most between two: each wait is twice the last one."""
@@ -38,7 +38,7 @@ _POLL = 0.1  # seconds between two looks for what was put in meanwhile
 _LOG = 10_000  # bytes of the end of a run's log that are sent where that was asked for
 
 
-class Attempt(NamedTuple):
+class DeliveryAttempt(NamedTuple):
     """What came of one attempt: result is SENT or FAILED; refused: see Undelivered."""
 
     result: str
@@ -63,7 +63,7 @@ class Courier:
     ) -> None:
         self._outbox, self._environment = outbox, environment
         self._log_of, self._allow_commands = log_of, allow_commands
-        self._failures: list[Attempt] = []
+        self._failures: list[DeliveryAttempt] = []
         self._targets: dict[str, tuple[str, bool]] = {}  # name of a file -> whom it is for
         self._one_ended = threading.Event()
         self._unnoted: dict[str, Exception] = {}  # name of a file that cannot be changed -> why
@@ -105,11 +105,11 @@ class Courier:
         now = time.time()
         return any(waiting.due <= now + LINGER for waiting in self._waiting())
 
-    def _waiting(self) -> list[Waiting]:
+    def _waiting(self) -> list[WaitingMessage]:
         """What lies in the outbox, but for what would be tried again and again."""
         return [waiting for waiting in self._outbox.waiting() if waiting.name not in self._unnoted]
 
-    def _ready(self, serving: Container[str], *, at_once: bool) -> dict[str, list[Waiting]]:
+    def _ready(self, serving: Container[str], *, at_once: bool) -> dict[str, list[WaitingMessage]]:
         """What is due, by target, each in its order; nothing for those in *serving*.
 
         What waits for its next attempt keeps the rest of its target waiting, unless it was refused.
@@ -118,7 +118,7 @@ class Courier:
         waits = self._waiting()
         if not at_once and not any(is_due(waiting, now) for waiting in waits):
             return {}
-        ready: dict[str, list[Waiting]] = {}
+        ready: dict[str, list[WaitingMessage]] = {}
         blocked: dict[str, int] = {}
         for waiting in waits:
             key, refused = self._target_of(waiting)
@@ -132,7 +132,7 @@ class Courier:
                 blocked[key] = max(waiting.due, blocked.get(key, 0))
         return ready
 
-    def _target_of(self, waiting: Waiting) -> tuple[str | None, bool]:
+    def _target_of(self, waiting: WaitingMessage) -> tuple[str | None, bool]:
         """Whom a message is for, and whether it was refused; read once after each attempt."""
         if waiting.name not in self._targets:
             entry = self._outbox.read(waiting)
@@ -142,7 +142,7 @@ class Courier:
             self._targets[waiting.name] = found
         return self._targets[waiting.name]
 
-    def _serve(self, waits: list[Waiting]) -> None:
+    def _serve(self, waits: list[WaitingMessage]) -> None:
         """One attempt at each of the messages for one target."""
         for number, waiting in enumerate(waits):
             try:
@@ -153,7 +153,7 @@ class Courier:
                 break
         self._one_ended.set()
 
-    def _serve_one(self, waiting: Waiting, later: list[Waiting]) -> bool:
+    def _serve_one(self, waiting: WaitingMessage, later: list[WaitingMessage]) -> bool:
         """One attempt; whether the next message for the same target may be tried."""
         entry = self._outbox.read(waiting)
         if entry is None:
@@ -167,7 +167,7 @@ class Courier:
         self._note(waiting, entry, attempt)
         return attempt.result == SENT or attempt.refused  # else the others would not arrive either
 
-    def _is_stale(self, entry: Mapping[str, Any], later: list[Waiting]) -> bool:
+    def _is_stale(self, entry: Mapping[str, Any], later: list[WaitingMessage]) -> bool:
         """A start or success that could not be told in time, and that a later one says as well."""
         message = entry["message"]
         if message.get("kind") not in (START, SUCCESS):
@@ -180,15 +180,15 @@ class Courier:
             for other in others
         )
 
-    def attempt(self, entry: Mapping[str, Any]) -> Attempt:
+    def attempt(self, entry: Mapping[str, Any]) -> DeliveryAttempt:
         """Try to deliver a message, DEADLINE seconds at most."""
-        done: list[Attempt] = []
+        done: list[DeliveryAttempt] = []
         thread = threading.Thread(target=lambda: done.append(self._attempt(entry)), daemon=True)
         thread.start()
         thread.join(DEADLINE)
-        return done[0] if done else Attempt(FAILED, f"not done within {DEADLINE:g} s")
+        return done[0] if done else DeliveryAttempt(FAILED, f"not done within {DEADLINE:g} s")
 
-    def _attempt(self, entry: Mapping[str, Any]) -> Attempt:
+    def _attempt(self, entry: Mapping[str, Any]) -> DeliveryAttempt:
         target = entry["target"]
         secrets: dict[str, str] = {}
         try:
@@ -198,15 +198,15 @@ class Courier:
                 raise Undelivered("commands are switched off on this host (allow_exec)")
             module = f"coldchain.observe.notifiers.{target['type']}"
             sender: Sender = importlib.import_module(module)
-            return Attempt(SENT, _without(sender.send(task), target, secrets))
+            return DeliveryAttempt(SENT, _without(sender.send(task), target, secrets))
         except Undelivered as error:
-            return Attempt(FAILED, _without(error.message, target, secrets), error.refused)
+            return DeliveryAttempt(FAILED, _without(error.message, target, secrets), error.refused)
         except ColdchainError as error:
             text = f"{error.message} ({error.hint})" if error.hint else error.message
-            return Attempt(FAILED, _without(text, target, secrets))
+            return DeliveryAttempt(FAILED, _without(text, target, secrets))
         except Exception as error:  # noqa: BLE001  one target's trouble is no other's
             text = f"{type(error).__name__}: {error}"
-            return Attempt(FAILED, _without(text, target, secrets)[:300])
+            return DeliveryAttempt(FAILED, _without(text, target, secrets)[:300])
 
     def _credentials(self, target: Mapping[str, Any]) -> dict[str, str]:
         name = target.get("credentials_file")
@@ -227,7 +227,9 @@ class Courier:
         except OSError:
             return ""
 
-    def _note(self, waiting: Waiting, entry: dict[str, Any], attempt: Attempt) -> None:
+    def _note(
+        self, waiting: WaitingMessage, entry: dict[str, Any], attempt: DeliveryAttempt
+    ) -> None:
         now = time.time()
         line = {
             "id": waiting.id,
@@ -258,7 +260,7 @@ class Courier:
             self._outbox.postpone(waiting, int(now) + max(BLIND, wait))
 
 
-def is_due(waiting: Waiting, now: float) -> bool:
+def is_due(waiting: WaitingMessage, now: float) -> bool:
     """Has its time come?  A clock that was set back lets nothing wait longer than LONGEST."""
     return waiting.due <= now or waiting.due > now + LONGEST + 60
 

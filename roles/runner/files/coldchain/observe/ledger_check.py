@@ -42,7 +42,7 @@ _TRIES, _PAUSE = 2, 0.01  # looks again before something is told, and seconds be
 _PATIENCE = 1.0  # seconds: whoever writes is done in a few milliseconds
 
 
-class Verdict(NamedTuple):
+class LedgerVerdict(NamedTuple):
     """What verify has found.  head: the digest that the head holds, or what stands for it, None
     without any entry; problems: what was altered; notes: what was interrupted."""
 
@@ -123,7 +123,7 @@ def _lines(stream: BinaryIO, size: int) -> Iterator[bytes]:
         yield line
 
 
-def verify(ledger: Ledger, seen: tuple[int, str] | None = None) -> Verdict:
+def verify(ledger: Ledger, seen: tuple[int, str] | None = None) -> LedgerVerdict:
     """Whether anything was edited, removed, moved or cut off.
 
     seen: the number and the digest of a head that somebody noted before; it has to be in the
@@ -149,7 +149,7 @@ class _Check:
         self._digests: dict[int, str] = {}  # of the entries that DROPPED and *seen* may name
         self._damaged: int | None = None
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> LedgerVerdict:
         """What was found."""
         *older, (name, stream, size) = self._files()
         for other, lines, length in older:
@@ -184,11 +184,11 @@ class _Check:
             self._problem(f"{FILE}: is gone")
         return [*files, (FILE, io.BytesIO(), 0)]
 
-    def _made(self, number: int, digest: str | None) -> Verdict:
+    def _made(self, number: int, digest: str | None) -> LedgerVerdict:
         problems = self._problems[:MOST]
         if len(self._problems) > MOST:
             problems.append(f"and {len(self._problems) - MOST} more")
-        return Verdict(number, digest, tuple(problems), tuple(self._notes))
+        return LedgerVerdict(number, digest, tuple(problems), tuple(self._notes))
 
     def _problem(self, text: str) -> None:
         self._problems.append(text)

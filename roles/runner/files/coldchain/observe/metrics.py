@@ -80,8 +80,11 @@ class HostFacts(NamedTuple):
 
 
 class JobFacts(NamedTuple):
-    """Of one job: state, needs: see JobStatus; next_run: POSIX seconds; within: seconds; verified:
-    POSIX seconds of the newest sound verification; damaged: None when there was none at all."""
+    """What the metrics tell of one job.
+
+    state, needs: see JobStatus; next_run: POSIX seconds; within: seconds; verified: POSIX seconds
+    of the newest sound verification; damaged: None when there was none at all.
+    """
 
     job_id: str
     state: str

@@ -29,7 +29,7 @@ SENT, FAILED, GIVEN_UP, DROPPED = "sent", "failed", "given-up", "dropped"
 _TAIL = 65_536
 
 
-class Waiting(NamedTuple):
+class WaitingMessage(NamedTuple):
     """A message on its way, as the name of its file tells it.
 
     order: microseconds since 1970 at which it was put in; due: POSIX seconds before which it is not
@@ -46,7 +46,7 @@ class Waiting(NamedTuple):
         return f"{self.order:017d}.{self.due:010d}.{self.id}.json"
 
     @classmethod
-    def of(cls, name: str) -> Waiting | None:
+    def of(cls, name: str) -> WaitingMessage | None:
         """From the name of a file; None when that is no message."""
         parts = name.split(".")
         if len(parts) != 4 or parts[3] != "json" or not (parts[0] + parts[1]).isdigit():
@@ -68,15 +68,15 @@ class Outbox:
         """Held by the one process that delivers."""
         return self.place / "lock"
 
-    def waiting(self) -> list[Waiting]:
+    def waiting(self) -> list[WaitingMessage]:
         """All messages, in the order in which they were put in."""
         try:
             names = sorted(os.listdir(self._queue))
         except FileNotFoundError:
             return []
-        return [found for name in names if (found := Waiting.of(name)) is not None]
+        return [found for name in names if (found := WaitingMessage.of(name)) is not None]
 
-    def put(self, entry: Mapping[str, Any], waiting: Waiting, *, durable: bool) -> None:
+    def put(self, entry: Mapping[str, Any], waiting: WaitingMessage, *, durable: bool) -> None:
         """Put a message in; raises CannotWrite.  durable: it has to survive a power cut."""
         raw = _raw(entry)
         if len(raw) > LARGEST:
@@ -96,7 +96,7 @@ class Outbox:
         except OSError as error:
             raise cannot_write(self._queue, error) from None
 
-    def read(self, waiting: Waiting) -> dict[str, Any] | None:
+    def read(self, waiting: WaitingMessage) -> dict[str, Any] | None:
         """The message; None when it is gone, or was damaged: then it is removed."""
         path = self._queue / waiting.name
         try:
@@ -112,7 +112,9 @@ class Outbox:
         self.record({"id": waiting.id, "result": DROPPED, "detail": "its file was damaged"})
         return None
 
-    def put_off(self, waiting: Waiting, entry: Mapping[str, Any], due: int) -> Waiting:
+    def put_off(
+        self, waiting: WaitingMessage, entry: Mapping[str, Any], due: int
+    ) -> WaitingMessage:
         """Write what came of an attempt, and let the message wait until *due*."""
         later = waiting._replace(due=due)
         write_atomically(self._queue / later.name, _raw(entry), durable=False)
@@ -120,17 +122,17 @@ class Outbox:
             self.remove(waiting)
         return later
 
-    def postpone(self, waiting: Waiting, due: int) -> None:
+    def postpone(self, waiting: WaitingMessage, due: int) -> None:
         """Let a message wait until *due*."""
         with contextlib.suppress(FileNotFoundError):
             os.rename(self._queue / waiting.name, self._queue / waiting._replace(due=due).name)
 
-    def remove(self, waiting: Waiting) -> None:
+    def remove(self, waiting: WaitingMessage) -> None:
         """Take a message out."""
         with contextlib.suppress(FileNotFoundError):
             (self._queue / waiting.name).unlink()
 
-    def make_room(self, waiting: list[Waiting], now: float) -> int:
+    def make_room(self, waiting: list[WaitingMessage], now: float) -> int:
         """Remove the oldest of *waiting* until there is room for one more; how many went."""
         surplus = waiting[: max(0, len(waiting) - MOST + 1)]
         for oldest in surplus:

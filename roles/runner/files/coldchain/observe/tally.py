@@ -23,14 +23,13 @@ RESULTS = ("success", "fail", "aborted")
 
 
 class Tally(NamedTuple):
-    """Of one job.
+    """What is counted of one job, and what its last runs told.
 
     success, fail, aborted: how many runs ended so; retries: attempts beyond the first of an action;
     ended, seconds, result: of the last run, POSIX seconds and how long it took; good: when the last
-    success ended; read, files, stored: what the
-    actions of the last success told, bytes and numbers, None of what told none; series: the place
-    and the name of each backup that it wrote; free: the containers that it wrote to, and the bytes
-    that were free there then.
+    success ended; read, files, stored: what the actions of the last success told, bytes and
+    numbers, None of what told none; series: the place and the name of each backup that it wrote;
+    free: the containers that it wrote to, and the bytes that were free there then.
     """
 
     success: int = 0

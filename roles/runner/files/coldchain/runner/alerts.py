@@ -20,7 +20,7 @@ from coldchain.core.files import open_ours, private_directory, write_atomically
 from coldchain.core.log_limit import LimitedLog
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
-from coldchain.observe.alert_rules import Delivery, Event, Policy, Rules
+from coldchain.observe.alert_rules import Delivery, Occasion, Policy, Rules
 from coldchain.observe.delivery_process import DeliveryProcess
 from coldchain.observe.notifiers.registry import (
     FAILURE,
@@ -31,7 +31,7 @@ from coldchain.observe.notifiers.registry import (
     SUCCESS,
 )
 from coldchain.observe.notifiers.target import Target, targets_of
-from coldchain.observe.outbox import MOST, Outbox, Waiting
+from coldchain.observe.outbox import MOST, Outbox, WaitingMessage
 from coldchain.observe.records import RunEnded
 from coldchain.runner import messages
 from coldchain.runner.heartbeat import Heartbeat
@@ -210,7 +210,7 @@ class Alerts:
         message: Mapping[str, Any],
         targets: Sequence[Target],
     ) -> None:
-        event = Event(kind, job_id, time.time(), name, message)
+        event = Occasion(kind, job_id, time.time(), name, message)
         self._pending += self._rules.tell(event, targets)
         self._write()
 
@@ -254,7 +254,7 @@ class Alerts:
                 "target": dict(delivery.target),
                 "message": {"id": delivery.id, "kind": delivery.kind, **message},
             }
-            waiting = Waiting(time.time_ns() // 1000, int(now), delivery.id)
+            waiting = WaitingMessage(time.time_ns() // 1000, int(now), delivery.id)
             durable = delivery.kind not in (START, SUCCESS)
             self._outbox.put(entry, waiting, durable=durable)
             if waits:

@@ -10,7 +10,7 @@ from math import inf
 
 from coldchain.core.settings import Settings
 from coldchain.runner.outlook import Outlook, Recorded
-from coldchain.runner.protection import Gap, JobStatus, gap_of, judge
+from coldchain.runner.protection import JobStatus, LongestGap, gap_of, judge
 from coldchain.schedule import Trigger
 from coldchain.store import JobRecord, Run, State, Store
 from coldchain.store.records import timing
@@ -46,7 +46,7 @@ class Gaps:
         self._kept: dict[str, int | None] = {}
         self._until = -inf  # POSIX seconds
 
-    def of(self, record: JobRecord) -> Gap:
+    def of(self, record: JobRecord) -> LongestGap:
         """What tells the longest gap of the job's schedule."""
 
         def gap(trigger: Trigger, now: float) -> int | None:

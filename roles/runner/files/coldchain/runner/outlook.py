@@ -52,8 +52,11 @@ class Declared(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """Slots (POSIX seconds) that have a run on record; every one up to complete_from may have had
-    one, whose record is no longer kept."""
+    """Which slots of a job have had their run, as far as the history tells.
+
+    slots: POSIX seconds; complete_from: every slot up to it may have had a run, whose record is no
+    longer kept.
+    """
 
     slots: frozenset[float] = frozenset()
     complete_from: float = float("-inf")

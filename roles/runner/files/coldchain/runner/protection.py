@@ -36,7 +36,7 @@ REPEATING = ("interval", "continuous", "cron")
 """The kinds of schedules that name another run after every run."""
 _SUCCESS = "success"
 
-Gap = Callable[[Trigger, float], "int | None"]
+LongestGap = Callable[[Trigger, float], "int | None"]
 
 
 class Successes(NamedTuple):
@@ -128,7 +128,7 @@ def gap_of(trigger: Trigger, now: float) -> int | None:
 
 
 def judge(
-    record: JobRecord, outlook: Outlook, runs: Sequence[Run], now: float, gap: Gap = gap_of
+    record: JobRecord, outlook: Outlook, runs: Sequence[Run], now: float, gap: LongestGap = gap_of
 ) -> JobStatus:
     """The state of a declared job at *now*.
 
@@ -182,7 +182,7 @@ def _successes(outlook: Outlook, runs: Sequence[Run]) -> Successes:
 
 
 def _within(
-    record: JobRecord, outlook: Outlook, successes: Successes, now: float, gap: Gap
+    record: JobRecord, outlook: Outlook, successes: Successes, now: float, gap: LongestGap
 ) -> float | None:
     declared = record.document.get("expect_success_within")
     if declared is not None:

@@ -17,7 +17,7 @@ from coldchain.schedule.model import SECOND, moment, seconds
 from coldchain.schedule.readings import DAY
 from coldchain.schedule.simulation import (
     ClockChange,
-    Finding,
+    Incident,
     JobCount,
     Peak,
     SimulatedJob,
@@ -87,7 +87,7 @@ def simulate(
         fleet=_Use.together(uses.values()).peak(),
         clock_changes=[change.result() for changes in nights.values() for change in changes],
         findings=[
-            Finding(kind, host, job_id, moment(at))
+            Incident(kind, host, job_id, moment(at))
             for at, host, job_id, kind in findings[:_FINDINGS]
         ],
     )

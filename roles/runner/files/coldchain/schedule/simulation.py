@@ -103,7 +103,7 @@ class ClockChange(NamedTuple):
         return {"zone": self.zone, "at": iso(self.at), "seconds": self.seconds, "runs": self.runs}
 
 
-class Finding(NamedTuple):
+class Incident(NamedTuple):
     """The first time that something noteworthy happened to a job; kind: overlap, lock_wait,
     limit_wait, late, blacked_out or into_blackout."""
 
@@ -129,7 +129,7 @@ class Simulation(NamedTuple):
     slots: dict[str, SlotUse]
     fleet: Peak
     clock_changes: list[ClockChange]
-    findings: list[Finding]
+    findings: list[Incident]
 
     def total(self, name: str) -> int:
         """The sum of one count ("runs", "overlaps", ...) over all jobs."""

@@ -6,6 +6,6 @@ Processes that declare jobs and ask for events, and the runner itself, are kille
 random points; after every round an oracle compares what is on disk with what was acknowledged.
 """
 
-from coldchain.selftest.harness import Outcome, torture
+from coldchain.selftest.harness import SelftestResult, torture
 
-__all__ = ["Outcome", "torture"]
+__all__ = ["SelftestResult", "torture"]

@@ -35,7 +35,7 @@ QUIET = 300.0
 
 
 @dataclass
-class Outcome:
+class SelftestResult:
     """What was done and what did not hold."""
 
     directory: str
@@ -62,9 +62,9 @@ def torture(
     home: Path,
     rounds: int,
     seed: int,
-    progress: Callable[[Outcome], None] = lambda outcome: None,
+    progress: Callable[[SelftestResult], None] = lambda outcome: None,
     prefix: tuple[str, ...] = (),
-) -> Outcome:
+) -> SelftestResult:
     """Torture an installation in *home* (made new) for *rounds* rounds.
 
     prefix: words put before the runner's command line, for tools that inject faults.  The same
@@ -72,7 +72,7 @@ def torture(
     """
     chance = random.Random(seed)
     paths = Paths.under(home)
-    outcome = Outcome(str(home), seed)
+    outcome = SelftestResult(str(home), seed)
     store = Store.open(paths, create=True)
     paths.settings.parent.mkdir(mode=0o700)
     paths.settings.write_text(_SETTINGS)
@@ -136,7 +136,7 @@ def _libraries() -> list[str]:
 
 
 def _hear(
-    worker: subprocess.Popen[bytes], first: bytes, promises: _Promises, outcome: Outcome
+    worker: subprocess.Popen[bytes], first: bytes, promises: _Promises, outcome: SelftestResult
 ) -> None:
     """Take in what a killed worker had said; its last declaration may or may not have happened."""
     assert worker.stdout is not None
@@ -168,7 +168,7 @@ def _check(store: Store, promises: _Promises) -> list[str]:
         return [error.message]
 
 
-def _settle(home: Path, store: Store, promises: _Promises, outcome: Outcome) -> None:
+def _settle(home: Path, store: Store, promises: _Promises, outcome: SelftestResult) -> None:
     """A last runner, left alone: everything promised must have happened in the end."""
     runner = _start_runner(home, ())
     deadline = time.monotonic() + QUIET

@@ -90,7 +90,7 @@ class JobRecord(NamedTuple):
 
 
 class Change(NamedTuple):
-    """document None removes the job."""
+    """What is to become of a declaration; document: None to remove the job."""
 
     job_id: str
     document: Document | None

@@ -18,7 +18,7 @@ DEFAULT_ENGINE = "tar"
 
 
 class EngineKind(NamedTuple):
-    """A row of the table.  module, name: where its class is; keeps: "tree", "stream" or both."""
+    """An engine.  module, name: where its class is; keeps: "tree", "stream" or both."""
 
     module: str
     name: str

@@ -16,7 +16,7 @@ DEFAULT_MODE = "fs"
 
 
 class ModeKind(NamedTuple):
-    """A row of the table.  module, name: where its class is; gives: "tree" or "stream"."""
+    """A mode.  module, name: where its class is; gives: "tree" or "stream"."""
 
     module: str
     name: str

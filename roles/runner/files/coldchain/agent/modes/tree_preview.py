@@ -18,7 +18,7 @@ LOOKED_AT = 200_000
 
 
 class Files:
-    """How many, and the names of the first of them, relative to the target."""
+    """Some files: how many, and the names of the first of them, relative to the target."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -63,7 +63,6 @@ class _Delivery:
 
 _delivery = _Delivery()
 
-
 #: HUP: the connection to the terminal is gone.
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _AGAIN = 0.01

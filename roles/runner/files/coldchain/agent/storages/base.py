@@ -23,7 +23,6 @@ PRIVATE = ".coldchain"
 #: A folder of so few steps stays when the last thing in it is removed.
 LASTING_STEPS = 2
 
-
 #: Waits until everything has been copied, and tells every now and then how many bytes more there
 #: are; a ColdchainError when it cannot be.
 Arrival = Callable[[Callable[[int], None]], None]

@@ -29,7 +29,6 @@ from coldchain.core.text import display_name, pluralize
 #: What on_read_error: fail does not accept.
 READ_ERRORS = (gnu_tar.UNREADABLE, gnu_tar.VANISHED, gnu_tar.CHANGED)
 
-
 _NOTHING = "nothing was stored"
 #: So much of an archive shows whether it is one.
 _HEAD = 4096
