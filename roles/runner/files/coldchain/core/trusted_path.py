@@ -70,66 +70,70 @@ def descend(start: Way, path: str) -> Iterator[Way]:
 
     Who could have led elsewhere before *start* still counts.
     """
-    way = _go(_Walker(start), path)
+    way = enter(start, path)
     try:
         yield way
     finally:
         os.close(way.folder)
 
 
+def enter(start: Way | None, path: str) -> Way:
+    """As ``descend``; its descriptor is the caller's to close.  Without *start* from the root."""
+    walker = _Walker(start)
+    try:
+        return walker.go(path)
+    except BaseException:
+        walker.close()
+        raise
+
+
 def _walk(path: str, keep: Callable[[int], int]) -> Way:
-    way = _go(_Walker(), path)
+    way = enter(None, path)
     keep(way.folder)
     if way.missing or way.path == "/":
         return way
     return way._replace(parent=keep(os.open("..", _FOLDER, dir_fd=way.folder)))
 
 
-def _go(walker: _Walker, path: str) -> Way:
-    try:
-        return walker.go(path)
-    except BaseException:
-        os.close(walker.folder)
-        raise
-
-
 class _Walker:
     """Goes down a path step by step, with two descriptors at the most.
 
-    folder: where it is; start: where it begins, the root without one.
+    start: where it begins, the root without one.
     """
 
     def __init__(self, start: Way | None = None) -> None:
-        self._names: list[str] = []
         self._others: dict[int, str] = {}
         self._lure: str | None = None
+        self._path = ""  # of where it is; nothing for the root
         if start is not None:
-            self._names = _names(start.path)
+            self._path = start.path.rstrip("/")
             self._others, self._lure = dict(start.others), start.lure
         self._links = 0
         self._ours = {0, os.geteuid()}
-        self.folder = os.open("/" if start is None else ".", _FOLDER, dir_fd=start and start.folder)
+        self._start = os.open("/", _FOLDER) if start is None else start.folder
+        self._keeps_start = start is not None
+        self._folder = self._start
+        self._status = os.fstat(self._folder)
 
     def go(self, path: str) -> Way:
-        """As far as there are directories."""
+        """As far as there are directories; who asks has to close the descriptor of the way."""
         todo = deque(_names(path))
         while todo:
             name = todo.popleft()
             if name == "..":
-                self._enter("..", self._names[:-1])
+                self._enter("..", self._path.rpartition("/")[0])
                 continue
             with contextlib.suppress(NotADirectoryError, FileNotFoundError):
-                self._enter(name, [*self._names, name])
+                self._enter(name, f"{self._path}/{name}")
                 continue
             try:
-                step = os.open(name, _STEP, dir_fd=self.folder)
+                step = os.open(name, _STEP, dir_fd=self._folder)
             except FileNotFoundError:
                 missing = (name, *todo)
                 if ".." in missing:
                     raise
                 self._note(None)
-                whole = self._path(*missing)
-                return Way(whole, self.folder, missing, None, self._others, self._lure)
+                return self._way(missing)
             try:
                 status = os.fstat(step)
                 aim = os.readlink("", dir_fd=step) if stat.S_ISLNK(status.st_mode) else None
@@ -139,39 +143,49 @@ class _Walker:
                 self._follow(path, name, status, aim)
                 todo.extendleft(reversed(_names(aim)))
                 continue
+            whole = f"{self._path}/{name}"
             if not stat.S_ISDIR(status.st_mode):
-                whole = self._path(name)
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), whole)
-            self._enter(name, [*self._names, name])
-        return Way(self._path(), self.folder, (), None, self._others, self._lure)
+            self._enter(name, whole)
+        return self._way(())
+
+    def close(self) -> None:
+        """Let go of where it is."""
+        if self._folder != self._start or not self._keeps_start:
+            os.close(self._folder)
+
+    def _way(self, missing: tuple[str, ...]) -> Way:
+        if self._folder == self._start and self._keeps_start:
+            self._folder = os.open(".", _FOLDER, dir_fd=self._start)
+        path = "/".join((self._path, *missing)) or "/"
+        return Way(path, self._folder, missing, None, self._others, self._lure)
 
     def _follow(self, path: str, name: str, status: os.stat_result, aim: str) -> None:
         self._links += 1
         if self._links > _MOST_LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
         if self._note(status) or status.st_uid not in self._ours:
-            self._lure = self._lure or self._path(name)
+            self._lure = self._lure or f"{self._path}/{name}"
         if aim.startswith("/"):
-            self._enter("/", [])
+            self._enter("/", "")
 
-    def _enter(self, name: str, names: list[str]) -> None:
+    def _enter(self, name: str, path: str) -> None:
         """Go to *name*; only that, and not a look at it, mounts what is to be mounted there."""
-        inner = os.open(name, _FOLDER, dir_fd=self.folder)
+        inner = os.open(name, _FOLDER, dir_fd=self._folder)
+        status = os.fstat(inner)
         if name not in ("/", ".."):
-            self._note(os.fstat(inner))
+            self._note(status)
         # A signal may come between any two steps: what is closed is nobody's by then.
-        left, self.folder, self._names = self.folder, inner, names
-        os.close(left)
+        left, self._folder, self._path, self._status = self._folder, inner, path, status
+        if left != self._start or not self._keeps_start:
+            os.close(left)
 
     def _note(self, following: os.stat_result | None) -> bool:
         """Note who could put something else in the place of what follows; is there somebody?"""
-        users = writers(os.fstat(self.folder), following) - self._ours
+        users = writers(self._status, following) - self._ours
         for user in users:
-            self._others.setdefault(user, self._path())
+            self._others.setdefault(user, self._path or "/")
         return bool(users)
-
-    def _path(self, *below: str) -> str:
-        return "/" + "/".join((*self._names, *below))
 
 
 def _names(path: str) -> list[str]:

@@ -18,9 +18,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from coldchain.core.files import sync_open_directory
-from coldchain.core.trusted_path import Way, descend, refuse_lure, user_name, walk, who_gains
+from coldchain.core.trusted_path import Way, descend, enter, refuse_lure, user_name, walk, who_gains
 
 _FOLDER_MODE = 0o700
+#: So many folders are kept open for the next looks.
+_MOST_OPEN = 64
 _LISTED = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -32,24 +34,47 @@ class HeldDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._way: Way | None = None
-        self._held = ExitStack()
-        weakref.finalize(self, self._held.close)
+        #: What is open, by its name; the directory itself has none.
+        self._open: dict[str, Way] = {}
+        weakref.finalize(self, _close, self._open)
 
     def close(self) -> None:
         """Let go of it; it is opened anew when it is used again."""
-        self._way = None
-        self._held.close()
+        _close(self._open)
+
+    def forget(self) -> None:
+        """Look anew at what lies in it."""
+        top = self._open.pop("", None)
+        _close(self._open)
+        if top is not None:
+            self._open[""] = top
 
     def make(self) -> None:
         """Make the directory itself, and those above it."""
         with walk(self.path) as way, ExitStack() as stack:
             _make(way, stack)
 
+    def look(self, folder: str) -> Way:
+        """The open *folder*, as ``folder`` has it, until a few others are looked at.
+
+        Who looks at one folder looks at what lies in it and beside it.
+        """
+        way = self._open.get(folder)
+        if way is None and not folder:
+            way = self._open[""] = _there(enter(None, os.path.abspath(self.path)), self.path)
+        elif way is None:
+            above, _unused, name = folder.rpartition("/")
+            start = self.look(above)
+            if len(self._open) >= _MOST_OPEN:
+                self.forget()
+                start = self.look(above)
+            way = self._open[folder] = _there(enter(start, name), self.path / folder)
+        return way
+
     @contextmanager
     def folder(self, folder: str) -> Iterator[Way]:
         """The open *folder*; FileNotFoundError when it is not there."""
-        with descend(self._top(), folder) as way:
+        with descend(self.look(""), folder) as way:
             refuse_lure(way)
             if way.missing:
                 raise _missing(self.path / folder)
@@ -64,25 +89,31 @@ class HeldDirectory:
 
     def check(self, folder: str) -> None:
         """Lure when root would follow somebody else's link to *folder*, which need not be there."""
-        with descend(self._top(), folder) as way:
+        with descend(self.look(""), folder) as way:
             refuse_lure(way)
 
     @contextmanager
     def made(self, folder: str) -> Iterator[Way]:
         """The open *folder*, which is made where it is not there, durable and private."""
-        with descend(self._top(), folder) as way, ExitStack() as stack:
+        with descend(self.look(""), folder) as way, ExitStack() as stack:
             yield _make(way, stack)
 
-    def _top(self) -> Way:
-        if self._way is None:
-            with ExitStack() as stack:
-                way = stack.enter_context(walk(self.path))
-                refuse_lure(way)
-                if way.missing:
-                    raise _missing(self.path)
-                self._held.enter_context(stack.pop_all())
-                self._way = way
-        return self._way
+
+def _close(ways: dict[str, Way]) -> None:
+    while ways:
+        os.close(ways.popitem()[1].folder)
+
+
+def _there(way: Way, path: Path) -> Way:
+    """*way*, unless it does not lead to its end, or root must not go it."""
+    try:
+        refuse_lure(way)
+        if way.missing:
+            raise _missing(path)
+    except OSError:
+        os.close(way.folder)
+        raise
+    return way
 
 
 def _make(way: Way, stack: ExitStack) -> Way:

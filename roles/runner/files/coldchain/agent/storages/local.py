@@ -66,8 +66,7 @@ class LocalStorage:
     def names(self, folder: str) -> list[str]:
         """The entries of *folder*, sorted; DataError when it cannot be read."""
         try:
-            with self._root.folder(folder) as way:
-                return sorted(entries(way.folder))
+            return sorted(entries(self._root.look(folder).folder))
         except OSError as error:
             if _is_nothing(error):
                 return []
@@ -76,8 +75,7 @@ class LocalStorage:
     def identity(self, folder: str) -> Hashable:
         """Its device and inode."""
         try:
-            with self._root.folder(folder) as way:
-                status = os.fstat(way.folder)
+            status = os.fstat(self._root.look(folder).folder)
         except OSError:
             return None
         return status.st_dev, status.st_ino
@@ -85,9 +83,9 @@ class LocalStorage:
     def size(self, path: str) -> int | None:
         """Bytes of the file *path*; DataError when that cannot be told, or it must not be read."""
         try:
-            with self._root.parent(path) as (folder, name, _unused):
-                status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-                check_file(folder, status)
+            folder, name = self._look_above(path)
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            check_file(folder, status)
             return status.st_size if stat.S_ISREG(status.st_mode) else None
         except OSError as error:
             if _is_nothing(error):
@@ -97,27 +95,27 @@ class LocalStorage:
     def modified(self, path: str) -> float | None:
         """When *path* was last changed, POSIX seconds."""
         try:
-            with self._root.parent(path) as (folder, name, _unused):
-                return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
+            folder, name = self._look_above(path)
+            return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
         except OSError:
             return None
 
     def open(self, path: str) -> BinaryIO:
         """A stream of the file *path*; DataError when it cannot be read."""
         try:
-            with self._root.parent(path) as (folder, name, _unused):
-                # A pipe in its place must not keep us waiting for somebody who writes to it.
-                flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-                descriptor = os.open(name, flags, dir_fd=folder)
-                try:
-                    status = os.fstat(descriptor)
-                    check_file(folder, status)
-                    if not stat.S_ISREG(status.st_mode):
-                        raise OSError(errno.EINVAL, "is not a file")
-                except OSError:
-                    os.close(descriptor)
-                    raise
-                return os.fdopen(descriptor, "rb")
+            folder, name = self._look_above(path)
+            # A pipe in its place must not keep us waiting for somebody who writes to it.
+            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(name, flags, dir_fd=folder)
+            try:
+                status = os.fstat(descriptor)
+                check_file(folder, status)
+                if not stat.S_ISREG(status.st_mode):
+                    raise OSError(errno.EINVAL, "is not a file")
+            except OSError:
+                os.close(descriptor)
+                raise
+            return os.fdopen(descriptor, "rb")
         except OSError as error:
             raise self._unreadable(path, error) from None
 
@@ -153,11 +151,13 @@ class LocalStorage:
                     raise
                 own = _lock_file(HeldDirectory(self._locks), "", f"{self._root.path}\0{name}")
                 held.enter_context(only_writer(own, what))
+            self._root.forget()  # another process may have written until now
             yield
 
     @contextlib.contextmanager
     def draft(self, lock: str, folder: str, marker: str) -> Iterator[LocalDraft]:
         """Write into ``.coldchain``, from where the folder is renamed to its place."""
+        self._root.forget()
         for path in (folder, marker.rpartition("/")[0]):
             if self.names(path):
                 raise _written_meanwhile(self._root.path / path)
@@ -172,6 +172,7 @@ class LocalStorage:
     def discard_drafts(self, lock: str) -> int:
         """Remove what lies in ``.coldchain`` for *lock*: in how many trees there was something."""
         removed = 0
+        self._root.forget()
         for top in self.names(""):
             path = private_folder(top, lock)
             with _writing(self._root.path / path):
@@ -202,6 +203,7 @@ class LocalStorage:
                         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                             break
                         raise
+            self._root.forget()
 
     def _aside(self, held: contextlib.ExitStack, folder: int, name: str, private: str) -> int:
         """Where *name* of the open *folder* went: nobody sees it there half removed, and the next
@@ -219,6 +221,11 @@ class LocalStorage:
     def close(self) -> None:
         """Let its file system be unmounted."""
         self._root.close()
+
+    def _look_above(self, path: str) -> tuple[int, str]:
+        """The open folder that *path* lies in, and its name there."""
+        above, _unused, name = path.rpartition("/")
+        return self._root.look(above).folder, name
 
     def _unreadable(self, path: str, error: OSError) -> DataError:
         if isinstance(error, Lure):
@@ -315,6 +322,7 @@ class LocalDraft:
                 )
                 sync_folder(made(f"{private}/{last}"))
             _rename(last, made(private), made(above), self._root.path / above / last)
+            self._root.forget()
 
 
 def _written_meanwhile(place: Path) -> TryAgain:

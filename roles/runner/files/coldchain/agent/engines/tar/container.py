@@ -95,11 +95,13 @@ def host_names(storage: Storage) -> list[str]:
         """Take *folder*, below the engine's own, if chains lie in it, and look into those below."""
         nonlocal left, barren
         path = f"{top}/{folder}" if folder else top
-        identity = storage.identity(path)
-        again = identity in seen
         if len(above) < 2:
             barren = 0
-        if identity in above or (again and left < 0) or barren > _MOST_BARREN:
+        if barren > _MOST_BARREN:
+            return
+        identity = storage.identity(path)
+        again = identity in seen
+        if identity in above or (again and left < 0):
             return
         try:
             names = storage.names(path)
