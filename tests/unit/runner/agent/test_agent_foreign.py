@@ -273,13 +273,39 @@ def test_one_bad_level_is_one_line(bench: Bench) -> None:
     bench.restore()
 
 
-def test_a_level_of_the_end_of_times_is_named(bench: Bench) -> None:
+@pytest.mark.parametrize("tree", ["metadata", "data"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        (LATEST, f"0_{LATEST}"),
+        (LATEST, "0_5"),
+        (LATEST - 7, "2_9"),
+        (None, f"1_{LATEST}"),
+        (0, "9_0"),
+    ],
+)
+def test_a_level_of_the_end_of_times_is_told_and_stops_nothing(
+    bench: Bench, names: tuple[int | None, str], tree: str
+) -> None:
     (bench.source / "f").write_text("a")
     bench.level()
-    (bench.container / f"metadata/tar/host_docs/{LATEST}/0_{LATEST}").mkdir(parents=True)
-    with pytest.raises(DataError, match="year 9999"):
-        bench.level()
-    assert len(catalogue(bench.container)) == 2
+    (chain,) = (bench.container / "metadata" / "tar" / "host_docs").iterdir()
+    zero, level = names
+    (bench.container / f"{tree}/tar/host_docs/{zero or chain.name}/{level}").mkdir(parents=True)
+    for number in range(3):
+        (bench.source / "f").write_text(str(number))
+        report = bench.level()
+        if tree == "metadata" and str(LATEST)[:4] in f"{zero} {level}":
+            assert any("dated ahead of now" in line for line in report.warnings)
+        bench.restore(overwrite=True)
+        assert (bench.target / "f").read_text() == str(number)
+    # What is begun anew because of it is begun once.
+    numbers = [one.level for one in catalogue(bench.container) if one.restorable]
+    assert numbers in ([0, 0, 1, 2], [0, 1, 2, 3])
+    bench.perform("admin", remove_ahead=True)
+    assert not any(one.ahead for one in catalogue(bench.container))
+    bench.restore(overwrite=True)
+    assert (bench.target / "f").read_text() == "2"
 
 
 def test_two_names_of_one_directory_do_not_mix(bench: Bench) -> None:

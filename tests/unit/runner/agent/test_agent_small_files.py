@@ -148,11 +148,12 @@ def test_a_new_level_is_later_than_all_and_no_later_than_a_date_can_be() -> None
     assert next_level([], None, 7) == Level(7, 0, 7)
     assert next_level([chain], None, 7) == Level(10, 0, 10)
     assert next_level([chain], chain.levels[0], 20) == Level(5, 1, 20)
-    last = Chain(5, (Level(5, 0, LATEST - 1),))
-    assert next_level([last], None, 7).time == LATEST
-    full = Chain(6, (Level(6, 0, LATEST),))
-    with pytest.raises(DataError, match="chain 6, of the year 9999"):
-        next_level([full, chain], None, 7)
+    for last in (Chain(6, (Level(6, 0, LATEST),)), Chain(LATEST - 1, (Level(LATEST - 1, 0, 5),))):
+        assert next_level([last], None, 7) == Level(7, 0, 7)
+        assert next_level([last, chain], None, 6) == Level(10, 0, 10)
+        assert newest_chain([last, chain]) == chain
+        assert newest_chain([last]) == last
+    assert next_level([Chain(7, (Level(7, 0, LATEST),))], None, 7) == Level(8, 0, 8)
 
 
 # -- small files ------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from coldchain.agent.storages.base import Access
@@ -33,6 +34,7 @@ PARTS = (DATA, ENGINE_METADATA, ENTRIES, TREE)
 
 #: The last second that a date can show, of the year 9999.
 LATEST = 253402300799
+_LAST_YEAR = LATEST - 365 * 86400
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,11}")
 _LEVEL = re.compile(r"(0|[1-9][0-9]{0,8})_(0|[1-9][0-9]{0,11})")
@@ -111,6 +113,11 @@ class Level(NamedTuple):
         return f"{self.number}_{self.time}"
 
     @property
+    def named(self) -> int:
+        """When it was made by what its names tell: no level is older than its chain."""
+        return max(self.zero, self.time)
+
+    @property
     def path(self) -> str:
         """ZERO/LEVEL_TS, its name in the series."""
         return f"{self.zero}/{self.name}"
@@ -133,6 +140,21 @@ class Chain(_Chain):  # without __slots__: a cached property needs a place
     def newest_time(self) -> int:
         """The time of the newest level, POSIX seconds."""
         return max(level.time for level in self.levels)
+
+    @property
+    def latest(self) -> int:
+        """The latest time that its name and those of its levels tell, POSIX seconds."""
+        return max(self.zero, self.newest_time)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it is dated so late that nothing could follow it: no clock was right then."""
+        return self.latest >= _LAST_YEAR
+
+    @property
+    def order(self) -> tuple[bool, int]:
+        """Which of two chains is the newer one: that with the greater order."""
+        return not self.is_last, self.zero
 
     def until(self, instant: int) -> Chain | None:
         """The chain as it stood at *instant* (inclusive); None before its first level."""
@@ -204,7 +226,7 @@ def chain_of(zero: int, names: Iterable[str]) -> Chain | None:
 def newest_chain(chains: Iterable[Chain], instant: int | None = None) -> Chain | None:
     """The chain with the highest ZERO, as it stood at *instant* when one is given."""
     if instant is None:
-        return max(chains, key=lambda chain: chain.zero, default=None)
+        return max(chains, key=attrgetter("order"), default=None)
     begun = [chain for chain in chains if chain.zero <= instant]
-    newest = max(begun, key=lambda chain: chain.zero, default=None)
+    newest = max(begun, key=attrgetter("order"), default=None)
     return newest.until(instant) if newest else None

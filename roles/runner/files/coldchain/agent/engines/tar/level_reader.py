@@ -44,7 +44,7 @@ class StoredLevel(NamedTuple):
     def moment(self) -> int:
         """When it was made, POSIX seconds; the time in its name may be later, and wrong."""
         if self.manifest is None or abs(self.manifest.created - self.level.time) <= SAME:
-            return self.level.time
+            return self.level.named
         return int(self.manifest.created)
 
     @property

@@ -7,9 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
-from coldchain.agent.engines.tar.layout import LATEST, Chain, Level, newest_chain
+from coldchain.agent.engines.tar.layout import Chain, Level, newest_chain
 from coldchain.agent.options import LevelRules
-from coldchain.core.errors import DataError
 
 DAY = 86400
 
@@ -47,16 +46,11 @@ def previous_backup(
 def next_level(chains: Sequence[Chain], previous: Level | None, now: int) -> Level:
     """The level to write: its time is later than every existing one, whatever the clock says.
 
-    Raises DataError when there is one of the end of all times.
+    But for those of chains that nothing can follow: they count as older than any other.
     """
-    latest = max((chain.newest_time for chain in chains), default=0)
-    time = max(now, latest + 1)
-    if time > LATEST:
-        chain = max(chains, key=lambda chain: chain.newest_time)
-        raise DataError(
-            f"no level can be later than one of chain {chain.zero}, of the year 9999",
-            "move the folder of that level away, from data and metadata of the container",
-        )
+    time = max(now, *(chain.latest + 1 for chain in chains if not chain.is_last), 0)
+    while any(chain.zero == time for chain in chains):
+        time += 1
     if previous is None:
         return Level(time, 0, time)
     return Level(previous.zero, previous.number + 1, time)

@@ -9,6 +9,7 @@ this host have found.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from coldchain.agent.engines.tar.layout import DATA, Chain, Level, Series
@@ -135,7 +136,7 @@ class Soundness:
         try:
             return self.stored(level).moment
         except DataError:
-            return level.time
+            return level.named
 
     def holds_files(self, level: Level) -> bool:
         """Whether *level* stores anything but directories, as far as it is known."""
@@ -155,7 +156,7 @@ class Soundness:
         And with those that the last of them was made on, which a clock that was ahead may have
         dated later.  Without an instant the newest as it is; None when none had begun.
         """
-        for chain in sorted(chains, key=lambda chain: chain.zero, reverse=True):
+        for chain in sorted(chains, key=attrgetter("order"), reverse=True):
             if instant is None:
                 return chain
             levels = [level for level in chain.levels if self.moment(level) <= instant]
