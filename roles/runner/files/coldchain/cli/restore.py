@@ -26,7 +26,7 @@ from coldchain.cli.progress_bar import Bar
 from coldchain.cli.restore_action import TARGET, action_asked_for, in_options
 from coldchain.cli.waiting import answer_with, failure_of
 from coldchain.core.errors import ColdchainError, DataError, JobFailed, UsageError
-from coldchain.core.text import display_name
+from coldchain.core.text import path_text
 from coldchain.observe.ledger_format import facts
 from coldchain.store.records import run_message
 
@@ -210,7 +210,7 @@ def _beside(call: Call, action: dict[str, object]) -> dict[str, object]:
     inside: dict[str, Any] = dict(looked.fields)
     if inside["directory"]:
         return action
-    if inside["names"] != [display_name(os.fsencode(os.path.basename(path)))]:
+    if inside["names"] != [path_text(os.fsencode(os.path.basename(path)))]:
         raise UsageError(
             f"the backup holds the single file {', '.join(inside['names'])}, the job names {path}",
             "say where to restore it: restore_abs_path",

@@ -20,6 +20,7 @@ from coldchain.cli.sessions import session_runs, written_points
 from coldchain.cli.targets import storage_options
 from coldchain.core.errors import DataError, Unavailable, UsageError
 from coldchain.core.instants import from_epoch, iso
+from coldchain.core.text import path_text
 
 #: What a restore needs to know, from the command line or from a job; and to restore files.
 _NEEDED, TARGET = ("container", "backup_name"), "restore_abs_path"
@@ -59,7 +60,10 @@ def action_asked_for(call: Call) -> Asked:
     arguments = call.arguments
     if arguments.options is None:
         own = {**storage_options(call), **_restore_options(call)}
-        own["restore_paths"] = list(arguments.paths)
+        # Whatever the bytes of an argument are, a document can carry it.
+        own["restore_paths"] = [
+            path if path.isprintable() else path_text(os.fsencode(path)) for path in arguments.paths
+        ]
     else:
         own = _options_of_file(arguments, storage_options(call))
     action: dict[str, object] = {"action": "restore"}

@@ -4,9 +4,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 _LONGEST_WORD = 128  # of a longer one nobody means a name of ours, and a guess would take long
+_SHORT = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_LONG = {shown[1]: character for character, shown in _SHORT.items()}
+_TOKEN = re.compile(
+    r"([^\\]+)|\\(?:([\\nrt])|x([0-9a-f]{2})"
+    r"|(u(?!d[89a-f])[0-9a-f]{4}|U00(?:0[1-9a-f]|10)[0-9a-f]{4}))"
+)
+_SURROGATES = "surrogateescape"
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -64,6 +72,48 @@ def did_you_mean(word: str, names: Iterable[str], *, most: int = 1, likeness: fl
 def display_name(name: bytes) -> str:
     """A file name for people, on one line: what is not UTF-8 or moves a cursor becomes \\xNN."""
     return printable(name.decode("utf-8", "backslashreplace"))
+
+
+def path_text(path: bytes) -> str:
+    """*path* as one printable text that documents can carry; ``text_path`` reads it back.
+
+    A backslash is doubled; a byte that is no UTF-8, or a control character, is \\xNN, another
+    character that does not print \\uNNNN.
+    """
+    text = path.decode("utf-8", "surrogateescape")
+    return text if text.isprintable() and "\\" not in text else "".join(map(_escaped, text))
+
+
+def _escaped(character: str) -> str:
+    if character in _SHORT:
+        return _SHORT[character]
+    number = ord(character)
+    if character.isprintable():
+        return character
+    if 0xDC80 <= number <= 0xDCFF:
+        return f"\\x{number - 0xDC00:02x}"
+    if number < 0x80:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def text_path(text: str) -> bytes | None:
+    """The path that ``path_text`` shows as *text*; None when it shows none like that."""
+    path = b""
+    at = 0
+    while at < len(text):
+        token = _TOKEN.match(text, at)
+        if token is None:
+            return None
+        plain, short, byte, code = token.groups()
+        if byte is not None:
+            path += bytes([int(byte, 16)])
+        else:
+            path += (plain or _LONG.get(short) or chr(int(code[1:], 16))).encode(
+                "utf-8", _SURROGATES
+            )
+        at = token.end()
+    return path
 
 
 def printable(text: str) -> str:

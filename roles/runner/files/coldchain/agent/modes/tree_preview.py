@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from coldchain.core.text import display_name
+from coldchain.core.text import path_text
 
 LISTED = 1000
 """So many names of each kind are listed; all are counted."""
@@ -28,7 +28,7 @@ class Files:
         """One more of them."""
         self.count += 1
         if len(self.names) < LISTED:
-            self.names.append(display_name(name))
+            self.names.append(path_text(name))
 
     def as_dict(self) -> dict[str, object]:
         """As it stands in a report."""

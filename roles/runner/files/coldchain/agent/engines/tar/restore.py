@@ -58,7 +58,14 @@ from coldchain.agent.report import Report
 from coldchain.agent.storages.base import Storage
 from coldchain.core.errors import ColdchainError, DataError, JobFailed
 from coldchain.core.instants import from_epoch, iso
-from coldchain.core.text import did_you_mean, display_name, format_bytes, pluralize
+from coldchain.core.text import (
+    did_you_mean,
+    display_name,
+    format_bytes,
+    path_text,
+    pluralize,
+    text_path,
+)
 
 if TYPE_CHECKING:
     from coldchain.agent.receipts import Receipts
@@ -94,7 +101,7 @@ def restore(
     for level in levels:
         trusted += authenticate(storage, level, options.encryption)
     total = sum(storage.size(level.path(DATA)) or 0 for level in levels)
-    paths = _paths(options, levels)
+    paths = _paths(options, storage, levels, meter, spool)
     if options.common.dry_run:
         report = _dry_run(options, storage, levels, paths, meter, spool, receipts)
         told = [f"a restore would be refused: {refused}"] if refused else []
@@ -277,23 +284,45 @@ def _instead(soundness: Soundness, chains: Sequence[Chain], without: Level | Non
     return f"the newest that can be restored: restore_from_date {when}"
 
 
-def _paths(options: RestoreOptions, levels: Sequence[StoredLevel]) -> list[bytes]:
-    """restore_paths relative to the backed up directory, normalised."""
+def _paths(
+    options: RestoreOptions,
+    storage: Storage,
+    levels: Sequence[StoredLevel],
+    meter: Meter,
+    spool: Path,
+) -> list[bytes]:
+    """restore_paths relative to the backed up directory, normalised.
+
+    A path with a backslash is what a dry run shows so, where the backup has that, and otherwise
+    the name as it stands there.
+    """
     manifest = levels[-1].manifest
+    source = None if manifest is None else os.path.normpath(os.fsencode(manifest.source))
+    known: set[bytes] | None = None
     paths = []
     for text in options.paths:
-        path = os.path.normpath(text)
-        if manifest is not None and os.path.isabs(path):
-            source = os.path.normpath(manifest.source)
-            if path == source or path.startswith(source.rstrip("/") + "/"):
-                path = os.path.relpath(path, source)
-        path = path.lstrip("/")
-        if path in ("", "."):
+        literal = _within(os.fsencode(text), source)
+        shown = text_path(text) if "\\" in text else None
+        meant = literal if shown is None or b"\0" in shown else _within(shown, source)
+        if meant != literal:
+            if known is None:
+                files, _unused, folders = _names(options, storage, levels, meter, spool)
+                known = files | folders
+            meant = meant if meant in known else literal
+        if meant in (b"", b"."):
             return []
-        if path.split("/")[0] == "..":
+        if meant.partition(b"/")[0] == b"..":
             raise JobFailed(f"restore_paths: {text!r} lies outside of what was backed up")
-        paths.append(os.fsencode(path))
+        paths.append(meant)
     return paths
+
+
+def _within(path: bytes, source: bytes | None) -> bytes:
+    path = os.path.normpath(path)
+    above = b"" if source is None else source.rstrip(b"/") + b"/"
+    if source is not None and os.path.isabs(path) and (path + b"/").startswith(above):
+        path = os.path.relpath(path, source)
+    return path.lstrip(b"/")
 
 
 def _dry_run(
@@ -327,7 +356,7 @@ def _dry_run(
             raise _not_there(path, f"as of {iso(from_epoch(last.level.time))}")
     files_there = sorted(chosen)
     compared = preview(options.directory, files_there, selected)
-    names = [display_name(name) for name in files_there[:LISTED]]
+    names = [path_text(name) for name in files_there[:LISTED]]
     number = len(files_there)
     point = iso(from_epoch(last.moment))
     message = (
@@ -486,7 +515,7 @@ def _below_top(name: bytes) -> bool:
 
 def _not_there(path: bytes, point: str) -> JobFailed:
     return JobFailed(
-        f"restore_paths: {display_name(path)} is not in the backup {point}",
+        f"restore_paths: {path_text(path)} is not in the backup {point}",
         "a dry run lists what is; an earlier restore_from_date may hold it",
     )
 
