@@ -240,7 +240,7 @@ class VirtualHost:
         if runner._trust.doubted:
             times.append(1.0)
         # What the disk did not take is tried again.
-        again = [*runner._put_off.values(), *(at for at, dummy in runner.active._backoff.values())]
+        again = [*runner._put_off.values(), *runner.active._backoff.values()]
         times += [max(at - self.awake, 0.0) for at in again if at > self.awake - 1.0]
         return max(0.0, min(times, default=1e9))
 
