@@ -78,8 +78,10 @@ def build(
     maker, hosts, altered = _Maker(now, days), [], []
     for name, answer in answers.items():
         host = host_of(name, answer)
-        told = (host.status or {}).get("ledger")
-        ledger = then.ledger(clean(name, 255)).followed_by(told, name in accepted, now)
+        status = host.status or {}
+        ledger = then.ledger(clean(name, 255)).followed_by(
+            status.get("ledger"), name in accepted, now, "ledger" in status
+        )
         if ledger.finding is not None:
             altered.append(f"{clean(name, 255)}: {ledger.finding['text']}")
             state = UNPROTECTED if host.state == PROTECTED else host.state
@@ -123,8 +125,10 @@ class _Maker:
             for finding in status.get("findings", ())
             if finding["severity"] != "critical"
         ]
-        if status and not status.get("ledger") and ledger.entries is not None:
-            text = f"it had a ledger with {ledger.entries} entries and has none now"
+        if status and "ledger" not in status and ledger.entries is not None:
+            text = (
+                f"it had a ledger with {ledger.entries} entries, of which its release knows nothing"
+            )
             notes.append(["warning", "ledger", text, "coldchain ledger verify tells more"])
         runner = status.get("runner") or {}
         self.hosts.append(

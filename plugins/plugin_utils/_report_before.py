@@ -44,10 +44,10 @@ class Ledger(t.NamedTuple):
     altered: list[t.Any] | None = None
     finding: dict[str, str] | None = None
 
-    def followed_by(self, told: t.Any, accepted: bool, now: int) -> Ledger:
-        """What becomes of what was known when the host has *told* {"head", "entries"} (None: nothing).
+    def followed_by(self, told: t.Any, accepted: bool, now: int, asked: bool = True) -> Ledger:
+        """What becomes of what was known when the host has *told* {"head", "entries"}; None: there is no ledger, or it is none any more.
 
-        An alteration stays until somebody has *accepted* it, although the ledger looks whole the next time.
+        asked: False for a host that has not answered, or whose release knows no ledger. An alteration stays until somebody has *accepted* it, although the ledger looks whole the next time.
         """
         altered = None if accepted else self.altered
         entries, head = self.entries, self.head
@@ -59,6 +59,10 @@ class Ledger(t.NamedTuple):
                 elif entries == self.entries and head != self.head:
                     text = f"its ledger has {entries} entries, as before, but others: the head is another one"
                     altered = [now, text]
+        elif asked and accepted:
+            entries = head = None
+        elif asked and self.entries and altered is None:
+            altered = [now, f"its ledger had {self.entries} entries and is gone"]
         finding = None
         if altered is not None:
             remedy = "find out who has rewritten the record of this host; coldchain_report_accept takes it as it is now"

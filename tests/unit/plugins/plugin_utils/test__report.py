@@ -184,7 +184,7 @@ def ledger(entries, head):
         (ledger(12, "b"), ""),
         (ledger(9, "a"), "its ledger had 10 entries and has 9 now"),
         (ledger(10, "b"), "the head is another one"),
-        (changed(ledger=None), ""),
+        (changed(ledger=None), "its ledger had 10 entries and is gone"),
         ({"unreachable": True, "msg": "x"}, ""),
     ],
 )
@@ -206,15 +206,31 @@ def test_an_edited_history_is_seen_from_outside(now, found):
     # It does not heal by itself, whatever the ledger says from then on.
     third = built({"a": ledger(50, "c")}, NOW + DAY, 30, again(second))
     assert third.altered == second.altered
+    gone = built({"a": changed(ledger=None)}, NOW + DAY, 30, again(third), ["a"])
+    assert gone.altered == []
+    assert built({"a": changed(ledger=None)}, NOW + DAY, 30, again(gone)).altered == []
+    assert built({"a": ledger(1, "x")}, NOW + DAY, 30, again(gone)).altered == []
     accepted = built({"a": ledger(50, "c")}, NOW + DAY, 30, again(third), ["a"])
     assert accepted.altered == [] and accepted.protected
     assert built({"a": ledger(50, "c")}, NOW, 30, again(accepted)).altered == []
     assert len(built({"a": ledger(50, "d")}, NOW, 30, again(accepted)).altered) == 1
 
 
+def without_a_ledger():
+    """The answer of a release that knows none."""
+    answer = fleet_answers.status(0, 3, 30)
+    del answer["ledger"]
+    return {"text": json.dumps(answer)}
+
+
+def test_a_new_host_has_no_ledger_and_has_lost_none():
+    first = built({"a": changed(ledger=None)}, NOW - DAY, 30)
+    assert built({"a": changed(ledger=None)}, NOW, 30, again(first)).altered == []
+
+
 def test_a_ledger_is_remembered_over_nights_without_an_answer():
     report = built({"a": ledger(10, "a"), "b": changed(1)}, NOW, 30)
-    for answers in ({"b": changed(1)}, {"a": {"unreachable": True}}, {"a": changed(ledger=None)}):
+    for answers in ({"b": changed(1)}, {"a": {"unreachable": True}}, {"a": without_a_ledger()}):
         report = built(answers, NOW, 30, again(report))
         assert report.altered == []
     (host,) = rows(report.document, "hosts")

@@ -151,3 +151,39 @@ def test_an_altered_time_hides_no_entry(command: Command, time: object) -> None:
         first, odd = command.out.splitlines()
         assert "apply: b created" in first and odd == "?  ?  ledger: an odd one"
     assert command("ledger", "verify") == 1
+
+
+@pytest.mark.parametrize("what", ["ledger.[jh]*", "ledger.*"])
+def test_a_ledger_that_was_removed_is_told_until_somebody_begins_a_new_one(
+    command: Command, what: str
+) -> None:
+    def told() -> list[str]:
+        words = []
+        for name in ("status", "doctor"):
+            findings = command.json(name)["findings"]
+            words += [it["text"] for it in findings if it["about"] == "ledger"]
+        return words
+
+    lib = command.home / "lib"
+    assert command("apply", "-", data=exec_job("j")) == 0
+    assert told() == [], "a new host has lost nothing"
+    assert command("run", "j") == 0
+    known = command.json("ledger", "verify")["entries"]
+    assert known == 2 and told() == []
+    for path in lib.glob(what):
+        path.unlink()
+    assert told() == [f"it had {known} entries or more, and was gone"] * 2
+    assert command("ledger", "verify") == 1
+    assert command.json("status")["ledger"] is None
+    assert command("apply", "-", data=exec_job("other")) == 0
+    assert len(told()) == 2 and command("ledger", "verify") == 1, "it is not forgotten"
+    assert command("run", "j") == 0
+    assert len(told()) == 2
+    answer = command.json("ledger", "renew")
+    assert answer["entries"] == 1 and Path(answer["aside"], "ledger.jsonl").exists()
+    assert told() == [] and command("ledger", "verify") == 0
+    assert command("run", "j") == 0
+    assert told() == [] and command.json("ledger", "verify")["entries"] == 2
+    for path in lib.glob(what):
+        path.unlink()
+    assert len(told()) == 2, "the new one is known as well"

@@ -480,3 +480,63 @@ def test_the_last_line_is_found_however_long_it_is(before: bytes, length: int) -
     raw = before + line + b"\n"
     known = last_digest(io.BytesIO(raw + b"beyond"), len(raw))
     assert known == (None if len(raw) > 65_536 and length > 65_534 else sha256_hex(line))
+
+
+@pytest.mark.parametrize("left", [(), (FILE,), (HEAD,), (FILE, HEAD)])
+def test_a_ledger_that_is_gone_is_told_where_it_is_known_to_have_been(
+    tmp_path: Path, left: tuple[str, ...]
+) -> None:
+    """left: what is removed, or everything with its lock."""
+    ledger = Ledger(tmp_path, lambda: 3)
+    for number in range(3):
+        ledger.write(done(number))
+    for path in [tmp_path / name for name in left] or list(tmp_path.iterdir()):
+        path.unlink()
+    assert not verify(ledger).ok and len(look(ledger)[1]) == 1
+    new = Ledger(tmp_path)
+    if set(left) in ({FILE, HEAD}, set()):  # as on a host that never had one
+        assert verify(new) == LedgerVerdict(0, None) and look(new) == (None, [])
+    head = ledger.write(done(3))
+    assert head.damaged is not None and not verify(new).ok and look(new)[1]
+
+
+def test_nothing_is_said_of_a_ledger_that_a_host_never_had(tmp_path: Path) -> None:
+    def unreadable() -> int:
+        raise Unavailable("state.json: is damaged", "")
+
+    for known in (lambda: 0, unreadable):
+        lib = tmp_path / known.__name__.strip("<>")
+        lib.mkdir()
+        ledger = Ledger(lib, known)
+        assert verify(ledger) == LedgerVerdict(0, None) and look(ledger) == (None, [])
+        assert ledger.write(done(0)).damaged is None and verify(ledger).ok
+
+
+@pytest.mark.parametrize("name", [None, FILE, HEAD])
+def test_a_new_ledger_begins_with_what_became_of_the_old_one(
+    tmp_path: Path, name: str | None
+) -> None:
+    """name: the file that is damaged before."""
+    ledger = Ledger(tmp_path, lambda: 5)
+    for number in range(2):
+        before = ledger.write(done(number))
+    if name is not None:
+        (tmp_path / name).write_bytes(b"x\n")
+    place, head = ledger.renew()
+    assert (head.entries, head.damaged) == (1, None)
+    assert verify(ledger).ok and not look(ledger)[1]
+    assert sorted(path.name for path in place.iterdir()) == [HEAD, FILE]
+    (entry,) = said(tmp_path)
+    assert entry["did"] == "renewed" and place.name in entry["text"]
+    expected = (5, None) if name == HEAD else (before.entries, before.digest)
+    assert (entry["entries"], entry["digest"]) == expected
+    ledger.write(done(2))
+    assert verify(ledger).ok
+
+
+def test_the_runner_keeps_the_number_of_entries(tmp_path: Path) -> None:
+    runs = RunLedger(tmp_path, lambda: 0)
+    assert runs.entries is None
+    for number in range(3):
+        runs(ended(number))
+    assert runs.entries == 3

@@ -66,7 +66,7 @@ class Call:
         if not self.paths.lib.is_dir():
             return
         try:
-            Ledger(self.paths.lib).write(act(what, fields))
+            Ledger(self.paths.lib, lambda: self.store.ledger_entries()).write(act(what, fields))
         except (ColdchainError, OSError) as error:
             text = getattr(error, "message", str(error)).partition("; nothing was")[0]
             self.output.note(f"warning: this is done, but not in the ledger: {text}")

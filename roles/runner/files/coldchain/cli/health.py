@@ -28,6 +28,7 @@ class Check(NamedTuple):
 CHECKS: Mapping[str, Check] = {
     "runner": Check(health_host.runner),
     "permissions": Check(health_host.permissions, cheap=True),
+    "ledger": Check(health_host.ledger),  # status looks at it by itself
     "clock trust": Check(health_host.clock_trust, cheap=True),
     "clock": Check(health_host.clock),
     "time zone": Check(health_host.time_zone),

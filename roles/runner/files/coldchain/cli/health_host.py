@@ -52,6 +52,15 @@ def permissions(patient: Patient) -> Iterator[Finding]:
             yield Finding(WARNING, "permissions", text, f"chmod go= {place}")
 
 
+def ledger(patient: Patient) -> Iterator[Finding]:
+    """The record of who did what is whole, as far as a look at its ends tells."""
+    from coldchain.observe.ledger import Ledger
+    from coldchain.observe.ledger_check import look
+
+    store = patient.call.store
+    yield from look(Ledger(patient.paths.lib, store.ledger_entries))[1]
+
+
 def clock_trust(patient: Patient) -> Iterator[Finding]:
     """The clock is not behind what is on record, as it is where a battery is empty."""
     from coldchain.runner.clock_watch import BEHIND

@@ -90,7 +90,7 @@ def judge_host(call: Call) -> HostStatus:
     examined = examine(Patient(call, known), cheap=True)
     findings += [finding for finding in examined if finding.severity != INFO]
     findings += [finding for row in series for finding in row.findings(jobs[row.job_id])]
-    head, damage = look(Ledger(call.paths.lib))
+    head, damage = look(Ledger(call.paths.lib, call.store.ledger_entries))
     findings += damage
     return HostStatus(
         host=call.settings.client_id,

@@ -27,10 +27,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     command.add_argument(
         "what",
-        metavar="verify|export",
+        metavar="verify|export|renew",
         nargs="?",
-        choices=("verify", "export"),
-        help="check that nothing was altered, or print all entries and the head as JSON lines",
+        choices=("verify", "export", "renew"),
+        help="check that nothing was altered; print all entries and the head as JSON lines; put the"
+        " ledger aside and begin another one",
     )
     command.add_argument(
         "--since", metavar="INSTANT", type=instant_text, help="only the entries from then on"
@@ -60,12 +61,13 @@ def run(call: Call) -> int:
         raise UsageError(f"--since is not for {arguments.what}", "it needs every entry")
     if arguments.seen is not None and arguments.what != "verify":
         raise UsageError("--seen is for verify", "coldchain ledger verify --seen N:DIGEST")
-    _unused = call.store  # Unavailable where nothing is installed
-    ledger = Ledger(call.paths.lib)
+    ledger = Ledger(call.paths.lib, call.store.ledger_entries)
     if arguments.what == "verify":
         return _verify(call, ledger)
     if arguments.what == "export":
         return _export(call, ledger)
+    if arguments.what == "renew":
+        return _renew(call, ledger)
     return _show(call, ledger)
 
 
@@ -102,6 +104,15 @@ def _export(call: Call, ledger: Ledger) -> int:
     except (ValueError, ColdchainError):
         head = None
     call.output.answer({"head": None if head is None else head._asdict()})
+    return 0
+
+
+def _renew(call: Call, ledger: Ledger) -> int:
+    place, head = ledger.renew()
+    if call.output.json:
+        call.output.answer({"entries": head.entries, "head": head.digest, "aside": str(place)})
+    else:
+        call.output.line(f"a new ledger begins; the one before is {place}")
     return 0
 
 

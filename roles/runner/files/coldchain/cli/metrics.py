@@ -46,7 +46,7 @@ def run(call: Call) -> int:
     ]
     mark = store.clock_mark() or {}
     since = (runner.since or now) if runner.alive else None
-    host = host_facts(call.paths, now, since, tallies, trusted=not mark.get("doubt", False))
+    host = host_facts(store, now, since, tallies, trusted=not mark.get("doubt", False))
     host = host._replace(free={**host.free, **_free_now(host.free)})
     text = exposition(host, jobs).decode("utf-8")
     if call.output.json:

@@ -12,7 +12,8 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from coldchain.observe.ledger_format import (
     LOCK,
     NOTHING,
     OWN,
+    RENEWED,
     RESUMED,
     TORN,
     Act,
@@ -60,14 +62,24 @@ _TAIL = 4_194_304
 _LONGEST = 67_108_864  # bytes of a line
 
 
-class Ledger:
-    """The ledger in the directory *lib*; nothing is made before the first entry."""
+def no_entry() -> int:
+    """Nothing is known of a ledger that may be gone."""
+    return 0
 
-    def __init__(self, lib: Path) -> None:
+
+class Ledger:
+    """The ledger in the directory *lib*; nothing is made before the first entry.
+
+    known: so many entries there were once, as something else on this host knows that is not lost
+    together with the ledger.
+    """
+
+    def __init__(self, lib: Path, known: Callable[[], int] = no_entry) -> None:
+        self._known = known
         self.lib, self.file, self.head_file = lib, lib / FILE, lib / HEAD
 
-    def write(self, done: Act, patience: float = PATIENCE) -> None:
-        """Add an entry, durably.
+    def write(self, done: Act, patience: float = PATIENCE) -> Head:
+        """Add an entry, durably; the head that counts it.
 
         patience: seconds that another writer is waited for.  Raises TryAgain, CannotWrite,
         Unavailable; then nothing was added.
@@ -80,7 +92,39 @@ class Ledger:
                 head = self._append(head, act(OWN, note))
             if head.size >= FILE_BYTES:
                 head = self._rotate(head)
-            self._append(head, done)
+            return self._append(head, done)
+
+    def renew(self) -> tuple[Path, Head]:
+        """Put the ledger aside, whatever it is like, and begin another one, whose first entry tells
+        of it; where it is now, and the new head.
+
+        Raises TryAgain, CannotWrite, Unavailable.
+        """
+        with self._locked(PATIENCE):
+            try:
+                before = self.head()
+            except ValueError:
+                before = None
+            place = self.lib / f"ledger-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+            try:
+                place.mkdir(mode=0o700)
+                for path in (*files_aside(self.lib).values(), self.file, self.head_file):
+                    with suppress(FileNotFoundError):
+                        os.rename(path, place / path.name)
+                sync_directory(self.lib)
+            except OSError as error:
+                raise cannot_write(place, error) from None
+            number = self.known() if before is None else before.entries
+            text = f"the ledger of {number} entries was put aside as {place.name}"
+            digest = None if before is None else before.digest
+            fields = {"did": RENEWED, "text": text, "entries": number, "digest": digest}
+            return place, self._append(Head(), act(OWN, fields))
+
+    def known(self) -> int:
+        """So many entries there were once, as far as that can be found out; 0: none."""
+        with suppress(ColdchainError, OSError):
+            return self._known()
+        return 0
 
     def head(self) -> Head | None:
         """The head; None when there is none yet.  ValueError, Unavailable."""
@@ -123,7 +167,7 @@ class Ledger:
         if head is None:
             if files_aside(self.lib):
                 return self._without_head("the head was gone")
-            interrupted = self._beyond(Head(), size) if size else (Head(), [])
+            interrupted = self._beyond(Head(), size) if size else self._first()
             return interrupted or self._without_head("the head was gone")
         if size is None and self._size(self.lib / aside(head.first)) == head.size > 0:
             return self._begun(head), []  # put aside, and its writer ended then
@@ -137,6 +181,11 @@ class Ledger:
         gone = f"{FILE} had {size or 0} bytes of {head.size}: entries were taken away"
         after = head if size else self._beside(head)
         return after._replace(size=size or 0), [_damage(gone)]
+
+    def _first(self) -> tuple[Head, list[dict[str, Any]]]:
+        """Before the first entry of all, or of a ledger in the place of one that is gone."""
+        known = self.known()
+        return Head(), [_damage(gone(known))] if known else []
 
     def _ends_with(self, head: Head) -> bool:
         """Is the line before the head's end the one that the head was written for?"""
@@ -324,6 +373,11 @@ class Ledger:
         except OSError as error:
             raise cannot_write(self.file, error) from None
         return size + 1
+
+
+def gone(known: int) -> str:
+    """What is to be said of a ledger that had *known* entries and is not there."""
+    return f"it had {known} entries or more, and was gone"
 
 
 def _damage(text: str) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from coldchain.core.errors import ColdchainError
 from coldchain.core.log_limit import LimitedLog
-from coldchain.observe.ledger import Ledger
+from coldchain.observe.ledger import Ledger, no_entry
 from coldchain.observe.ledger_format import MISSED, OWN, Act, act, run_fields
 from coldchain.observe.records import RunEnded
 
@@ -24,13 +26,19 @@ log = logging.getLogger(__name__)
 
 
 class RunLedger:
-    """Puts each finished run into the ledger in *lib*.
+    """Puts each finished run into the ledger in *lib*.  known: see Ledger.
+
+    entries: how many the ledger has, None as long as it has none.
 
     What keeps it from that is logged and stops nothing; it is tried again with each ``step``.
     """
 
-    def __init__(self, lib: Path) -> None:
-        self._ledger = Ledger(lib)
+    def __init__(self, lib: Path, known: Callable[[], int] = no_entry) -> None:
+        self._ledger = Ledger(lib, known)
+        self.entries: int | None = None
+        with suppress(ColdchainError, ValueError):
+            head = self._ledger.head()
+            self.entries = None if head is None else head.entries
         self._waiting: deque[Act] = deque()
         self._missed = 0
         self._troubles = LimitedLog(log)
@@ -60,7 +68,7 @@ class RunLedger:
         try:
             for _unused in range(min(most, len(self._waiting))):
                 # The runner does not wait for a command that may have been suspended.
-                self._ledger.write(self._waiting[0], patience=0.0)
+                self.entries = self._ledger.write(self._waiting[0], patience=0.0).entries
                 self._waiting.popleft()
             if self._missed and not self._waiting:
                 text = f"{self._missed} runs are not here: nothing could be written for too long"

@@ -17,7 +17,7 @@ from coldchain.core.digest import canonical_json, sha256_hex
 from coldchain.core.errors import ColdchainError
 from coldchain.core.locks import lock_within
 from coldchain.observe.findings import WARNING, Finding
-from coldchain.observe.ledger import Ledger
+from coldchain.observe.ledger import Ledger, gone
 from coldchain.observe.ledger_format import (
     DROPPED,
     FILE,
@@ -130,7 +130,12 @@ def verify(ledger: Ledger, seen: tuple[int, str] | None = None) -> LedgerVerdict
     chain.  Raises Unavailable for files that cannot be read.
     """
     with ExitStack() as stack:
-        return _Check(_open_all(ledger, stack), seen).verdict()
+        opened = _open_all(ledger, stack)
+        there = opened.head is not None or any(size for _name, _stream, size in opened.files)
+        known = 0 if there else ledger.known()
+        if known and not opened.problem:
+            return LedgerVerdict(0, None, (gone(known),))
+        return _Check(opened, seen).verdict()
 
 
 class _Check:
@@ -347,8 +352,11 @@ def _out_of_reach(ledger: Ledger) -> tuple[str, str]:
 def _at_the_ends(ledger: Ledger, head: Head | None) -> str:
     """What shows at once that something was altered."""
     path = ledger.file
+    if head is None and path.exists() and path.lstat().st_size:
+        return f"{HEAD} is gone"
     if head is None:
-        return f"{HEAD} is gone" if path.exists() and path.lstat().st_size else ""
+        known = ledger.known()
+        return gone(known) if known else ""
     if head.damaged is not None:
         return f"it was altered before entry {head.damaged}"
     if not path.exists() and head.size:

@@ -34,6 +34,7 @@ NOTHING = "0" * 64
 OWN = "ledger"
 """What entries are called that the ledger writes of itself."""
 DAMAGED, TORN, RESUMED, DROPPED, MISSED = "damaged", "torn", "resumed", "dropped", "missed"
+RENEWED = "renewed"
 _MOSTLY, _END = 4_096, 65_536  # bytes that lines are shorter than
 _FACTS = (
     "action",

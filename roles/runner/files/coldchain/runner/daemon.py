@@ -23,6 +23,7 @@ from coldchain.execution import cgroup, orphans
 from coldchain.execution.members import boot_id
 from coldchain.execution.process import check_support
 from coldchain.execution.run import JobRun
+from coldchain.observe.ledger_acts import RunLedger
 from coldchain.observe.records import close, step
 from coldchain.runner.active import RETRY_WRITE, STOPPED, ActiveRuns
 from coldchain.runner.alerts import Alerts, host_targets
@@ -76,7 +77,9 @@ class Runner:
             orderly=lambda: self._exit_code is not None,
             live=only is None,
         )
-        told = subscribers(self.store, bounds, self.alerts)
+        ledger = RunLedger(paths.lib, self.store.ledger_entries)
+        self.jobs.states.ledger = lambda: ledger.entries
+        told = subscribers(self.store, bounds, self.alerts, ledger)
         self.active = ActiveRuns(paths, settings, self.store, self.jobs, told, only)
         self.active.on_begin = self.alerts.began
         self._trust = ClockTrust(self.store.clock_mark(), self.store.newest_entry(), boot_id())
@@ -360,6 +363,10 @@ class Runner:
         except ColdchainError as error:
             log.error("%s", error.message)
         close(self.active.subscribers)
+        try:
+            self.jobs.states.commit(last=True)  # the ledger may have been written since
+        except ColdchainError as error:
+            log.error("%s", error.message)
         self.active.selector.close()
         self._wake.close(keep=self.reexec)
         self.store.close()

@@ -20,7 +20,6 @@ from coldchain import __version__
 from coldchain.core.errors import ColdchainError
 from coldchain.core.files import cannot_write, write_all
 from coldchain.core.log_limit import LimitedLog
-from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
 from coldchain.observe import tally as counted
 from coldchain.observe.ledger import Ledger
@@ -58,10 +57,10 @@ def job_facts(status: JobStatus, tally: Tally, receipts: Mapping[str, Any]) -> J
 
 
 def host_facts(
-    paths: Paths, now: float, since: float | None, tallies: Mapping[str, Tally], *, trusted: bool
+    store: Store, now: float, since: float | None, tallies: Mapping[str, Tally], *, trusted: bool
 ) -> HostFacts:
-    """What is told of the host.  since: the start of its runner, None when none is at work."""
-    head, findings = look(Ledger(paths.lib))
+    """What is told of the host of *store*.  since: the start of its runner, None without one."""
+    head, findings = look(Ledger(store.paths.lib, store.ledger_entries))
     free: dict[str, int] = {}
     for tally in sorted(tallies.values(), key=lambda each: each.ended or 0.0):
         free.update(tally.free)
@@ -250,7 +249,7 @@ class MetricsKeeper:
         if self._file is None:
             return
         host = host_facts(
-            self._store.paths,
+            self._store,
             time.time(),
             self._since,
             self._tallies,

@@ -38,6 +38,10 @@ class States:
         self._troubles = LimitedLog(log)
         self.mark: Callable[[], dict[str, Any]] | None = None
         """Gives what is kept of the clock with each commit (see ClockTrust)."""
+        self._counted = store.ledger_entries()
+        self.ledger: Callable[[], int | None] = lambda: None
+        """Gives the number of entries of the ledger, None as long as it is not known to be
+        another."""
 
     def __getitem__(self, job_id: str) -> State:
         return self._states[job_id]
@@ -75,8 +79,10 @@ class States:
         del self._states[job_id]
         self._dirty.add(job_id)
 
-    def commit(self) -> None:
+    def commit(self, *, last: bool = False) -> None:
         """Write what changed, in one commit; then drop the requests that are done.
+
+        last: also the number of entries of the ledger, which alone is not worth a commit.
 
         Whoever keeps those locked, or a disk that does not take them, only delays the dropping:
         the state tells that they are done.
@@ -85,14 +91,20 @@ class States:
         if len(done) > self._noted:
             # A file that was damaged gives way to its earlier generation, with what was dropped.
             done += [key for key in self._store.acted_on() if key not in done]
-        if self._dirty or len(done) > self._noted:
+        ledger = self.ledger()
+        if ledger == self._counted:
+            ledger = None
+        counted = last and ledger is not None
+        if self._dirty or len(done) > self._noted or counted:
             self._store.commit_states(
                 {job_id: self._states.get(job_id) for job_id in self._dirty},
                 done or None,
                 None if self.mark is None else self.mark(),
+                ledger,
             )
             self._dirty.clear()
             self._noted = len(done)
+            self._counted = self._counted if ledger is None else ledger
         if done and time.monotonic() >= self._drop_at:
             try:
                 self._store.forget_events(done)

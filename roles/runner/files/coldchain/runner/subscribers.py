@@ -16,15 +16,18 @@ from coldchain.store import Bounds, Store
 log = logging.getLogger(__name__)
 
 
-def subscribers(store: Store, bounds: Bounds, alerts: Alerts) -> list[Subscriber]:
+def subscribers(
+    store: Store, bounds: Bounds, alerts: Alerts, ledger: RunLedger
+) -> list[Subscriber]:
     """Those of every runner, in the order in which they are told.
 
-    store: the database of the host; bounds: how much history is kept; alerts: tells people.
+    store: the database of the host; bounds: how much history is kept; alerts: tells people;
+    ledger: puts runs down.
     """
     return [
         alerts,
         HistoryBounds(store, bounds),
-        RunLedger(store.paths.lib),
+        ledger,
     ]
 
 

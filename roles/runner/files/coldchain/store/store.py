@@ -188,6 +188,12 @@ class Store:
         """What the last commit of a runner kept of the clock; None before the first one."""
         return _table(self._state, "clock").records(lambda key, row: row).get("mark")
 
+    def ledger_entries(self) -> int:
+        """So many entries the ledger had when a runner last committed, at least; 0: none is known
+        of."""
+        kept = _table(self._state, "ledger").records(lambda key, row: row).get("seen")
+        return 0 if kept is None else int(kept["entries"])
+
     def newest_entry(self) -> float:
         """POSIX seconds: no clock that shows less than this is right."""
         mark = self.clock_mark()
@@ -200,11 +206,12 @@ class Store:
         states: Mapping[str, State | None],
         done_events: Sequence[str] | None = None,
         mark: Mapping[str, Any] | None = None,
+        ledger: int | None = None,
     ) -> None:
         """One commit for all that changed in a tick; None removes a job's state.
 
-        done_events, when given, replaces the set of requests known to be done; mark is what
-        ``clock_mark`` gives from now on.
+        done_events, when given, replaces the set of requests known to be done; mark and ledger are
+        what ``clock_mark`` and ``ledger_entries`` give from now on.
         """
         with _storage(self._state).transaction():
             table = _table(self._state, "state")
@@ -216,6 +223,8 @@ class Store:
                 table.discard(gone)
             if mark is not None:
                 _table(self._state, "clock").put({"mark": mark})
+            if ledger is not None:
+                _table(self._state, "ledger").put({"seen": {"entries": ledger}})
             if done_events is not None:
                 done = _table(self._state, "done_events")
                 done.discard(self._done() - set(done_events))
