@@ -17,7 +17,14 @@ import re
 import typing as t
 
 Answer = t.Mapping[str, t.Any]
-MOST_TEXT = 64 << 20  # characters of one host's answer
+MOST_TEXT = (
+    16 << 20
+)  # characters of one host's answer: a thousand jobs with a year of runs take less
+# What is taken in of one host, so that no host takes the room of the others: of its lists, and of the rows in them together.
+MOST = {"jobs": 500, "series": 500, "uncovered": 100, "findings": 200, "runs": 500}
+MOST_COMING = {"jobs": 500, "clock_changes": 100, "collisions": 200}
+MOST_ROWS = 100_000
+NEEDED_FIRST = {"critical": 0, "warning": 1, "ok": 1, "running": 1}
 LATEST = 1 << 33  # POSIX seconds: the year 2242
 LARGEST = 1 << 63  # bytes
 
@@ -91,8 +98,12 @@ def status_of(answer: Answer) -> dict[str, t.Any] | None:
     status: t.Any = answer
     if "text" in answer:
         text = answer["text"]
-        if not isinstance(text, str) or len(text) > MOST_TEXT:
-            raise ValueError("text: no text, or too long a one")
+        if not isinstance(text, str):
+            raise ValueError("text: no text")
+        if len(text) > MOST_TEXT:
+            raise ValueError(
+                f"{len(text) >> 20} MB are too much to be read, {MOST_TEXT >> 20} MB are the most"
+            )
         try:
             status = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -104,7 +115,59 @@ def status_of(answer: Answer) -> dict[str, t.Any] | None:
     found = mistake(status, SHAPE)
     if found:
         raise ValueError(found)
-    return {key: status[key] for key in (name.rstrip("?") for name in SHAPE) if key in status}
+    return bounded(
+        {key: status[key] for key in (name.rstrip("?") for name in SHAPE) if key in status}
+    )
+
+
+def bounded(status: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What is taken in of a status, what needs somebody before the rest; what is left out becomes a finding."""
+    left_out: list[str] = []
+    made = _shortened(status, MOST, left_out)
+    if made.get("coming") is not None:
+        made["coming"] = _shortened(made["coming"], MOST_COMING, left_out, "coming ")
+        made["coming"]["jobs"] = _with_rows(made["coming"]["jobs"], left_out, "coming runs")
+    if made.get("runs") is not None:
+        made["runs"] = _with_rows(made["runs"], left_out, "runs")
+    if left_out:
+        text = f"its answer is too long, and this is left out of it: {', '.join(left_out)}"
+        finding = {"severity": "warning", "about": "answer", "text": text}
+        remedy = "coldchain status shows everything there"
+        made["findings"] = [{**finding, "remedy": remedy}, *made["findings"]]
+    return made
+
+
+def _shortened(
+    holder: t.Mapping[str, t.Any], most: t.Mapping[str, int], left_out: list[str], kind: str = ""
+) -> dict[str, t.Any]:
+    made = dict(holder)
+    for name, limit in most.items():
+        items = made.get(name)
+        if items is not None and len(items) > limit:
+            made[name] = sorted(items, key=_need)[:limit]
+            left_out.append(f"{len(items) - limit} of {len(items)} {kind}{name}")
+    return made
+
+
+def _need(item: t.Mapping[str, t.Any]) -> int:
+    """The smaller, the more a finding or a job needs somebody; 0 for what is neither."""
+    if "severity" in item:
+        return NEEDED_FIRST.get(item["severity"], 2)
+    return NEEDED_FIRST.get(item.get("state", ""), 0)
+
+
+def _with_rows(
+    entries: t.Sequence[dict[str, t.Any]], left_out: list[str], kind: str
+) -> list[dict[str, t.Any]]:
+    """Entries whose rows come to MOST_ROWS together, of each the last ones."""
+    together = sum(len(entry["rows"]) for entry in entries)
+    if together <= MOST_ROWS:
+        return list(entries)
+    each = MOST_ROWS // len(entries)
+    made = [{**entry, "rows": entry["rows"][-each:]} for entry in entries]
+    left = together - sum(len(entry["rows"]) for entry in made)
+    left_out.append(f"{left} of {together} {kind}")
+    return made
 
 
 def mistake(value: t.Any, shape: t.Any, place: str = "") -> str:

@@ -35,6 +35,7 @@ LETTERS = {"success": "s", "fail": "f", "aborted": "a"}
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 STEPS = {2: 28, 3: 1000}  # of a doubling, by the number of digits: at most 1.25 and 0.035 % off
 MOST_SESSIONS = 200
+MOST_ROWS = 1000  # of a table of the coming days
 
 
 def _table(digits: int) -> list[str]:
@@ -60,7 +61,7 @@ class Runs:
     """What the runs of all jobs come to. first, detail, today: numbers of days since 1970."""
 
     def __init__(self, now: int, days: int) -> None:
-        self.today = now // DAY
+        self.today, self.latest = now // DAY, now + DAY
         self.first = self.today - days + 1
         self.detail = max(self.first, self.today - DETAILED + 1)
         self.unread = 0
@@ -84,7 +85,7 @@ class Runs:
         self._count(days, letters, results, sizes)
         if any(sessions):
             for letter, tag, session in zip(letters, tags, sessions):
-                if isinstance(session, str) and whole(tag, LATEST) is not None:
+                if isinstance(session, str) and whole(tag, self.latest) is not None:
                     key = clean(session, 100), int(tag)
                     self.sessions.setdefault(key, {})[host, job] = letter
         border, recent = self.detail - first, bisect_left(starts, self.detail * DAY)
@@ -289,11 +290,11 @@ class Coming:
                 "rows": [
                     [*key, runs, self._changed_hosts[key]]
                     for key, runs in sorted(self._changes.items(), key=lambda item: item[0][1])
-                ],
+                ][:MOST_ROWS],
             },
             "collisions": {
                 "columns": ["host", "job_id", "kind", "at"],
-                "rows": sorted(self.collisions, key=itemgetter(3))[:1000],
+                "rows": sorted(self.collisions, key=itemgetter(3))[:MOST_ROWS],
             },
             "shared": {
                 "columns": ["storage", "container", "hosts", "at_once", "at"],
