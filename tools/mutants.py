@@ -64,6 +64,7 @@ FOLDERS = {
     "runner": [
         "runner",
         "cli/test_cli_control.py",
+        "cli/test_cli_guard.py",
         "cli/test_cli_status.py",
         "cli/test_signals_and_locks_of_a_runner.py",
         "observe/test_metrics.py",

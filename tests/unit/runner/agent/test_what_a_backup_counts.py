@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from agent_bench import Bench
 
 
@@ -49,3 +52,21 @@ def test_a_single_file_is_one_entry(bench: Bench) -> None:
     options = {"path_to_backup": str(path), "backup_name": "alone"}
     assert counted(bench, **options) == (1, 300, None)
     assert counted(bench, **options) == (1, 300, 0)
+
+
+def test_it_reports_what_is_left_in_its_container_where_that_can_be_known(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, answers = os.statvfs, [SimpleNamespace(f_bavail=7, f_frsize=512), None]
+
+    def statvfs(place: Any) -> Any:
+        if os.fspath(place) != os.fspath(bench.container):
+            return real(place)
+        if answers[0] is None:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return answers[0]
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    assert bench.level().fields["free_bytes"] == 7 * 512
+    del answers[0]
+    assert bench.level().fields["free_bytes"] is None

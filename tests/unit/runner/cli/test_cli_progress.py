@@ -9,6 +9,7 @@ import os
 import pty
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,8 @@ import pytest
 from cli_command import PACKAGE, Command, exec_job
 from waiting import at_most, ended, until
 
+from coldchain.agent.progress import Progress
+from coldchain.cli.progress_bar import Bar
 from coldchain.cli.run_job import _Screen
 
 
@@ -181,3 +184,16 @@ def test_the_bar_stands_for_the_log_s_own_lines_of_progress(drawn: bool) -> None
     alone = ["one\r\n", "progress: 10 %\ntwo\nprogress: 20 %\nthree", "progress: 30 %\n"]
     assert shown == (beside if drawn else alone)
     assert cleared == list(range(len(shown))), "before each, and for nothing else"
+
+
+def test_a_bar_has_no_thread_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+    with open(theirs, "w", encoding="utf-8") as screen:
+        monkeypatch.setattr(sys, "stderr", screen)
+        before = threading.active_count()
+        with Bar() as bar:
+            bar.tell(Progress("writing", 1, 7, 20, 1.0, time.time()))
+            assert threading.active_count() == before
+    drawn = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "writing" in drawn
