@@ -274,6 +274,20 @@ def test_simulate_tells_troubles_by_its_exit_code(command: Command) -> None:
     assert "overlap: often on " in command.out
 
 
+def test_simulate_takes_a_run_of_this_host_to_last_as_long_as_its_last_one(
+    command: Command,
+) -> None:
+    often = timed_job("often", schedule_interval="5 minutes")
+    assert command("apply", "-", data=[often, exec_job("other")]) == 0
+    store = Store.open(Paths.under(command.home), create=False)
+    last = {"run_id": "r", "time_started": 1000.0, "time_ended": 1420.0, "result": "success"}
+    store.commit_states({"often": State(last_run=last), "other": State()})
+    store.close()
+    assert simulated(command, "--days", "1", data=often)["overlaps"] > 0
+    elsewhere = {**often, "client_id": "another"}
+    assert simulated(command, "--days", "1", "--duration", "60", data=elsewhere)["overlaps"] == 0
+
+
 def test_simulate_knows_that_nothing_before_the_declaration_runs(command: Command) -> None:
     splayed = timed_job("a", schedule_hour="3", schedule_splay="2 hours", schedule_timezone="UTC")
 

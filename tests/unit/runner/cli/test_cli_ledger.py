@@ -187,3 +187,14 @@ def test_a_ledger_that_was_removed_is_told_until_somebody_begins_a_new_one(
     for path in lib.glob(what):
         path.unlink()
     assert len(told()) == 2, "the new one is known as well"
+
+
+def test_what_is_done_and_cannot_be_put_down_is_told(command: Command) -> None:
+    ledger = command.home / "lib" / "ledger.jsonl"
+    assert command("apply", "-", data=exec_job("first")) == 0
+    ledger.rename(ledger.with_name("kept"))
+    ledger.mkdir()
+    assert command("apply", "-", data=exec_job("second")) == 0
+    assert "warning: this is done, but not in the ledger: " in command.err
+    ledger.rmdir()
+    assert {job["job_id"] for job in command.json("list")["jobs"]} == {"first", "second"}

@@ -9,6 +9,7 @@ import itertools
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ from coldchain.agent.storages.location import Location
 from coldchain.cli import arguments, backups, restore_points, verify, waiting
 from coldchain.cli.collisions import Locks
 from coldchain.cli.context import Call
+from coldchain.cli.job_series import JobSeries
 from coldchain.cli.output import Output, age, cell, copyable, instant
 from coldchain.cli.sessions import point_key, summary, written_points
 from coldchain.cli.targets import Scope, exists
@@ -125,6 +127,29 @@ def test_numbers_of_a_command_line(kind: str, good: list[str], bad: list[str]) -
     for text in bad:
         with pytest.raises(argparse.ArgumentTypeError):
             read(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        (arguments.number_up_to(5), {"1": 1, "5": 5}, ["0", "6", "x"]),
+        (
+            arguments.instant_text,
+            {text: text for text in ("1970-01-01", "2026-11-24T02:30:00+01:00", "9998-12-31")},
+            ["1969-12-31", "9999-01-01", "tomorrow"],
+        ),
+        (
+            arguments.duration_seconds,
+            {"90": 90, "2 hours": 7200},
+            ["", "2 moons", "9999999999999999 days"],
+        ),
+    ],
+)
+def test_times_of_a_command_line(kind: Any, good: dict[str, Any], bad: list[str]) -> None:
+    assert {text: kind(text) for text in good} == good
+    for text in bad:
+        with pytest.raises(argparse.ArgumentTypeError):
+            kind(text)
 
 
 # -- waiting -------------------------------------------------------------------------------------
@@ -433,3 +458,54 @@ def test_why_there_is_nothing_to_show(call: Call, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert not exists(Location.local(tmp_path / "file"))
     assert not exists(Location.local(tmp_path / "file" / "below"))
+
+
+HERE = Scope(Location("local", "/c"), "tar", "h", "docs")
+BAD = {"restorable": False, "reason": "it is damaged"}
+SOUND = Receipt(MOMENT, "full", "sound")
+
+
+@pytest.mark.parametrize(
+    ("points", "begun", "severities", "text"),
+    [
+        ([], None, [], ""),
+        ([], MOMENT, ["critical"], "nothing to restore: none lies in "),
+        ([point(**BAD)], MOMENT, ["critical"], "nothing to restore: it is damaged"),
+        (
+            [point(), point(1, **BAD)],
+            MOMENT,
+            ["warning", "info"],
+            "1 of 2 points cannot",
+        ),
+        ([point(**BAD)], None, ["warning"], "1 of 1 point cannot be restored: it is damaged"),
+        ([point()], MOMENT, ["info"], "it was never verified on this host"),
+        ([point(verified=SOUND)], MOMENT, [], ""),
+        ([point(verified=SOUND)], MOMENT + 0.9, [], ""),
+        ([point(verified=SOUND)], MOMENT + 1, ["warning"], "older than the last success"),
+        (
+            [point(verified=SOUND), point(1, ahead=True)],
+            None,
+            ["warning"],
+            "1 of 2 points were",
+        ),
+    ],
+)
+def test_what_is_to_be_said_of_the_points_of_a_job(
+    points: list[Backup], begun: float | None, severities: list[str], text: str
+) -> None:
+    job: Any = SimpleNamespace(successes=SimpleNamespace(last_began=begun))
+    found = list(JobSeries("j", HERE, points).findings(job))
+    assert [one.severity for one in found] == severities
+    assert {one.about for one in found} <= {"backup docs"}
+    assert text in (found[0].text if found else ""), found
+
+
+@pytest.mark.parametrize(("begun", "severity"), [(None, "warning"), (MOMENT, "critical")])
+def test_points_that_are_not_known_are_worse_where_there_should_be_some(
+    begun: float | None, severity: str
+) -> None:
+    job: Any = SimpleNamespace(successes=SimpleNamespace(last_began=begun))
+    error = Unavailable("no way to it", "find one")
+    (one,) = JobSeries("j", HERE, [], error).findings(job)
+    assert (one.severity, one.remedy) == (severity, "find one")
+    assert one.text == "what can be restored is not known: no way to it"

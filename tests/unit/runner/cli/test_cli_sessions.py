@@ -88,6 +88,10 @@ def test_a_list_tells_how_the_session_went(ran: Command) -> None:
     assert session["jobs"]["a"] == "success"
     assert session["result"] in ("success", ""), "b may have run for an earlier slot"
     assert "session" not in ran.json("list")
+    assert ran("list", "--session", SESSION) == 0
+    *_jobs, last = [line for line in ran.out.splitlines() if line]
+    result = session["result"] or "not all jobs have run"
+    assert last.startswith(f"session {SESSION}, tag {tag} (") and last.endswith(f"): {result}")
 
 
 @pytest.mark.parametrize(

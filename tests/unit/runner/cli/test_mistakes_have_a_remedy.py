@@ -157,6 +157,26 @@ def test_a_place_where_no_directory_can_be_made_is_an_error_at_once(
     assert "--restore-abs-path lies where no directory can be made" in command.err
 
 
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (("apply", "--any-host", "-"), "--any-host is for --check", "on their own host"),
+        (
+            ("restore", "--job", "j", "--restore-abs-path", "/x", "--no-wait"),
+            "--no-wait is nothing without --by-runner",
+            "give both",
+        ),
+    ],
+)
+def test_an_option_without_the_other_one_is_refused(
+    command: Command, words: tuple[str, ...], message: str, hint: str
+) -> None:
+    assert command("apply", "-", data=exec_job("j")) == 0
+    error = command.error(*words, data=exec_job("k"))
+    assert (error["code"], error["message"]) == (64, message) and hint in error["hint"]
+    assert [job["job_id"] for job in command.json("list")["jobs"]] == ["j"]
+
+
 def test_a_place_of_messages_that_is_none_is_named(command: Command) -> None:
     assert command("apply", "-", data=exec_job("j")) == 0
     place = command.home / "lib" / "notify"

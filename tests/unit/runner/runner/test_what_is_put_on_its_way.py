@@ -118,6 +118,19 @@ def test_a_disk_that_takes_nothing_is_tried_again_after_a_while(
         assert caplog.text.count("messages cannot be written") == 1 + number
 
 
+def test_what_is_held_back_is_known_to_the_next_runner_as_well(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    make(paths, notify=(OPS,), notify_summary=600)(ended())
+    assert not messages(paths) and not caplog.records
+    later = time.time() + 601
+    monkeypatch.setattr(time, "time", lambda: later)
+    alerts = make(paths, notify=(OPS,), notify_summary=600)
+    monkeypatch.setattr(alerts._process, "step", lambda now: None)
+    alerts.step()
+    assert [message["kind"] for message in messages(paths)] == ["failure"]
+
+
 def test_a_bug_of_ours_does_not_end_the_runner(
     paths: Paths, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
