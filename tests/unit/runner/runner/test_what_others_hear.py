@@ -17,7 +17,7 @@ import pytest
 from coldchain import __version__
 from coldchain.core.errors import CannotWrite
 from coldchain.core.paths import Paths
-from coldchain.runner import daemon, lock, presence, trigger_cache
+from coldchain.runner import daemon, lock, presence, serving, trigger_cache
 from coldchain.runner.systemd import notify, watchdog_period
 from coldchain.runner.wake import Wake
 from coldchain.schedule import Trigger
@@ -77,6 +77,17 @@ def test_who_calls_is_heard_once_however_long_the_path(tmp_path: Path) -> None:
     assert not path.exists()
     with pytest.raises(CannotWrite, match="wake"):
         Wake(tmp_path / "none" / "wake")
+
+
+def test_a_runner_that_cannot_tell_that_it_is_there_works_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tmp_path.chmod(0o700)
+    paths = Paths.under(tmp_path)
+    paths.create()
+    paths.runner.mkdir()  # in the way
+    serving._tell_presence(paths)
+    assert f"{paths.runner}: cannot be written" in caplog.text
 
 
 def test_a_runner_is_present_as_long_as_it_holds_its_lock(tmp_path: Path) -> None:
