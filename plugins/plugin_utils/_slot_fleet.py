@@ -58,12 +58,25 @@ class Fleet(t.NamedTuple):
     problems: dict[str, list[str]]
 
 
+def list_names(variables: t.Iterable[str]) -> list[str]:
+    """The names of the job lists among those of all variables, in the order in which they are taken."""
+    return sorted(filter(LISTS.fullmatch, variables), key=str.lower)
+
+
+def is_list(value: t.Any) -> bool:
+    """Whether it is a list of what may be job documents."""
+    return (
+        isinstance(value, t.Sequence)
+        and not isinstance(value, (str, bytes))
+        and all(isinstance(job, t.Mapping) for job in value)
+    )
+
+
 def merged(variables: t.Mapping[str, t.Any]) -> list[t.Any]:
     """The job lists of a host, as role jobs merges them."""
-    names = sorted(filter(LISTS.fullmatch, variables), key=str.lower)
     named: dict[str, t.Any] = {}
     others = []
-    for name in names:
+    for name in list_names(variables):
         if isinstance(variables[name], (str, bytes)):
             raise TypeError(f"{name} is no list of job documents")
         for job in variables[name]:

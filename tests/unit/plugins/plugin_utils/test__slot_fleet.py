@@ -8,8 +8,11 @@ import json
 
 import pytest
 from ansible import constants
-from ansible_collections.coldchain.freezer.plugins.lookup.slots import Inventory, measures
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._report import HOSTS, JOBS
+from ansible_collections.coldchain.freezer.plugins.plugin_utils._slot_inventory import (
+    Inventory,
+    measures,
+)
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._slot_plan import plan
 
 NIGHTLY = {"nightly": {"at_once": 1, "within": "2 hours"}}
