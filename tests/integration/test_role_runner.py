@@ -87,7 +87,7 @@ def test_second_run_changes_nothing(play: Play, tmp_path: Path) -> None:
     (home / "program" / "releases" / "0.0.1-old" / "bundle.json").write_text("{}", encoding="utf-8")
     repaired = play(RUNNER, "-v", coldchain_home=str(home))
     assert repaired.code == 0, repaired.output
-    (told,) = re.findall(r"Check the host and the variables.*\n.*?(\{.*\})", repaired.output)
+    (told,) = re.findall(r"Look at the host.*\n.*?(\{.*\})", repaired.output)
     found = [line.partition("=")[0] for line in json.loads(told)["msg"]]
     files = [f"digest:{home}/{name}" for name in ("bin/coldchain", "etc/runner.conf")]
     modes = [f"mode:{home}/{name}" for name in ("lib", "log")]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -84,3 +85,46 @@ def test_nothing_that_is_printed_holds_a_secret(
     assert played.code == 0, played.output
     assert 'PGPASSWORD: "(hidden' in played.output.replace("\\", "")
     assert SECRET not in played.output
+
+
+#: Stands in for ssh: runs the command here; of the answer to the look it may lose the end.
+SSH = """#!/bin/sh
+for word; do :; done
+case $word in
+  *{broken}) /bin/sh -c "$word" | sed '/^locked=/,$d' ;;
+  *) exec /bin/sh -c "$word" ;;
+esac
+"""
+
+
+def test_a_connection_that_shows_what_hosts_say_shows_no_digest(play: Play, tmp_path: Path) -> None:
+    """The digest of a short password gives it away."""
+    content = f"PASSWORD={SECRET}\n"
+    place, ssh = tmp_path / "home", tmp_path / "ssh"
+    book: list[dict[str, object]] = [
+        {"hosts": "localhost", "gather_facts": False, "roles": ["coldchain.freezer.runner"]}
+    ]
+    secret = [{"name": "s3", "content": content}]
+    for folder, mode in (
+        (place, 0o700),
+        (place / "etc", 0o755),
+        (place / "etc/credentials", 0o700),
+    ):
+        folder.mkdir(mode=mode)
+    for name in ("s3", "by-hand"):
+        (place / "etc" / "credentials" / name).write_text(content)
+
+    def seen(words: str, **more: object) -> str:
+        ssh.write_text(SSH.format(broken=words))
+        ssh.chmod(0o755)
+        reached = {"ansible_connection": "ssh", "ansible_ssh_executable": str(ssh)}
+        return play(book, "-vvv", "--check", coldchain_home=str(place), **reached, **more).output
+
+    for words, told in (("nothing", "Would install release"), ("probe.sh*", "come to its end")):
+        output = seen(words, coldchain_credentials=secret)
+        assert told in output
+        assert "stdout and stderr censored due to no log" in output
+        assert SECRET not in output
+        assert hashlib.sha256(content.encode()).hexdigest() not in output
+    # The same answer is shown where nothing in it is secret: there was something to see.
+    assert "\\ntag=cpython-" in seen("nothing").replace("\\r", "")

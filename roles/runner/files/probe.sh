@@ -2,13 +2,14 @@
 # SPDX-FileCopyrightText: 2026 coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # What the role must know about a host, as KEY=VALUE lines: one look instead of a dozen tasks, and no gathered facts.
-# Sent as it is, so that a host without a usable Python gets an answer too.  Changes nothing, is given no secret and
-# tells none.
-#   probe.sh PROGRAM COMMAND PYTHON UNIT ETC CONTAINERS FILES DIRECTORIES LOADED LIB
+# Sent as it is, so that a host without a usable Python gets an answer too.  Changes nothing and is given no secret.
+#   probe.sh PROGRAM COMMAND PYTHON UNIT ETC CONTAINERS FILES DIRECTORIES LOADED LIB SECRETS
 # The last three before LIB are lists, a path a line: digests are told of FILES, modes of DIRECTORIES, and which of LOADED is missing.
+# SECRETS is a directory or empty: modes and digests of its files are told.  The digest of a short password gives it away,
+# so whoever asks for them must not show the answer.
 program=$1 command=$2 wanted=$3 unit=$4 etc=$5 containers=$6 files=$7 directories=$8 loaded=$9
 shift 9
-lib=$1
+lib=$1 secrets=$2
 SYSTEMD_PAGER='' PAGER=cat # there may be a terminal
 export SYSTEMD_PAGER PAGER
 
@@ -76,6 +77,17 @@ containers=${named:-$containers}
 [ -n "$(ls -A "$containers" 2> /dev/null)" ] || containers=""
 echo "containers=$containers"
 if [ -d "$etc/credentials" ]; then echo credentials=yes; else echo credentials=no; fi
+for path in "$secrets"/* "$secrets"/.*; do
+  [ -n "$secrets" ] || break
+  name=${path##*/} mode=none digest=none
+  case $name in . | ..) continue ;; esac
+  [ -e "$path" ] || [ -L "$path" ] || continue # a pattern without a match
+  case $name in *[!A-Za-z0-9_.@-]*) name="/" ;; esac # none of ours, and it could make lines of its own
+  if [ -f "$path" ]; then
+    mode=$(stat -c %a "$path") digest=$(sha256sum < "$path")
+  fi
+  echo "secret=$mode ${digest%% *} $name"
+done
 
 # Below what is there already: is it on a file system that can be written, by this user?
 locked="" missing=""

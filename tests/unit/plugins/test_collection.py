@@ -22,7 +22,7 @@ from ansible_collections.coldchain.freezer.plugins.module_utils import _argument
 
 ROOT = Path(__file__).resolve().parents[3]
 #: Documented as a module, and all of it an action.
-ON_THE_CONTROLLER = {"fleet_report"}
+ON_THE_CONTROLLER = {"fleet_report", "runner_plan"}
 MODULES = sorted(
     {path.stem for path in (ROOT / "plugins" / "modules").glob("*.py")} - ON_THE_CONTROLLER
 )

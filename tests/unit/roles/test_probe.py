@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -22,7 +23,9 @@ GNU = "#!/bin/sh\necho 'tar (GNU tar) 1.34'\n"
 BUSYBOX = "#!/bin/sh\necho 'tar (busybox) 1.36.1'\n"
 
 
-def look(place: Path, programs: dict[str, str], python: str, command: str = "") -> dict[str, str]:
+def look(
+    place: Path, programs: dict[str, str], python: str, command: str = "", secrets: str = ""
+) -> dict[str, str]:
     """What the probe tells where these programs are all that there is beside the tools."""
     place.mkdir(exist_ok=True)
     for name in TOOLS:
@@ -32,7 +35,15 @@ def look(place: Path, programs: dict[str, str], python: str, command: str = "") 
         (place / name).chmod(0o755)
     home = place / "home"
     words = [home / "program", command or home / "bin" / "coldchain", python, "none.service"]
-    words += [home / "etc", home / "backups", "", f"{home}/lib\n{home}/log", "", home / "lib"]
+    words += [
+        home / "etc",
+        home / "backups",
+        "",
+        f"{home}/lib\n{home}/log",
+        "",
+        home / "lib",
+        secrets,
+    ]
     shell = shutil.which("dash") or "/bin/sh"
     done = subprocess.run(
         [shell, "-c", PROBE, "probe.sh", *map(str, words)],
@@ -42,7 +53,9 @@ def look(place: Path, programs: dict[str, str], python: str, command: str = "") 
         check=True,
     )
     assert done.stderr == ""
-    return dict(line.split("=", 1) for line in done.stdout.splitlines())
+    told = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    kept = [line for line in done.stdout.splitlines() if line.startswith("secret=")]
+    return {**told, "secret": "\n".join(sorted(kept))} if kept else told
 
 
 @pytest.mark.parametrize(
@@ -94,3 +107,23 @@ def test_the_runner_of_a_home_is_found_however_it_was_started(tmp_path: Path, sa
         for process in (runner, other):
             process.communicate(b"\n")
     assert told["serving"] == str(runner.pid)
+
+
+def test_digests_of_secrets_are_told_to_who_asks_and_no_name_makes_a_line(tmp_path: Path) -> None:
+    folder = tmp_path / "a [b] $c"
+    assert "secret" not in look(tmp_path / "none", {}, "", secrets=str(folder))
+    folder.mkdir()
+    assert "secret" not in look(tmp_path / "empty", {}, "", secrets=str(folder))
+    names = ["s3", ".hidden", "by hand", "x\nserving=1", "*"]
+    for name in names:
+        (folder / name).write_text("hunter2\n")
+        (folder / name).chmod(0o640)
+    (folder / "folder").mkdir()
+    (folder / "nowhere").symlink_to("/none")
+    digest = hashlib.sha256(b"hunter2\n").hexdigest()
+    told = look(tmp_path / "full", {}, "", secrets=str(folder))
+    files = [f"secret=640 {digest} {name}" for name in (".hidden", "/", "/", "/", "s3")]
+    others = [f"secret=none none {name}" for name in ("folder", "nowhere")]
+    assert told["secret"].splitlines() == sorted(files + others)
+    assert told["serving"] == ""
+    assert "secret" not in look(tmp_path / "unasked", {}, "")
