@@ -368,7 +368,12 @@ def test_each_bad_input_is_one_error_that_names_the_way_out(
 
     host = docs_host(command)
     assert "--job JOB" in hint()
-    assert f"did you mean {host}_docs" in hint("--container=first", "--backup-name=dosc", *target)
+    # Names that can be typed, and no directories of the container: those are HOST_NAME.
+    for wrong in ("dosc", f"{host}_docs"):
+        told = hint("--container=first", f"--backup-name={wrong}", *target)
+        assert told == "did you mean docs?"
+    told = hint("--container=first", "--backup-name=docs", "--hostname=elsewhere", *target)
+    assert told == f"written by other hosts: {host}; hostname says by which"
     assert "no such directory" in hint("--container=nowhere", "--backup-name=docs", *target)
     known = ["--container=first", "--backup-name=docs", *target]
     assert "the oldest one is of " in hint(*known, "--restore-from-date=2020-01-01")

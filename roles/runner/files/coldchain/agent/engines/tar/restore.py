@@ -246,18 +246,24 @@ def _levels(
 
 
 def _no_match(options: RestoreOptions, storage: Storage) -> JobFailed:
-    host_name, location = Series.of(options.common).host_name, options.common.location
+    series, location = Series.of(options.common), options.common.location
     host_names = container.host_names(storage)
-    hint = did_you_mean(host_name, host_names, most=3)
+    prefix, suffix = f"{series.hostname}_", f"_{series.backup_name}"
+    own = [name[len(prefix) :] for name in host_names if name.startswith(prefix)]
+    elsewhere = [name[: -len(suffix)] for name in host_names if name.endswith(suffix)]
+    # Only what can be written as backup_name: of the two names in one that lie there, no more.
+    hint = did_you_mean(series.backup_name.removeprefix(prefix), own, most=3)
     if hint:
-        hint += " (HOSTNAME_BACKUP-NAME)"
+        pass
+    elif elsewhere:
+        hint = f"written by other hosts: {', '.join(elsewhere[:10])}; hostname says by which"
     elif host_names:
         hint = f"there are (HOSTNAME_BACKUP-NAME): {', '.join(host_names[:10])}"
     elif location.folder is not None and not location.folder.is_dir():
         hint = "there is no such directory; coldchain backups lists the containers of the jobs"
     else:
         hint = "the container holds no backup"
-    return JobFailed(f'No matching backup name "{host_name}" found in {location}', hint)
+    return JobFailed(f'No matching backup name "{series.host_name}" found in {location}', hint)
 
 
 @contextlib.contextmanager
