@@ -7,22 +7,22 @@ from __future__ import annotations
 import os
 import re
 import threading
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
-from coldchain.agent.engines.tar import gnu_tar, member_index, snapshot, staging
+from coldchain.agent.engines.tar import gnu_tar, member_index, staging
 from coldchain.agent.engines.tar.extract_guard import below, links, selection, tells_renames
-from coldchain.agent.engines.tar.layout import DATA, ENTRIES
+from coldchain.agent.engines.tar.layout import DATA
 from coldchain.agent.engines.tar.level_fetch import LevelFetcher, Source
-from coldchain.agent.engines.tar.level_reader import StoredLevel, load, unpackers
+from coldchain.agent.engines.tar.level_list import open_list
+from coldchain.agent.engines.tar.level_reader import StoredLevel, unpackers
 from coldchain.agent.engines.tar.link_model import LinkModel, above, plain
 from coldchain.agent.options import Encryption
 from coldchain.agent.process.contain import NAMESPACE, REPLACED, containment
 from coldchain.agent.process.pipeline import CHUNK, Pipeline, Stage, failure
 from coldchain.agent.progress import Meter
 from coldchain.agent.storages.base import Storage
-from coldchain.core.errors import CannotWrite, DataError, JobFailed
+from coldchain.core.errors import CannotWrite, JobFailed
 
 #: So many bytes of names fit on a command line with room to spare.
 _MOST_SELECTED = 1 << 16
@@ -147,12 +147,10 @@ def _selection(
     links: dict[bytes, set[bytes]] = {}
     for level in levels:
         listing = Look()
-        try:
-            with snapshot.memfd() as index:
-                load(storage, level, ENTRIES, encryption, index)
+        with open_list(storage, level, encryption) as index:
+            if index is not None:
                 listing.add(member_index.read(index))
-        except (DataError, JobFailed, zlib.error):
-            # A level of freezer-agent's has no list.
+        if index is None:
             model = LinkModel((), level.place)
 
             def take(block: bytes, model: LinkModel = model, listing: Look = listing) -> None:

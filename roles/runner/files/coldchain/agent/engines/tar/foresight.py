@@ -4,18 +4,17 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from coldchain.agent.engines.tar import fetch_group, gnu_tar, member_index, snapshot
+from coldchain.agent.engines.tar import fetch_group, gnu_tar, member_index
 from coldchain.agent.engines.tar.extract import list_members
 from coldchain.agent.engines.tar.layout import DATA, ENTRIES
-from coldchain.agent.engines.tar.level_reader import StoredLevel, checked_blocks, load
+from coldchain.agent.engines.tar.level_list import open_list
+from coldchain.agent.engines.tar.level_reader import StoredLevel, checked_blocks
 from coldchain.agent.engines.tar.link_model import LinkModel, plain
 from coldchain.agent.options import Encryption
 from coldchain.agent.storages.base import Storage
-from coldchain.core.errors import DataError, JobFailed
 
 
 def check_links(
@@ -31,16 +30,17 @@ def check_links(
     source: from where a level is read.
     """
     links: set[bytes] = set()
+    told: list[str] = []
     for number, level in enumerate(levels):
         model = LinkModel(links if number else (), level.place)
         made = _Links(links)
-        if not _read(source(level), level, encryption, number > 0, model, made.add):
+        if not _read(source(level), level, encryption, number > 0, model, made.add, told):
             if levels[1:]:
-                return [f"{level.place} has no list: whether its links lead outside was not told"]
-            return []
+                told.append(f"{level.place}: whether its links lead outside was not told")
+            break
         if number:
             links.difference_update(model.check())
-    return []
+    return told
 
 
 class _Links:
@@ -67,18 +67,20 @@ def _read(
     later: bool,
     model: LinkModel,
     add: Callable[[Iterable[gnu_tar.Member]], None],
+    told: list[str],
 ) -> bool:
-    """Let *model* and *add* see the members of *level*; whether that was possible."""
+    """Let *model* and *add* see the members of *level*; whether that was possible.
+
+    told: where a list is damaged, that is added.
+    """
+    with open_list(storage, level, encryption) as index:
+        if index is not None:
+            # Once for each: all of them together would cost much memory.
+            model.add(member_index.read(index))
+            add(member_index.read(index))
+            return True
     if ENTRIES in level.parts:
-        try:
-            with snapshot.memfd() as index:
-                load(storage, level, ENTRIES, encryption, index)
-                # Once for each: all of them together would cost much memory.
-                model.add(member_index.read(index))
-                add(member_index.read(index))
-        except (DataError, JobFailed, zlib.error):
-            return False
-        return True
+        told.append(f"{level.place}: its list of entries was damaged; a restore does without it")
     size = storage.size(level.path(DATA)) or 0
     if level.metadata.seal is not None or size > fetch_group.TOGETHER:
         return False

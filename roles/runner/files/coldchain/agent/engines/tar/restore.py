@@ -11,7 +11,6 @@ import pwd
 import shutil
 import stat
 import time
-import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -40,6 +39,7 @@ from coldchain.agent.engines.tar.layout import (
     Series,
 )
 from coldchain.agent.engines.tar.level_fetch import LevelFetcher, checked_once
+from coldchain.agent.engines.tar.level_list import open_list
 from coldchain.agent.engines.tar.level_reader import (
     Altered,
     StoredLevel,
@@ -424,7 +424,7 @@ def _names(
         return _listed(options, storage, levels)
     last = levels[-1]
     if last.manifest is None or gnu_tar.UNREADABLE not in last.manifest.warnings:
-        with snapshot.memfd() as snar, contextlib.suppress(DataError):
+        with snapshot.memfd() as snar, contextlib.suppress(DataError, JobFailed):
             load(storage, last, ENGINE_METADATA, options.encryption, snar)
             listed = snapshot.files(snar)
             if listed is not None:
@@ -473,30 +473,29 @@ def _stored(
     When a level has no list: all of them, and None.  *names* is used up: a copy of a set of
     100,000 would cost as much memory as all the rest.
     """
-    total, stored = 0, []
+    total = 0
+    stored: list[bytes] = []
     for level in reversed(levels):
         if not names:
             break
-        with snapshot.memfd() as listed:
-            try:
-                load(source(level), level, ENTRIES, options.encryption, listed)
-                linked: set[bytes] = set()
-                for entry in member_index.read(listed):
-                    name = plain(entry.name)
-                    if entry.kind != "d" and name in names:
-                        names.remove(name)
-                        stored.append(name)
-                        total += entry.size
-                        if entry.target is not None and entry.kind == "h":
-                            linked.add(plain(entry.target))
-                # The content of a link to a name that is not wanted is under that name.
-                linked.difference_update(stored)
-                if linked:
-                    others = member_index.read(listed)
-                    total += sum(other.size for other in others if plain(other.name) in linked)
-            except (DataError, zlib.error):
+        with open_list(source(level), level, options.encryption) as listed:
+            if listed is None:
                 names.update(stored)
                 return names, None
+            linked: set[bytes] = set()
+            for entry in member_index.read(listed):
+                name = plain(entry.name)
+                if entry.kind != "d" and name in names:
+                    names.remove(name)
+                    stored.append(name)
+                    total += entry.size
+                    if entry.target is not None and entry.kind == "h":
+                        linked.add(plain(entry.target))
+            # The content of a link to a name that is not wanted is under that name.
+            linked.difference_update(stored)
+            if linked:
+                others = member_index.read(listed)
+                total += sum(other.size for other in others if plain(other.name) in linked)
     return stored, total
 
 
