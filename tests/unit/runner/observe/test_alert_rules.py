@@ -84,7 +84,11 @@ class Play:
             self.happened.append((self.now, kind, job))
             message = {"title": kind, "text": job, "at": self.now}
             event = Occasion(kind, job, self.now, f"e{self.number}", message)
-            self._note(self.rules.tell(event, self.targets))
+            before = json.dumps(self.rules.saved())
+            concerned = self.rules.concerns(kind, job, self.targets)
+            deliveries = self.rules.tell(event, self.targets)
+            assert concerned or (not deliveries and json.dumps(self.rules.saved()) == before)
+            self._note(deliveries)
         self._note(self.rules.due(self.now))
 
     def wait(self, seconds: float) -> None:
@@ -253,3 +257,12 @@ def test_the_name_of_a_target_tells_no_secret() -> None:
     for entry in entries():
         label = Target.of(entry).label
         assert label.startswith(entry["type"]) and "secret" not in label and "x=y" not in label
+
+
+def test_a_success_that_nobody_waits_for_concerns_nobody() -> None:
+    rules, failures, all_runs = Rules(Policy()), [one("mail")], [one("healthchecks"), one("mail")]
+    assert not rules.concerns("success", "a", failures)
+    assert rules.concerns("success", "a", all_runs) and rules.concerns("failure", "a", failures)
+    rules.tell(Occasion("failure", "a", BEGIN, "e1", {"title": "", "text": ""}), failures)
+    assert rules.concerns("success", "a", failures), "it is over"
+    assert not rules.concerns("success", "b", failures)

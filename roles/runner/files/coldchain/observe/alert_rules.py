@@ -116,6 +116,11 @@ class Rules:
                 told.append(delivery)
         return told
 
+    def concerns(self, kind: str, job_id: str, targets: Iterable[Target]) -> bool:
+        """Whether such an event is told to one of *targets*, or changes what is known of the job:
+        mostly a success is not."""
+        return kind != SUCCESS or job_id in self._open or any(SUCCESS in t.tell for t in targets)
+
     def due(self, now: float) -> list[Delivery]:
         """What was held and is to be delivered now: one message for each target."""
         told = []

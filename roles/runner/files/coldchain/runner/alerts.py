@@ -106,9 +106,10 @@ class Alerts:
         if not targets:
             return
         host, job_id = self._settings.client_id, ended.job_id
-        message = messages.ended(host, ended)
         kind = SUCCESS if ended.result == "success" else FAILURE
-        self._tell(kind, job_id, ended.run_id, message, targets)
+        if self._rules.concerns(kind, job_id, targets):
+            message = messages.ended(host, ended)
+            self._tell(kind, job_id, ended.run_id, message, targets)
         for number, finding in enumerate(ended.findings):
             message = messages.found(host, job_id, finding, ended.time_ended, ended.run_id)
             self._tell(FINDING, job_id, f"{ended.run_id}-{number}", message, targets)
@@ -196,6 +197,8 @@ class Alerts:
 
     def _of(self, document: Mapping[str, Any]) -> list[Target]:
         own = [Target.of(entry) for entry in document.get("notify", ())]
+        if not own:
+            return self._host
         known = {target.key for target in own}
         return [*own, *(target for target in self._host if target.key not in known)]
 

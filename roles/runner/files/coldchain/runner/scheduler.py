@@ -82,6 +82,10 @@ class TriggerScheduler(schedule.Scheduler):
 
         first: that run where it is known already.  Returns it; None when there is none.
         """
+        job = self._by_key.get(key)
+        if job is not None and first is not None and job.next_run == first:
+            job.checked_until = after
+            return first
         job = self._by_key[key] = TriggerJob(key, after, self, first)
         self._push(job)
         return job.next_run

@@ -21,25 +21,24 @@ _SCHEMES = ("http://", "https://")
 
 
 class Target(NamedTuple):
-    """Who is told.  tell: of what, of KINDS; entry: as it was declared."""
+    """Who is told.  tell: of what, of KINDS; entry: as it was declared; key: tells it from others,
+    whatever it is told of."""
 
     type: str
     tell: tuple[str, ...]
     entry: Mapping[str, Any]
+    key: str
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Target:
         """From an entry that is valid."""
         kind = str(entry["type"])
-        return cls(kind, tuple(entry.get("tell") or NOTIFIERS[kind].tell), entry)
-
-    @property
-    def key(self) -> str:
-        """Tells it from others, whatever it is told of."""
-        names = sorted(name for name in self.entry if name != "tell")
-        raw = json.dumps([[name, self.entry[name]] for name in names]).encode("ascii")
+        tell = tuple(entry.get("tell") or NOTIFIERS[kind].tell)
+        names = sorted(name for name in entry if name != "tell")
+        raw = json.dumps([[name, entry[name]] for name in names]).encode("ascii")
         # hashlib would bring OpenSSL into the runner.
-        return f"{self.type}-{zlib.crc32(raw):08x}{zlib.adler32(raw):08x}"
+        key = f"{kind}-{zlib.crc32(raw):08x}{zlib.adler32(raw):08x}"
+        return cls(kind, tell, entry, key)
 
     @property
     def paced(self) -> bool:
