@@ -20,7 +20,7 @@ from agent_points import verify
 from agent_trees import state
 from agent_users import NOBODY
 
-from coldchain.agent.engines.tar import container, fetch_group, level_fetch, level_reader
+from coldchain.agent.engines.tar import container, extract, fetch_group, level_fetch, level_reader
 from coldchain.agent.engines.tar.fetch_group import NearLevels
 from coldchain.agent.engines.tar.layout import PARTS, Series
 from coldchain.agent.storages.base import Arrival
@@ -184,10 +184,14 @@ def test_altered_bytes_of_a_sealed_level_are_never_decrypted(
         path.write_bytes(raw)
     for settled in (True, False):
         monkeypatch.setattr(LocalStorage, "is_settled", lambda storage, path, it=settled: it)
-        monkeypatch.setattr(level_reader, "Pipeline", None)
+        for reader in (level_reader, extract):
+            monkeypatch.setattr(reader, "Pipeline", None)
         with pytest.raises(ColdchainError, match="was altered"):
             bench.restore(**secret)
         assert not bench.target.exists()
+        spool = bench.root / ".coldchain" / "spool"
+        found = verify(bench.container, mode="full", pass_file=bench.pass_file, spool=spool)
+        assert {flaw.kind for flaw in found.findings} == {"altered"}
 
 
 @pytest.mark.skipif(
