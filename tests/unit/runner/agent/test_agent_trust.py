@@ -19,7 +19,7 @@ from agent_points import catalogue, verify
 from agent_trees import state
 from agent_users import NOBODY, as_nobody, give_away
 
-from coldchain.agent.engines.tar import restore
+from coldchain.agent.engines.tar import restore, staging
 from coldchain.agent.storages.base import private_name
 from coldchain.core.errors import CannotWrite, ColdchainError, DataError, JobFailed
 
@@ -244,15 +244,19 @@ def test_a_container_of_somebody_else_makes_root_create_nothing(
     assert state(os.fsencode(victim)) == before
 
 
+@pytest.mark.parametrize("mode", [0o755, 0o700])
 def test_a_folder_of_roots_is_not_taken_for_what_a_restore_left(
-    bench: Bench, theirs: Path, victim: Path
+    bench: Bench, theirs: Path, victim: Path, mode: int
 ) -> None:
     give_away(bench.source)
     bench.backup()
     # Whoever owns the directory can rename what root keeps in it.
     renamed = theirs / ".coldchain-restore-0"
+    victim.chmod(mode)
     shutil.move(victim, renamed)
     bench.restore(restore_abs_path=str(theirs / "target"))
+    bench.perform("restore", restore_abs_path=str(theirs / "again"), dry_run=True)
+    assert staging.discard(theirs / "target") == 0
     assert (renamed / "sub" / "file").read_text() == "precious"
 
 

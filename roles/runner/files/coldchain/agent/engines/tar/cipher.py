@@ -70,12 +70,14 @@ class Seal(NamedTuple):
 def password(pass_file: Path) -> bytes:
     """The first line of *pass_file*, as openssl reads it; DataError when it cannot serve."""
     try:
-        if not stat.S_ISREG(pass_file.stat().st_mode):
-            raise DataError(
-                f"encrypt_pass_file {pass_file} is not a regular file",
-                "it is read several times: write the password to a file, in /dev/shm for example",
-            )
-        with pass_file.open("rb") as stream:
+        # What took the place of a file meanwhile must not keep us waiting.
+        with open(os.open(pass_file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise DataError(
+                    f"encrypt_pass_file {pass_file} is not a regular file",
+                    "it is read several times: write the password to a file, in /dev/shm for"
+                    " example",
+                )
             line = stream.readline(LONGEST_PASSWORD + 2).partition(b"\n")[0]
     except OSError as error:
         raise DataError(

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import math
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -27,6 +28,8 @@ from coldchain.core.locks import NoLocks, lock_within
 from coldchain.core.trusted_path import ANYBODY, Way, user_name, walk
 
 _PREFIX = STAGE
+#: What a restore keeps in its folder: the tree, and levels that were fetched.
+_OURS = re.compile(r"tree|levels?-[0-9a-f]{8}")
 _ACLS = frozenset({"system.posix_acl_access", "system.posix_acl_default"})
 #: ioctl_iflags(2); the number is that of most machines, and the others refuse it.
 _GET_FLAGS, _IMMUTABLE, _APPEND_ONLY = 0x80086601, 0x10, 0x20
@@ -282,7 +285,8 @@ def _remove_stale(base: int) -> int:
             # Who may rename in *base* could give the name to a folder of ours with other things.
             status = os.fstat(descriptor)
             private = status.st_uid == os.geteuid() and not status.st_mode & 0o077
-            if private and lock_within(descriptor):
+            ours = private and all(map(_OURS.fullmatch, os.listdir(descriptor)))
+            if ours and lock_within(descriptor):
                 _remove(base, name, descriptor)
                 removed += 1
         except NoLocks:
