@@ -22,7 +22,7 @@ from waiting import PATIENCE
 from coldchain.core.errors import CannotWrite, TryAgain
 from coldchain.execution.run import Cause, JobRun
 from coldchain.runner import lock
-from coldchain.runner.daemon import Runner
+from coldchain.runner.daemon import RESTART_ME, Runner
 from coldchain.runner.foreground import AT_ONCE, Follower
 from coldchain.runner.jobs import Jobs
 from coldchain.runner.signals import Inbox
@@ -768,6 +768,19 @@ def test_a_run_syncs_its_record_and_nothing_else_of_its_own(
     own = [name for name in synced if "/log/" in name or "/runs/" in name]
     assert [name for name in own if name.endswith("history.jsonl")] == own[-1:]
     assert len(own) == 3, "and between two actions what the first one came to"
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "reexec"),
+    [(signal.SIGTERM, 0, False), (signal.SIGUSR2, RESTART_ME, False), (signal.SIGHUP, 0, True)],
+)
+def test_only_a_reload_lets_the_process_become_another_runner(
+    host: Any, number: signal.Signals, code: int, reexec: bool
+) -> None:
+    host.start()
+    runner = host.runner
+    assert host.stop(number) == code
+    assert runner.reexec is reexec
 
 
 def test_only_one_runner(host: Any) -> None:

@@ -66,6 +66,27 @@ def test_those_of_the_job_and_of_the_host_are_told_and_nobody_twice(paths: Paths
     assert [message["kind"] for message in messages(paths)][-2:] == ["recovery"] * 2
 
 
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        ({}, "exec: fail, exit code 3"),
+        ({"exit_code": 0}, "exec: fail"),
+        ({"exit_code": None, "attempts": 1}, "exec: fail"),
+        ({"attempts": 3}, "exec: fail after 3 attempts, exit code 3"),
+        ({"report": {"size": 4_200_000}}, "exec: fail, exit code 3, 4.2 MB stored"),
+        ({"report": {"size": "x"}}, "exec: fail, exit code 3"),
+    ],
+)
+def test_a_message_tells_of_each_action_what_became_of_it(
+    paths: Paths, action: dict[str, Any], words: str
+) -> None:
+    run = ended("fail")
+    run.record["actions"][0].update(action)
+    make(paths, notify=(OPS,))(run)
+    (message,) = messages(paths)
+    assert words in message["text"].splitlines(), message["text"]
+
+
 def test_what_the_guard_finds_is_told_to_those_who_ask_for_it(paths: Paths) -> None:
     finding = Finding(WARNING, "job j", "it shrank to a tenth", "look at it").as_dict()
     deaf = {**OPS, "url": "https://ntfy.example.org/x"}
