@@ -20,6 +20,7 @@ from coldchain.agent.engines.tar import (
     container,
     gnu_tar,
     member_index,
+    placing,
     settled_tree,
     snapshot,
     staging,
@@ -157,7 +158,7 @@ def restore(
             )
         # Where the backup has no directory of its own, the target's owner and mode stay.
         wanted = selected if seen.root or paths else _below_top
-        staging.place(stage, whole=seen.root and not paths, wanted=wanted, modes=modes)
+        placing.place(stage, whole=seen.root and not paths, wanted=wanted, modes=modes)
     if foreign:
         first = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if foreign[3:] else "")
         warnings.append(f"what belonged to {first} is yours now: only root can give files away")
