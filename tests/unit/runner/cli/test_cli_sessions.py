@@ -94,6 +94,14 @@ def test_a_list_tells_how_the_session_went(ran: Command) -> None:
     assert last.startswith(f"session {SESSION}, tag {tag} (") and last.endswith(f"): {result}")
 
 
+def test_people_see_how_many_points_there_are_of_each_job(ran: Command) -> None:
+    ran("status")
+    lines = [line.split() for line in ran.out.splitlines()]
+    at = next(number for number, words in enumerate(lines) if words[:1] == ["BACKUP"])
+    assert lines[at] == ["BACKUP", "POINTS", "NEWEST", "VERIFIED", "SIZE"]
+    assert [words[:2] for words in lines[at + 1 : at + 3]] == [["a", "2"], ["b", "1"]]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
