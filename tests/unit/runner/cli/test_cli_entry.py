@@ -22,7 +22,7 @@ import coldchain
 import coldchain.cli.list
 from coldchain.cli import entry, run, selftest
 from coldchain.core.errors import UsageError
-from coldchain.selftest import Outcome
+from coldchain.selftest import SelftestResult
 
 
 @pytest.mark.parametrize(
@@ -403,9 +403,9 @@ def test_a_selftest_can_be_repeated_and_keeps_the_evidence(
 ) -> None:
     homes = []
 
-    def tortured(home: Path, rounds: int, seed: int, _tell: Any) -> Outcome:
+    def tortured(home: Path, rounds: int, seed: int, _tell: Any) -> SelftestResult:
         homes.append(home)
-        return Outcome(str(home), seed, rounds, violations=lost)
+        return SelftestResult(str(home), seed, rounds, violations=lost)
 
     monkeypatch.setattr(selftest, "torture", tortured)
     words = ("selftest", "--directory", str(tmp_path), "--rounds", "3")
