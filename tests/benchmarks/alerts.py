@@ -2,17 +2,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What it costs a runner to tell people: its memory, its CPU for each run, how soon it is told.
 
-    .venv/bin/python tests/benchmarks/alerts.py
+    .venv/bin/python tests/benchmarks/alerts.py [ROUNDS]
 
-Three runners with five jobs each: one that tells nobody, one that tells of failures, recoveries and
-silences (and all runs succeed), one that tells Healthchecks of each begin and end.  The CPU is that
-of the runner alone, and in brackets with the processes that deliver.
+Four runners with five jobs each, which take turns, because a busy machine changes all figures: one
+with everything off that can be (the ledger cannot), one that tells of failures, recoveries and
+silences (and all runs succeed), one that tells Healthchecks of each begin and end, and one with
+everything on: that, the guard and metrics_file.  Medians of the rounds; in brackets by how much
+they differ from the first one's in the same rounds.  A command asks for each run: its request is in
+all of them.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import statistics
 import sys
 import tempfile
 import time
@@ -24,15 +28,14 @@ sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 from homes import Home, document
 from receivers import Answer, Request, receiver
 
-RUNS = 60
-_TICKS = os.sysconf("SC_CLK_TCK")
+ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 24
 
 
 def cpu(pid: int) -> tuple[float, float]:
     """Seconds of a process, and with those of its children that have ended."""
+    own = int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    own, children = (sum(map(int, fields[at : at + 2])) / _TICKS for at in (11, 13))
-    return own, own + children
+    return own, own + sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(pid: int) -> float:
@@ -40,27 +43,48 @@ def memory(pid: int) -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 
 
-def measure(name: str, notify: list[dict[str, object]]) -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        home = Home(Path(scratch, "home"), Path(scratch, "log"))
-        (home.path / "etc").mkdir(parents=True, mode=0o700)
-        home.path.chmod(0o700)
-        home.log_file.touch()
-        (home.path / "etc" / "runner.conf").write_text(f"[runner]\nnotify = {json.dumps(notify)}\n")
-        jobs = [document(f"j{number}", "true", {"status": "stop"}) for number in range(5)]
-        assert home.run("apply", "-", given=jobs)[0] == 0
-        home.start()
-        assert home.runner is not None
-        pid = home.runner.pid
-        home.run("event", "j0", "start", "--wait")
-        before = cpu(pid)
-        for number in range(RUNS):
-            home.run("event", f"j{number % 5}", "start", "--wait")
-        time.sleep(3)
-        after = cpu(pid)
-        own, all_of_it = ((late - early) / RUNS * 1000 for early, late in zip(before, after))
-        print(f"{name:12} {memory(pid):5.1f} MB {own:6.1f} ms a run ({all_of_it:.1f} ms)")
-        home.stop()
+class Measured:
+    """A runner with five jobs, and what each round of their runs cost it."""
+
+    def __init__(self, name: str, place: Path, notify: list[dict[str, object]], *, all_on: bool):
+        self.name, self.home = name, Home(place / "home", place / "log")
+        place.mkdir()
+        (self.home.path / "etc").mkdir(parents=True, mode=0o700)
+        self.home.path.chmod(0o700)
+        self.home.log_file.touch()
+        conf = f"[runner]\nnotify = {json.dumps(notify)}\n"
+        if all_on:
+            conf += f"metrics_file = {self.home.path}/coldchain.prom\n"
+        (self.home.path / "etc" / "runner.conf").write_text(conf)
+        guard = {"guard": {"enabled": all_on}}
+        jobs = [document(f"j{n}", "true", {"status": "stop"}, **guard) for n in range(5)]
+        assert self.home.run("apply", "-", given=jobs)[0] == 0
+        self.home.start()
+        self.rounds: list[tuple[float, float]] = []
+        self.run_all()
+        self.rounds.clear()
+
+    def run_all(self) -> None:
+        """One run of each job, and what that cost: milliseconds a run."""
+        assert self.home.runner is not None
+        before = cpu(self.home.runner.pid)
+        for number in range(5):
+            self.home.run("event", f"j{number}", "start", "--wait")
+        after = cpu(self.home.runner.pid)
+        own, together = ((late - early) / 5 * 1000 for early, late in zip(before, after))
+        self.rounds.append((own, together))
+
+    def tell(self, first: Measured) -> None:
+        """Its figures, and how they differ from those of the *first* one in the same rounds."""
+        assert self.home.runner is not None and first.home.runner is not None
+        own, together = (statistics.median(column) for column in zip(*self.rounds))
+        more = statistics.median(a[0] - b[0] for a, b in zip(self.rounds, first.rounds))
+        megabytes = memory(self.home.runner.pid)
+        larger = megabytes - memory(first.home.runner.pid)
+        print(
+            f"{self.name:14} {own:5.2f} ms a run ({more:+.2f}; with those who deliver"
+            f" {together:.1f}), {megabytes:.1f} MB ({larger:+.1f})"
+        )
 
 
 def latency(url: str, came: list[float]) -> None:
@@ -92,10 +116,24 @@ def main() -> None:
             return Answer()
 
         server.answers = note
-        hook = {"type": "webhook", "url": server.url}
-        measure("nobody", [])
-        measure("failures", [hook, {"type": "mail", "to": "root"}])
-        measure("every run", [{"type": "healthchecks", "url": server.url}, hook])
+        hook: dict[str, object] = {"type": "webhook", "url": server.url}
+        mail: dict[str, object] = {"type": "mail", "to": "root"}
+        pings: dict[str, object] = {"type": "healthchecks", "url": server.url}
+        with tempfile.TemporaryDirectory() as scratch:
+            place = Path(scratch)
+            measured = [
+                Measured("off", place / "off", [], all_on=False),
+                Measured("failures", place / "failures", [hook, mail], all_on=False),
+                Measured("every run", place / "pings", [pings, hook], all_on=False),
+                Measured("everything", place / "all", [pings, hook], all_on=True),
+            ]
+            for _turn in range(ROUNDS):
+                for runner in measured:
+                    runner.run_all()
+            for runner in measured:
+                runner.tell(measured[0])
+            for runner in measured:
+                runner.home.stop()
         latency(server.url, came)
 
 
