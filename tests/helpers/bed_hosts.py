@@ -113,11 +113,17 @@ def lacking() -> str:
     return f"needs {', '.join(missing)} (make bootstrap)" if missing else ""
 
 
-def play(inventory: Path, playbook: str | Path, *options: str, **variables: object) -> Played:
-    """Run a playbook to its end; keywords become extra variables."""
+def play(
+    inventory: Path,
+    playbook: str | Path,
+    *options: str,
+    collections: Path = COLLECTIONS,
+    **variables: object,
+) -> Played:
+    """Run a playbook of *collections* to its end; keywords become extra variables."""
     done = subprocess.run(
         words(inventory, playbook, *options, **variables),
-        env=environment(),
+        env={**environment(), "ANSIBLE_COLLECTIONS_PATH": str(collections)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 COLLECTIONS = ROOT / "build" / "collections"
+#: Role runner in a directory of collections.
+ROLE = Path("ansible_collections/coldchain/freezer/roles/runner")
 
 
 @dataclass(frozen=True)
@@ -69,3 +72,18 @@ def player(directory: Path) -> Play:
         return Played(result.returncode, result.stdout)
 
     return run
+
+
+def next_release(tmp_path: Path, name: str, file: str, line: str) -> Path:
+    """The installed collection with one line more at the end of a file of the runner."""
+    collections = tmp_path / name
+    shutil.copytree(COLLECTIONS, collections)
+    with (collections / ROLE / "files" / "coldchain" / file).open("a", encoding="utf-8") as stream:
+        stream.write(f"{line}\n")
+    build = collections / ROLE / "files" / "build_bundle.py"
+    subprocess.run(
+        [sys.executable, build, "--wheels", ROOT / "build" / "cache" / "wheels"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return collections

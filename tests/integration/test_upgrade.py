@@ -4,19 +4,15 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import waiting
 import yaml
-from playbooks import COLLECTIONS, Play
+from playbooks import ROLE, Play, next_release
 
-ROLE = Path("ansible_collections/coldchain/freezer/roles/runner/files")
-WHEELS = Path(__file__).parents[2] / "build" / "cache" / "wheels"
 # What a service manager is to a runner: it starts again when it has ended, until its file is gone.
 SUPERVISOR = """
 touch "$0/supervised"
@@ -24,20 +20,6 @@ trap 'kill $runner' TERM
 while [ -e "$0/supervised" ]; do "$0/bin/coldchain" serve & runner=$!; wait $runner; sleep 2; done
 wait
 """
-
-
-def next_release(tmp_path: Path, name: str, file: str, line: str) -> Path:
-    """The installed collection with one line more at the end of a file of the runner."""
-    collections = tmp_path / name
-    shutil.copytree(COLLECTIONS, collections)
-    with (collections / ROLE / "coldchain" / file).open("a", encoding="utf-8") as stream:
-        stream.write(f"{line}\n")
-    subprocess.run(
-        [sys.executable, collections / ROLE / "build_bundle.py", "--wheels", WHEELS],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return collections
 
 
 @pytest.fixture
@@ -87,7 +69,7 @@ def test_a_release_that_does_not_work_costs_one_host_a_minute(
     assert "two " not in stopped.output.partition("RECAP")[2], "the next batch has not begun"
 
     good = next_release(tmp_path, "good", "__init__.py", "# good")
-    template = good / ROLE.parent / "templates" / "runner.conf.j2"
+    template = good / ROLE / "templates" / "runner.conf.j2"
     template.write_text(template.read_text() + "later =\n")  # as of a release with one more
     given = (given[0], "--limit=one,bare")
     upgraded = play("coldchain.freezer.upgrade", *given, collections=good, coldchain_serial=2)
