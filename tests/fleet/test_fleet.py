@@ -292,10 +292,9 @@ def test_an_upgrade_ends_with_the_batch_in_which_a_host_does_not_come_through(
     assert fleet.unprotected() == []
 
     fleet.hosts.inside("old1", "rm", "/srv/old/unlike-all-others")
-    upgraded = fleet.play(UPGRADE, **given)
+    upgraded = fleet.play(UPGRADE, "--limit=old1,web2", **given)
     assert upgraded.code == 0, upgraded.output
     assert set(fleet.releases().values()) == {after["web1"]}
-    assert counters(upgraded.output, "web1")["changed"] == 0, upgraded.output
     assert fleet.unprotected() == []
 
 
