@@ -333,7 +333,9 @@ def test_simulate_counts_the_runs_of_a_slot_on_all_hosts(command: Command) -> No
     assert use["runs"] == 3 and "last longer than their places" in use["why"]
     assert use["crowded"][0] == "h0/j 2027-01-01T02:00:00+00:00 to 2027-01-01T02:11:00+00:00"
     assert command("simulate", "-", *words, "--duration", "11 minutes", data=jobs) == 1
-    assert "slot n: at most 3 runs of 2 at once, first " in command.out
+    told = command.out.partition("slot n: at most 3 runs of 2 at once, first ")[2].splitlines()
+    assert told[1:4] == [f"  {text}" for text in use["crowded"]]
+    assert told[4].startswith("  too many: they last longer than their places")
     assert simulated(command, *words[:4], "--duration", "11 minutes", data=jobs)["clean"] is True
 
     by_hand = [{**jobs[0], "client_id": f"x{number}"} for number in range(2)]
