@@ -449,7 +449,8 @@ def test_why_there_is_nothing_to_show(call: Call, tmp_path: Path) -> None:
         return backups.nothing_found(call, [Scope(place, "tar") for place in places])
 
     assert why() == (
-        f"no job writes a backup and none lies in {own}; --container names another place to look"
+        f"no job writes a backup and none lies in {own}; coldchain backups --container C looks in"
+        " another place"
     )
     assert why(gone, gone) == f"no backup: there is no {tmp_path}/gone yet"
     assert why(gone, here) == f"no such backup in {tmp_path}"
