@@ -164,6 +164,7 @@ def test_a_killed_runner_s_processes_are_adopted_with_their_results(tmp_path: Pa
     assert (exit_code(tmp_path / "short") if short is None else wait(short)) == 4
     killed, long = Process.adopt(tmp_path / "killed"), Process.adopt(tmp_path / "long")
     assert killed is not None and long is not None
+    until(killed.begun)  # before that there is only the wrapper to kill
     killed.kill()
     assert wait(killed) == 137
     (tmp_path / "gate").touch()
