@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coldchain.core.errors import JobFailed
-from coldchain.core.text import display_name
+from coldchain.core.text import path_text
 
 SCHEMES = st.sampled_from([None, "freezer", "strong"])
 
@@ -52,7 +52,7 @@ def test_every_level_restores_to_the_source_of_its_time(history, scheme, compres
             when = f"@{moment}"
             listed = bench.restore(restore_from_date=_iso(moment), dry_run=True, **secret)
             files = [
-                display_name(name)
+                path_text(name)
                 for name, (kind, *_) in sorted(expected.items())
                 if not stat.S_ISDIR(kind)
             ]
