@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from coldchain.agent.engines.tar import (
     cipher,
@@ -24,27 +23,24 @@ from coldchain.agent.engines.tar.archive_writer import (
     Tally,
     container_inside,
     follows_links,
-    link_loops,
     write_archive,
     write_file,
 )
+from coldchain.agent.engines.tar.backup_plan import Plan, check_metadata, plan_level
+from coldchain.agent.engines.tar.backup_report import foresight_of, report_of
 from coldchain.agent.engines.tar.layout import (
     DATA,
     ENGINE_METADATA,
     ENTRIES,
     MANIFEST,
-    METADATA,
     TREE,
-    Chain,
     Level,
     Series,
-    newest_chain,
 )
 from coldchain.agent.engines.tar.level_reader import statement
-from coldchain.agent.engines.tar.levels import next_level, previous_backup
-from coldchain.agent.engines.tar.manifest import FILE, FOLDER, Manifest, Metadata, Parent
+from coldchain.agent.engines.tar.manifest import FILE, FOLDER, Manifest, Metadata
 from coldchain.agent.engines.tar.member_index import Recorder
-from coldchain.agent.engines.tar.resume import Base, reconcile, resume
+from coldchain.agent.engines.tar.resume import reconcile
 from coldchain.agent.engines.tar.soundness import Soundness
 from coldchain.agent.modes.tree_checksum import checksum
 from coldchain.agent.mounts import mounted_below
@@ -53,36 +49,14 @@ from coldchain.agent.progress import Meter
 from coldchain.agent.report import Report
 from coldchain.agent.storages.base import Storage
 from coldchain.core.errors import CannotWrite, DataError
-from coldchain.core.instants import from_epoch, iso
-from coldchain.core.text import display_name, format_bytes, pluralize
+from coldchain.core.text import display_name, pluralize
 
 if TYPE_CHECKING:
     from coldchain.agent.receipts import Receipts
 
 
-class Plan(NamedTuple):
-    """The level to write, what it is based on, and how it is encrypted.
-
-    skip: exact names of members that stay out; expected: bytes of archive, judged by the last
-    full backup; 0 when nobody can tell.
-    """
-
-    level: Level
-    previous: Level | None
-    parent: Parent | None
-    base: Base | None
-    scheme: str | None
-    warnings: tuple[str, ...]
-    skip: tuple[str, ...]
-    expected: int = 0
-
-
 class _Unusable(Exception):
     """The chain cannot be continued, as it proves only now: why."""
-
-
-#: Headers and padding of one file in an archive, about.
-_PER_FILE = 1792
 
 
 def backup(
@@ -110,11 +84,11 @@ def backup(
         if not dry:
             container.sweep(storage, series)
         soundness = Soundness(storage, series, options.common.location.key, receipts)
-        _check_metadata(options, storage)
+        check_metadata(options, storage)
         with snapshot.memfd() as snar, snapshot.memfd() as listed:
-            plan = _plan(options, storage, soundness, int(now()), snar, listed)
+            plan = plan_level(options, storage, soundness, int(now()), snar, listed)
             if dry:
-                return _dry_report(options, plan)
+                return foresight_of(options, plan)
             if options.sync:
                 meter.begin("writing the buffers out")
                 os.sync()
@@ -122,7 +96,9 @@ def backup(
                 report = _write(options, storage, meter, plan, snar, listed, started, now)
             except _Unusable as rename:
                 snapshot.clear(snar)
-                plan = _plan(options, storage, soundness, int(now()), snar, listed, str(rename))
+                plan = plan_level(
+                    options, storage, soundness, int(now()), snar, listed, str(rename)
+                )
                 report = _write(options, storage, meter, plan, snar, listed, started, now)
         removed: list[str] = []
         if options.common.removal is not None:
@@ -133,112 +109,6 @@ def backup(
         report.warnings,
         {**report.fields, "removed": removed},
     )
-
-
-def _check_metadata(options: BackupOptions, storage: Storage) -> None:
-    """A backup would bury, and the next one remove, what only lacks its metadata."""
-    series = Series.of(options.common)
-    levels = 0 if storage.names(METADATA) else container.stranded(storage, series)
-    if levels:
-        raise DataError(
-            f"{options.common.location}: {series.data_folder} holds {levels} complete levels, but"
-            f" there is no {METADATA}: it was lost",
-            f"bring {METADATA} back, or move {series.data_folder} away",
-        )
-
-
-def _plan(
-    options: BackupOptions,
-    storage: Storage,
-    soundness: Soundness,
-    now: int,
-    snar: int,
-    listed: int,
-    broken: str = "",
-) -> Plan:
-    """broken: why the chain cannot be continued, when that is known already."""
-    series = Series.of(options.common)
-    chains = container.chains(storage, series)
-    _check_name(options, soundness, chains)
-    previous = previous_backup(chains, options.rules, now, soundness.moment)
-    warnings = []
-    scheme = None
-    base = None
-    if options.encryption is not None:
-        scheme = options.encryption.wanted
-        warnings += cipher.doubts(options.encryption.pass_file)
-    if previous is not None:
-        chain = newest_chain(chains)
-        assert chain is not None
-        found = broken or resume(storage, options, soundness, chain, previous, snar, listed)
-        if isinstance(found, Base):
-            base = found
-            scheme = base.scheme
-        else:
-            warnings.append(f"a new chain is begun: {found}")
-            previous = None
-            snapshot.clear(snar)
-    warnings += _ahead(soundness, chains, now)
-    if options.consistency_check and options.exclude:
-        warnings.append(
-            "consistency_check covers what exclude leaves out, too: a restore will not have its sum"
-        )
-    inside = container_inside(options)
-    loops = [name for name in link_loops(options) if name != inside]
-    if loops:
-        first = ", ".join(display_name(os.fsencode(name)) for name in loops[:3])
-        more = f" and {len(loops) - 3} more" if loops[3:] else ""
-        warnings.append(f"left out, as following it would never end: {first}{more}")
-    skip = (*loops, *([] if inside is None else [inside]))
-    expected = _expected(options, soundness, chains) if previous is None else 0
-    level = next_level(chains, previous, now)
-    taken = {orphan.level.time for orphan in container.orphans(storage, series)}
-    while level.time in taken:
-        level = next_level(chains, previous, level.time + 1)
-    parent = None
-    if previous is not None:
-        parent = Parent(previous.name, soundness.stored(previous).digest)
-    return Plan(level, previous, parent, base, scheme, tuple(warnings), skip, expected)
-
-
-def _ahead(soundness: Soundness, chains: Sequence[Chain], now: int) -> Iterator[str]:
-    """What is dated later than now, as a warning."""
-    ahead = soundness.ahead(chains, now)
-    if ahead:
-        newest = iso(from_epoch(max(map(soundness.moment, ahead))))
-        yield (
-            f"dated ahead of now: {pluralize(len(ahead), 'level')}, up to {newest}: the clock was"
-            " wrong then, or is wrong now; the action admin with remove_ahead removes such chains"
-        )
-
-
-def _check_name(options: BackupOptions, soundness: Soundness, chains: Sequence[Chain]) -> None:
-    """Host "a" with name "b_c", and host "a_b" with name "c", have one directory."""
-    mine = options.common.hostname, options.common.backup_name
-    for chain in reversed(chains):
-        try:
-            manifest = soundness.stored(chain.newest).manifest
-        except DataError:
-            continue
-        if manifest is not None and (manifest.hostname, manifest.backup_name) != mine:
-            raise DataError(
-                f"{options.common.location}: {Series.of(options.common).host_name} holds backups of"
-                f" host {manifest.hostname} named {manifest.backup_name}",
-                "choose another backup_name, or a container of its own",
-            )
-
-
-def _expected(options: BackupOptions, soundness: Soundness, chains: Sequence[Chain]) -> int:
-    """How large the last full backup of the same source was, before compression."""
-    for chain in reversed(chains):
-        try:
-            manifest = soundness.stored(chain.levels[0]).manifest
-        except DataError:
-            continue
-        if manifest is not None and manifest.level.number == 0:
-            same = manifest.source == options.source.identity
-            return manifest.bytes_read + manifest.files * _PER_FILE if same else 0
-    return 0
 
 
 def _write(
@@ -342,7 +212,7 @@ def _write(
     _confirm(options, storage, plan.level)
     duration = time.monotonic() - started
     plan = plan._replace(warnings=(*plan.warnings, *hollow))
-    return _report(options, plan, manifest, tally, tree, differences, sum_before, duration)
+    return report_of(options, plan, manifest, tally, tree, differences, sum_before, duration)
 
 
 def _check_devices(options: BackupOptions, tree: tree_list.Tree) -> None:
@@ -399,99 +269,3 @@ def _confirm(options: BackupOptions, storage: Storage, level: Level) -> None:
             f" cannot be restored from there: {reason}",
             "coldchain verify tells more; nothing older was removed",
         )
-
-
-def _fields(options: BackupOptions, plan: Plan) -> dict[str, object]:
-    series = Series.of(options.common)
-    return {
-        **options.common.location.as_fields(),
-        "hostname": series.hostname,
-        "backup_name": series.backup_name,
-        "source": options.source.identity,
-        "chain": plan.level.zero,
-        "level": plan.level.number,
-        "curr_backup_level": plan.level.number,
-        "time_stamp": plan.level.time,
-        "compression": options.compression,
-        "encrypt_scheme": plan.scheme,
-    }
-
-
-def _report(
-    options: BackupOptions,
-    plan: Plan,
-    manifest: Manifest,
-    tally: Tally,
-    tree: tree_list.Tree,
-    differences: tree_list.Differences,
-    consistency: str | None,
-    duration: float,
-) -> Report:
-    stored = sum(part.size for part in manifest.parts.values())
-    message = (
-        f"level {plan.level.number} of {options.common.backup_name}:"
-        f" {pluralize(manifest.files, 'file')}, {format_bytes(manifest.bytes_read)} read,"
-        f" {format_bytes(stored)} stored in {duration:.1f} s"
-    )
-    read_errors = {
-        kind: {"count": number, "names": [display_name(name) for name in names]}
-        for kind, number, names in tally.complaints.items()
-    }
-    fields = {
-        **_fields(options, plan),
-        "files": manifest.files,
-        "bytes": manifest.bytes_read,
-        "size": stored,
-        "archive_bytes": tally.written,
-        "entries": tree.entries,
-        "source_bytes": tree.size,
-        "changed": manifest.files if plan.previous is not None else None,
-        "free_bytes": _free(options),
-        "manifest_sha256": hashlib.sha256(manifest.encode()).hexdigest(),
-        "duration": round(duration, 3),
-        "read_errors": read_errors,
-    }
-    if consistency is not None:
-        fields["consistency_checksum"] = consistency
-    warnings = (*plan.warnings, *_told(differences), *tally.complaints.describe())
-    return Report("backup", message, warnings, fields)
-
-
-def _free(options: BackupOptions) -> int | None:
-    """Bytes that are left in a local container, None where that cannot be known."""
-    folder = options.common.location.folder
-    try:
-        space = None if folder is None else os.statvfs(folder)
-    except OSError:
-        return None
-    return None if space is None else space.f_bavail * space.f_frsize
-
-
-def _told(differences: tree_list.Differences) -> Iterator[str]:
-    """What the comparison with the last level has shown, for people."""
-    old, stale = differences.old, differences.stale
-    if old:
-        yield (
-            f"{pluralize(len(old), 'entry')} older than the last level, but not stored as now,"
-            f" saved again: {_some(old)}"
-        )
-    if stale:
-        yield (
-            f"{pluralize(len(stale), 'entry')} left out now, while earlier levels of the chain hold"
-            f" them: a restore of this level or a later one does not bring them: {_some(stale)}"
-        )
-
-
-def _some(names: Sequence[bytes]) -> str:
-    first = ", ".join(map(display_name, names[:3]))
-    return first + (f" and {len(names) - 3} more" if names[3:] else "")
-
-
-def _dry_report(options: BackupOptions, plan: Plan) -> Report:
-    base = f"based on level {plan.previous.number}" if plan.previous else "a new chain"
-    message = (
-        f"dry run: would write level {plan.level.number} of"
-        f" {options.common.backup_name} ({base}); nothing was written"
-    )
-    fields = {**_fields(options, plan), "dry_run": True}
-    return Report("backup", message, plan.warnings, fields)
