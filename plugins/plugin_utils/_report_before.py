@@ -45,9 +45,11 @@ class Ledger(t.NamedTuple):
     finding: dict[str, str] | None = None
 
     def followed_by(self, told: t.Any, accepted: bool, now: int, asked: bool = True) -> Ledger:
-        """What becomes of what was known when the host has *told* {"head", "entries"}; None: there is no ledger, or it is none any more.
+        """What becomes of what was known when the host has *told* {"head", "entries"}.
 
-        asked: False for a host that has not answered, or whose release knows no ledger. An alteration stays until somebody has *accepted* it, although the ledger looks whole the next time.
+        told: None where there is no ledger, or it is none any more.
+        asked: False for a host that has not answered, or whose release knows no ledger.
+        An alteration stays until somebody has *accepted* it, although the ledger looks whole the next time.
         """
         altered = None if accepted else self.altered
         entries, head = self.entries, self.head

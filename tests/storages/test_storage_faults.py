@@ -23,7 +23,7 @@ from checked_actions import checked_action
 from storage_servers import Server
 from storage_site import ROOT, Site, grow, on
 
-from coldchain.agent.engines.tar import backup as action
+from coldchain.agent.engines.tar import backup_plan
 from coldchain.agent.storages.rclone import config, process
 from coldchain.agent.storages.rclone.storage import RemoteStorage
 from coldchain.agent.storages.registry import open_storage
@@ -314,8 +314,8 @@ def test_a_level_that_is_there_is_never_overwritten(
 ) -> None:
     (site.source / "f").write_text("x")
     level = site.backup().fields
-    wanted = action.next_level([], None, int(str(level["time_stamp"])))
-    monkeypatch.setattr(action, "next_level", lambda *dummy: wanted)
+    wanted = backup_plan.next_level([], None, int(str(level["time_stamp"])))
+    monkeypatch.setattr(backup_plan, "next_level", lambda *dummy: wanted)
     with pytest.raises(TryAgain, match="written by another program"):
         site.perform("backup")
     sound(site, 1)

@@ -146,10 +146,10 @@ def test_a_container_that_cannot_be_read_hides_nothing_of_the_others(
     (bad / "metadata" / "tar").mkdir(parents=True)
     real = os.listdir
 
-    def listdir(path: Any) -> list[Any]:
-        if str(path).startswith(str(bad)):
+    def listdir(folder: int) -> list[Any]:
+        if os.readlink(f"/proc/self/fd/{folder}").startswith(str(bad)):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return real(path)
+        return real(folder)
 
     monkeypatch.setattr(os, "listdir", listdir)
     answer = command.json("backups")

@@ -191,8 +191,8 @@ REFUSED = [
         "did you mean run?",
     ),
     (timed(blackout=[{"start": "08:00"}]), f"{S}.blackout[0].end", "missing", ""),
-    (timed(status="removed"), f"{S}.status", "cannot be declared", "--purge"),
-    (timed(event="remove"), f"{S}.event", "cannot be declared", "--purge"),
+    (timed(status="removed"), f"{S}.status", "cannot be declared", "and purge"),
+    (timed(event="remove"), f"{S}.event", "cannot be declared", "and purge"),
     (
         timed(
             schedule_interval="1 days",

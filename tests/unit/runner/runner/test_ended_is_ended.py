@@ -331,9 +331,12 @@ def test_of_two_runs_its_output_tells_whose_an_orphan_is_and_else_it_is_named(
     told, silent, other = (Sleeper() for _ in range(3))
     with orphans.adopted():
         host.declare("k", _SHED.format(other.line) + _SILENT)
-        host.declare("j", _SHED.format(f"{told.line}; env -i setsid -f {silent.line}{_SILENT}"))
         host.start()
-        until(lambda: told.pids() and silent.pids() and other.pids())
+        until(other.pids)  # what begins before it is not of it
+        host.declare("j", _SHED.format(f"{told.line}; env -i setsid -f {silent.line}{_SILENT}"))
+        until(lambda: told.pids() and silent.pids())
+        # With its parent it would be known as a process of j.
+        until(lambda: members.stat_of(silent.pids()[0]).parent == os.getpid())
         host.event("j", "abort")
         named = {one["pid"] for one in record(host)["actions"][0]["survivors"]}
         assert told.pids() == [] and {*silent.pids(), *other.pids()} >= named

@@ -244,7 +244,7 @@ def test_since_when_a_job_is_looked_at(kind: str) -> None:
 def test_a_job_that_was_stopped_for_long_still_runs_once() -> None:
     made = record()._replace(enabled=NOON + DAY)
     assert look(made, NOON + DAY).since == NOON - 1
-    assert starts(look(made, NOON + DAY), NOON + DAY) == [(0.0, "schedule")]
+    assert starts(look(made, NOON + DAY), NOON + DAY) == [(DAY, "schedule")], "it begins now"
     assert look(record(HOURLY)._replace(enabled=NOON + DAY), NOON + DAY).since == NOON + DAY
 
 
@@ -401,19 +401,19 @@ def test_what_waits_comes_first_then_what_is_made_up_for_then_the_slots() -> Non
     waits = [entry(NOON + 90.25), entry(NOON + 95, cause="catch-up", asked=True)]
     outlook = look(made, now, queue=waits, checked_until=NOON)
     assert starts(outlook, now, 5) == [
-        (90.0, "event"),
-        (95.0, "catch-up"),
+        (HOUR + 20 * MINUTE, "event"),
+        (HOUR + 20 * MINUTE, "catch-up"),
         (HOUR + 20 * MINUTE, "catch-up"),
         (2 * HOUR, "schedule"),
         (3 * HOUR, "schedule"),
     ]
     assert starts(look(made, NOON + HOUR + 5, checked_until=NOON), NOON + HOUR + 5, 2) == [
-        (HOUR, "schedule"),
+        (HOUR + 5, "schedule"),
         (2 * HOUR, "schedule"),
     ]
     stop = {"event": "stop", "who": "me", "when": NOON, "revision": 1}
     stopped = look(made, now, queue=waits, checked_until=NOON, newest_event=stop)
-    assert starts(stopped, now) == [(95.0, "catch-up")]
+    assert starts(stopped, now) == [(HOUR + 20 * MINUTE, "catch-up")]
 
 
 def test_of_a_continuous_schedule_only_the_next_run_is_known() -> None:

@@ -66,10 +66,14 @@ class Call:
         if not self.paths.lib.is_dir():
             return
         try:
-            Ledger(self.paths.lib, lambda: self.store.ledger_entries()).write(act(what, fields))
+            Ledger(self.paths.lib, self._ledger_entries).write(act(what, fields))
         except (ColdchainError, OSError) as error:
             text = getattr(error, "message", str(error)).partition("; nothing was")[0]
             self.output.note(f"warning: this is done, but not in the ledger: {text}")
+
+    def _ledger_entries(self) -> int:
+        """How many the state knows of; the store is opened only where somebody has to know."""
+        return self.store.ledger_entries()
 
     def undeclared(self, job_id: str, state: State) -> JobRecord:
         """Of a removed job whose last run goes on, or of what is run once (State.one_off): the
