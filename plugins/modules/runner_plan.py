@@ -12,7 +12,7 @@ version_added: 0.1.0
 author:
   - coldchain.freezer contributors (@coldchain-freezer)
 description:
-  - Looks at a host with one command of its shell, as M(ansible.builtin.raw) would run it, and works out on the controller what the role
+  - Looks at a host with one command of its shell, as C(ansible.builtin.raw) would run it, and works out on the controller what the role
     P(coldchain.freezer.runner#role) has to do there. Changes nothing.
   - It needs no Python on the host. It fails with everything that the host lacks and that is wrong with the options, each with its remedy.
   - What the options do not say, the settings and the unit, it takes from the variables of the role, which begin with C(coldchain_).

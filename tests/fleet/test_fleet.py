@@ -84,13 +84,16 @@ class Fleet:
     def __init__(self, hosts: Hosts) -> None:
         self.hosts = hosts
         self.variables = inventory_variables()
+        self.collections = bed_hosts.COLLECTIONS
 
     @property
     def inventory(self) -> Path:
         return self.hosts.inventory(self.variables, "admin")
 
     def play(self, playbook: str, *options: str, **variables: Any) -> Played:
-        return bed_hosts.play(self.inventory, playbook, *options, **variables)
+        return bed_hosts.play(
+            self.inventory, playbook, *options, collections=self.collections, **variables
+        )
 
     def releases(self) -> dict[str, str]:
         """The release that each host has."""
@@ -278,8 +281,9 @@ def test_an_upgrade_ends_with_the_batch_in_which_a_host_does_not_come_through(
     # The batches: db1 and mail1, old1 and web1, web2.
     before = fleet.releases()
     assert len(set(before.values())) == 1
-    collections = next_release(tmp_path, "next", "runner/serving.py", FAULT)
-    given = {"collections": collections, "coldchain_serial": 2, "coldchain_upgrade_timeout": 10}
+    # From here on the controller has the next release, too.
+    fleet.collections = next_release(tmp_path, "next", "runner/serving.py", FAULT)
+    given = {"coldchain_serial": 2, "coldchain_upgrade_timeout": 10}
     fleet.hosts.inside("old1", "touch", "/srv/old/unlike-all-others")
     stopped = fleet.play(UPGRADE, **given)
     assert stopped.code != 0
