@@ -1,0 +1,326 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every field at its bounds: the last value that is taken, the first that is not, and its remedy.
+
+What a field takes is read from the table of fields, which the generated reference holds in place.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+from coldchain.cli.vocabulary import vocabulary
+from coldchain.document import Context, canonical, check
+from coldchain.document.checking import MOST_PROBLEMS, Checked
+from coldchain.document.fields import LEVELS, Field, choices_of
+from coldchain.document.json_path import shown
+from coldchain.document.value_rules import LONGEST_DURATION
+
+CONTEXT = Context(None, timezone.utc, datetime(2026, 11, 25, tzinfo=timezone.utc), vocabulary())
+BACKUP = {"action": "backup", "path_to_backup": "/srv", "backup_name": "srv"}
+NIGHTLY = {"schedule_hour": 3}
+WINDOW = {"start": "02:00", "end": "03:00"}
+#: Of the whole document, and of what it holds at each level: where it lies, what has to be there.
+PLACES: dict[str, tuple[str, dict[str, Any]]] = {
+    "job": ("$", {"job_id": "j", "job_schedule": NIGHTLY}),
+    "job_schedule": ("$.job_schedule", NIGHTLY),
+    "guard": ("$.guard", {}),
+    "missed": ("$.job_schedule.missed", {}),
+    "dst": ("$.job_schedule.dst", {}),
+    "blackout": ("$.job_schedule.blackout[0]", WINDOW),
+    "notify": ("$.notify[0]", {"type": "mail", "to": "root"}),
+    "job_action": ("$.job_actions[0]", {"freezer_action": BACKUP}),
+    "freezer_action": ("$.job_actions[0].freezer_action", BACKUP),
+}
+
+
+def document(level: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """A document that is sound but for *fields*, which stand at *level*."""
+    part = {**PLACES[level][1], **fields}
+    job: dict[str, Any] = {"job_id": "j", "job_actions": [{"freezer_action": BACKUP}]}
+    if level == "job":
+        return {**job, **part}
+    if level in ("guard", "job_schedule"):
+        return {**job, level: part}
+    if level == "notify":
+        return {**job, "notify": [part]}
+    if level == "job_action":
+        return {**job, "job_actions": [part]}
+    if level == "freezer_action":
+        return {**job, "job_actions": [{"freezer_action": part}]}
+    schedule = {**NIGHTLY, level: [part] if level == "blackout" else part}
+    return {**job, "job_schedule": schedule}
+
+
+def judged(level: str, field: Field, value: Any) -> Checked:
+    return check(document(level, {field.name: value}), CONTEXT)
+
+
+def told(checked: Checked) -> list[tuple[str, str, str]]:
+    return [(problem.path, problem.message, problem.hint) for problem in checked.errors]
+
+
+def fields(**wanted: str) -> list[Any]:
+    """Level and field of each that has these properties."""
+    return [
+        pytest.param(level, field, id=f"{level}.{field.name}")
+        for level, all_fields in LEVELS.items()
+        for field in all_fields
+        if all(getattr(field, name) == value for name, value in wanted.items())
+    ]
+
+
+BOUNDED = [item for item in fields() if item.values[1].maximum is not None]
+
+
+@pytest.mark.parametrize(("level", "field"), BOUNDED)
+def test_a_number_at_its_bounds(level: str, field: Field) -> None:
+    place = f"{PLACES[level][0]}.{field.name}"
+    least, most = field.minimum, field.maximum
+    assert least is not None and most is not None
+    for number in (least, most, str(least), f" {most} ", float(most), f"{most}.0"):
+        checked = judged(level, field, number)
+        assert checked.errors == [], number
+        assert checked.document == canonical(document(level, {field.name: int(float(number))}))
+    for number in (least - 1, str(least - 1)):
+        assert told(judged(level, field, number)) == [
+            (place, f"{least - 1} is too small", f"at least {least}")
+        ]
+    for number in (most + 1, str(most + 1)):
+        assert told(judged(level, field, number)) == [
+            (place, f"{most + 1} is too large", f"at most {most}")
+        ]
+    between = least + 0.5
+    words = "" if field.type == "float" else f"{between} is not a whole number"
+    assert [message for _path, message, _hint in told(judged(level, field, between))] == (
+        [words] if words else []
+    )
+    long = "1" * 19  # no number of ours has so many digits
+    kind = "a number" if field.type == "float" else "a whole number"
+    assert told(judged(level, field, long)) == [(place, f'"{long}" is not {kind}', f"write {kind}")]
+
+
+@pytest.mark.parametrize(("level", "field"), fields(format="name"))
+def test_a_name_at_its_bounds(level: str, field: Field) -> None:
+    place = f"{PLACES[level][0]}.{field.name}"
+    for name in ("a", "_", "0", "a.b-c_d", "x" * 128, "None"):
+        assert judged(level, field, name).errors == [], name
+    for name in ("x" * 129, ".a", "-a", "a b", "a/b", "a\n", "\u00e4"):
+        hint = "write letters, digits and . _ - (at most 128, the first one no dot or dash)"
+        assert told(judged(level, field, name)) == [(place, f"{shown(name)} is no name", hint)]
+
+
+@pytest.mark.parametrize(
+    ("level", "field"),
+    [item for item in fields(format="duration") if item.values[0] in ("job", "job_action")],
+)
+def test_a_duration_at_its_bounds(level: str, field: Field) -> None:
+    place = f"{PLACES[level][0]}.{field.name}"
+    for text in (LONGEST_DURATION, f"{LONGEST_DURATION} seconds", 1, "1 seconds"):
+        assert judged(level, field, text).errors == [], text
+    more = LONGEST_DURATION + 1
+    assert told(judged(level, field, more)) == [
+        (place, f'"{more}" is more than a century', "write a shorter one")
+    ]
+    assert told(judged(level, field, "0 hours")) == [
+        (place, "leaves no time at all", "leave it out, or write a longer one")
+    ]
+    assert told(judged(level, field, "two moons")) == [
+        (place, '"two moons" is no duration', 'write it as "30 minutes"')
+    ]
+
+
+def test_a_century_is_what_a_duration_may_be() -> None:
+    assert LONGEST_DURATION == 100 * 365.25 * 86400
+
+
+@pytest.mark.parametrize(("level", "field"), fields(format="path"))
+def test_a_path_is_absolute(level: str, field: Field) -> None:
+    for path in ("/", "/a b", "~/a", "~root/a"):
+        assert judged(level, field, path).errors == [], path
+    for path in ("a", "./a", " /a"):
+        assert told(judged(level, field, path)) == [
+            (
+                f"{PLACES[level][0]}.{field.name}",
+                f'"{path}" is no absolute path',
+                "start it with /",
+            )
+        ]
+
+
+@pytest.mark.parametrize(
+    ("level", "field"),
+    [item for item in fields() if choices_of(item.values[1], vocabulary())],
+)
+def test_a_choice_that_there_is_not(level: str, field: Field) -> None:
+    choices = [*choices_of(field, vocabulary()), *field.accepts]
+    element = "[0]" if field.type == "list" else ""
+    (problem,) = judged(level, field, ["no-such"] if element else "no-such").errors
+    assert problem.path == f"{PLACES[level][0]}.{field.name}{element}"
+    assert problem.message == '"no-such" is not supported'
+    assert problem.hint == f"supported: {', '.join(filter(None, choices))}"
+
+
+#: For each kind of field a value of another kind, and what is said of that.
+OTHERS: dict[str, tuple[Any, str]] = {
+    "bool": ("maybe", '"maybe" is not true or false'),
+    "int": ("many", '"many" is not a whole number'),
+    "float": ("many", '"many" is not a number'),
+    "str": ({"a": "b"}, "an object is not text"),
+    "number too": ({"a": "b"}, "an object is not text or a whole number"),
+    "raw": ({"a": "b"}, "an object is not text or a list"),
+    "list": ({"a": "b"}, "an object is not a list"),
+    "dict": ("text", '"text" is not an object'),
+}
+
+
+@pytest.mark.parametrize(
+    ("level", "field"),
+    [item for item in fields(elements="") if not choices_of(item.values[1], vocabulary())],
+)
+def test_a_value_of_another_kind(level: str, field: Field) -> None:
+    number_too = field.format in ("cron", "duration", "interval", "rate")
+    value, words = OTHERS["number too" if number_too else field.type]
+    (problem,) = judged(level, field, value).errors
+    assert problem.path == f"{PLACES[level][0]}.{field.name}"
+    assert problem.message == words
+    assert problem.hint == f"write {words.partition(' is not ')[2]}"
+
+
+# -- what each kind of field makes of words and numbers --------------------------------------------
+
+TEXT = "is text"
+NOT_SET = "is taken as 'not set'"
+STEP, OPTION = "job_action", "freezer_action"
+
+
+@pytest.mark.parametrize(
+    ("level", "name", "given", "means", "warned"),
+    [
+        *((STEP, "mandatory", word, True, TEXT) for word in ("true", "YES", " on ", "1")),
+        *((STEP, "mandatory", word, False, TEXT) for word in ("false", "No", " off ", "0")),
+        *((STEP, "mandatory", value, bool(value), "") for value in (0, 1, True, False)),
+        *((STEP, "mandatory", value, None, "") for value in ("", "  ", None)),
+        *((STEP, "mandatory", word, None, TEXT) for word in ("None", " null ")),
+        *((STEP, "max_retries", value, 7, "") for value in (7, 7.0, "7", "+7", " 7.00 ", "07")),
+        *((STEP, "max_retries", value, None, "") for value in ("", " ", None)),
+        *((STEP, "max_retries", word, None, TEXT) for word in ("null", "NONE")),
+        (STEP, "max_retries", False, None, "false is taken as 'not set'"),
+        (STEP, "max_retries", "False", None, NOT_SET),
+        *((STEP, "retry_backoff", value, 1.5, "") for value in (1.5, "1.5", " +1.50")),
+        *((STEP, "retry_backoff", value, 2, "") for value in (2, 2.0, "2", "2.")),
+        *((OPTION, "hostname", value, "5", "") for value in (5, 5.0, "5")),
+        (OPTION, "hostname", 5.5, "5.5", ""),
+        (OPTION, "hostname", " ", " ", ""),
+        (OPTION, "hostname", "null", "null", ""),
+        *((OPTION, "hostname", value, None, "") for value in ("", None, False)),
+        (OPTION, "container", False, None, "false is taken as 'not set'"),
+        ("job", "description", False, None, "false is taken as 'not set'"),
+        ("job_schedule", "schedule_minute", " ", None, ""),
+        (OPTION, "exclude", "*.log", ["*.log"], ""),
+        (OPTION, "exclude", 5, ["5"], ""),
+        (OPTION, "exclude", ["a", 5, 5.0], ["a", "5", "5"], ""),
+        (OPTION, "exclude", [], None, ""),
+        (OPTION, "upload_limit", -1, None, ""),
+        (OPTION, "upload_limit", "0", None, ""),
+        (OPTION, "dereference_symlink", " True ", "all", "true means links of both kinds"),
+    ],
+)
+def test_what_a_value_means(level: str, name: str, given: Any, means: Any, warned: str) -> None:
+    checked = check(document(level, {name: given}), CONTEXT)
+    assert checked.errors == []
+    part: Any = checked.document
+    for step in {"job": (), "job_schedule": ("job_schedule",)}.get(level, ("job_actions", 0)):
+        part = part[step]
+    part = part[OPTION] if level == OPTION else part
+    assert part.get(name) == means and (name in part) == (means is not None)
+    assert not isinstance(means, bool) or isinstance(part[name], bool)
+    place = f"{PLACES[level][0]}.{name}"
+    own = [problem for problem in checked.warnings if problem.path == place]
+    idle = "has no effect"  # of what goes with it, which is not in the document
+    words = [problem.message for problem in own if idle not in problem.message]
+    assert len(words) == bool(warned) and warned in "".join(words)
+
+
+# -- where something is cut -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("description", "job_id"),
+    [
+        ("x" * 64, "x" * 64),
+        ("x" * 65, "x" * 64),
+        ("x" * 63 + " y", "x" * 63),
+        ("!" * 511 + "x", "x"),
+        ("!" * 512 + "x", "srv"),
+        ("-.a.-", "a"),
+        ("\u00c4 B_c.9", "a-b_c.9"),
+    ],
+)
+def test_a_name_that_is_made_of_a_description(description: str, job_id: str) -> None:
+    raw = {"description": description, "job_actions": [{"freezer_action": BACKUP}]}
+    checked = check(raw, CONTEXT)
+    assert checked.document is not None and checked.document["job_id"] == job_id
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("x" * 60, f'"{"x" * 60}"'),
+        ("x" * 61, f'"{"x" * 59}...'),
+        (2**200 - 1, str(2**200 - 1)),
+        (2**200, "a number of more than 60 digits"),
+        ([], "a list"),
+        ((1,), "a list"),
+        ({}, "an object"),
+        (None, "null"),
+        (True, "true"),
+        (1.5, "1.5"),
+        (b"x", "a bytes"),
+    ],
+)
+def test_a_value_as_it_is_quoted(value: object, text: str) -> None:
+    assert shown(value) == text
+
+
+@pytest.mark.parametrize(
+    ("mistakes", "listed"),
+    [
+        (MOST_PROBLEMS - 1, MOST_PROBLEMS - 1),
+        (MOST_PROBLEMS, MOST_PROBLEMS + 1),
+        (5 * MOST_PROBLEMS, MOST_PROBLEMS + 1),
+    ],
+)
+def test_so_many_problems_are_told(mistakes: int, listed: int) -> None:
+    raw = document("job", {f"zz{number}": 1 for number in range(mistakes)})
+    errors = check(raw, CONTEXT).errors
+    assert len(errors) == listed
+    more = "has more than 200 problems; these are the first"
+    assert (errors[-1].message == more) == (listed > mistakes or mistakes > MOST_PROBLEMS)
+
+
+@pytest.mark.parametrize(
+    ("level", "name", "hint"),
+    [
+        ("job_schedule", "weekday", "did you mean schedule_day_of_week?"),
+        ("job_schedule", "cron_dow", "did you mean schedule_day_of_week?"),
+        ("job_schedule", "day_of_the_week", "did you mean schedule_day_of_week?"),
+        ("job_schedule", "window", ""),
+        ("job_schedule", "schedule_hours", "did you mean schedule_hour?"),
+        ("job", "retry_backoff", '"retry_backoff" belongs beside "freezer_action"'),
+        ("job", "path_to_backup", '"path_to_backup" belongs into freezer_action'),
+        ("job_action", "schedule_hour", '"schedule_hour" belongs into job_schedule'),
+        ("freezer_action", "lock", '"lock" belongs beside "job_actions"'),
+        ("freezer_action", "exit_status", ""),
+        ("missed", "zzz", "known: run, max_age, not_after"),
+        ("blackout", "until", "known: start, end, day_of_week, timezone"),
+        ("guard", "zzz", ""),
+    ],
+)
+def test_what_is_said_of_a_field_that_there_is_not(level: str, name: str, hint: str) -> None:
+    (problem,) = check(document(level, {name: "1"}), CONTEXT).errors
+    assert (problem.path, problem.message) == (f"{PLACES[level][0]}.{name}", "is unknown")
+    assert problem.hint == hint
