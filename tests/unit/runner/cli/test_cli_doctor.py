@@ -20,6 +20,7 @@ from cli_command import Command, exec_job, timed_job
 from job_histories import DAY
 
 import coldchain.cli
+import coldchain.store
 from coldchain.agent.process import contain
 from coldchain.cli import health, health_host, health_jobs, health_programs
 from coldchain.core.paths import Paths
@@ -318,3 +319,176 @@ def test_storages_are_tried_on_request(command: Command, tmp_path: Path) -> None
         (command.home / "backups").chmod(stat.S_IRUSR | stat.S_IXUSR)
         assert "job a cannot use it" in told(command, "--storages")[about]["text"]
         (command.home / "backups").chmod(0o700)
+
+
+# -- the last that is well, and the first that is not ----------------------------------------------
+
+
+@pytest.mark.parametrize("behind", [-DAY, 60.0, 60.5, 90.4])
+def test_a_clock_may_be_a_minute_behind(
+    command: Command, monkeypatch: pytest.MonkeyPatch, behind: float
+) -> None:
+    assert command("apply", "-", data=backup("a")) == 0
+    newest = time.time()
+    monkeypatch.setattr(coldchain.store.Store, "newest_entry", lambda _store: newest + behind)
+    monkeypatch.setattr(time, "time", lambda: newest)
+    text = f"the clock is {behind:.0f} s behind what is on record here, so it is or was wrong"
+    found = told(command)
+    assert (found["clock"]["text"] == text) if behind > 60 else ("clock" not in found)
+
+
+@pytest.mark.parametrize(
+    ("mode", "open_to"),
+    [(0o600, 0), (0o700, 0), (0o711, 0), (0o640, 1), (0o604, 1), (0o620, 1), (0o602, 1)],
+)
+def test_who_can_read_or_change_a_secret(
+    command: Command, tmp_path: Path, mode: int, open_to: int
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    secret.chmod(mode)
+    jobs = [backup(name, encrypt_pass_file=str(secret)) for name in "ab"]
+    assert command("apply", "-", data=jobs) == 0
+    texts = [f["text"] for f in command.json("doctor")["findings"] if f["about"] == "secrets"]
+    of = f"{secret} (encrypt_pass_file of job a)"
+    assert texts == [f"{of} is open to others (mode {mode:04o})"] * open_to
+
+
+def rooms(monkeypatch: pytest.MonkeyPatch, free: dict[str, int], default: int = 10**15) -> None:
+    """File systems with so much room, by what a path on them begins with."""
+
+    def room(path: Path) -> tuple[Path, int, int]:
+        for number, (begin, left) in enumerate(free.items(), 1):
+            if str(path).startswith(begin):
+                return Path(begin), number, left
+        return Path("/"), 0, default
+
+    monkeypatch.setattr(health_jobs, "room", room)
+
+
+def test_room_for_the_largest_of_the_last_backups(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    near, far = str(tmp_path / "near"), str(tmp_path / "far")
+    jobs = [backup("a", near), backup("b", near), backup("c", far)]
+    assert command("apply", "-", data=jobs) == 0
+
+    def entry(container: str, name: str, size: Any, storage: str = "local") -> dict[str, Any]:
+        report = {"storage": storage, "container": container, "backup_name": name, "size": size}
+        return {"action": "backup", "result": "success", "attempts": 1, "report": report}
+
+    runs = {
+        "a": [[entry(near, "x", 3000)], [entry(near, "x", 7000)], [entry(near, "x", 5000)]],
+        "b": [[entry(near, "y", 2000), entry(near, "z", 1000), entry("", "x", 10**9)]],
+        "c": [
+            [entry(far, "x", None), entry(far, "y", 10**9, "s3"), {"action": "exec"}],
+            [entry(far, "x", 400)],
+        ],
+    }
+    for job_id, actions in runs.items():
+        path = command.home / "log" / job_id / "history.jsonl"
+        path.parent.mkdir(mode=0o700)
+        run = {"job_id": job_id, "time_started": 1, "time_ended": 2, "result": "success"}
+        lines = [{**run, "run_id": f"r{n}", "actions": made} for n, made in enumerate(actions)]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def systems() -> dict[str, str]:
+        found = command.json("doctor")["findings"]
+        return {f["about"]: f["text"] for f in found if f["about"].startswith("file system")}
+
+    rooms(monkeypatch, {near: 10_000, far: 400})
+    assert systems() == {}
+    rooms(monkeypatch, {near: 9_999, far: 399})
+    assert systems() == {
+        f"file system of {near}": "10.0 kB are free, and the next runs of 3 backups may need"
+        " 10.0 kB",
+        f"file system of {far}": "399 B are free, and the next runs of 1 backup may need 400 B",
+    }
+    rooms(monkeypatch, {str(command.home): 100_000_000})
+    assert systems() == {}
+    rooms(monkeypatch, {str(command.home): 99_999_999})
+    text = "100.0 MB are free for the database and the logs"
+    assert systems() == {f"file system of {command.home}": text}
+
+
+@pytest.mark.parametrize(("jobs", "told_of"), [(4, ""), (5, "e0, e1, e2 and 2 more")])
+def test_how_many_may_begin_together(command: Command, jobs: int, told_of: str) -> None:
+    night = {"schedule_hour": "3", "schedule_minute": "0"}
+    assert command("apply", "-", data=[timed_job(f"e{n}", **night) for n in range(jobs)]) == 0
+    text = told(command).get("schedules", {}).get("text", "")
+    assert text.partition(" begin together at ")[0] == told_of
+    assert text.endswith(", and 4 may run" if told_of else "")
+
+
+def test_what_writes_the_same_backup(command: Command, tmp_path: Path) -> None:
+    """The same name of the same host in the same container, of jobs that may run; once a job."""
+    apart = [
+        backup("a", backup_name="n"),
+        backup("b", backup_name="n", container="other"),
+        backup("c", backup_name="n", hostname="elsewhere"),
+        backup("d", backup_name="m"),
+        {**backup("off", backup_name="n"), "job_schedule": {"status": "stop"}},
+    ]
+    twice = backup("t", backup_name="t")
+    twice["job_actions"] *= 2
+    assert command("apply", "-", data=[*apart, twice]) == 0
+    assert not [about for about in told(command) if about.startswith("backup ")]
+    assert command("apply", "-", data=backup("e", backup_name="n")) == 0
+    (finding,) = (f for about, f in told(command).items() if about.startswith("backup "))
+    assert finding["about"] == "backup n"
+    assert finding["text"] == f"a, e write the same backup in {command.home}/backups/all"
+
+
+def test_what_a_command_is_looked_for_in(command: Command, tmp_path: Path) -> None:
+    program(tmp_path / "own", "tool", "true")
+    path = {"PATH": str(tmp_path / "own")}
+    jobs = {
+        "blank": ({"command": ["tool"]}, True),
+        "own": ({"command": ["tool"], "environment": path}, False),
+        "other": ({"command": ["tool"], "environment": {"PATH": "/nowhere"}}, True),
+        "sh": ({"command": ["sh"], "environment": {"A": "b"}}, False),
+        "text": ({"command": "tool"}, False),
+        "relative": ({"command": ["own/nothing"]}, False),
+        "absolute": ({"command": [str(tmp_path / "own" / "tool")]}, False),
+        "not there": ({"command": [str(tmp_path / "own" / "x")]}, True),
+    }
+    documents = []
+    for job_id, (options, _missed) in jobs.items():
+        action = {"freezer_action": {"action": "exec", **options}}
+        name = job_id.replace(" ", "-")
+        documents.append({"job_id": name, "job_actions": [action], "job_schedule": NIGHTLY})
+    assert command("apply", "-", data=documents) == 0
+    missed = {about for about in told(command) if about.startswith("job ")}
+    wanted = {f"job {name.replace(' ', '-')}" for name, (_options, bad) in jobs.items() if bad}
+    assert missed == wanted
+
+
+@pytest.mark.parametrize(
+    ("options", "needed"),
+    [
+        ({}, {"tar", "gzip"}),
+        ({"compression": "zstd"}, {"tar", "zstd"}),
+        ({"compression": "bzip2", "max_priority": True}, {"tar", "bzip2", "ionice"}),
+        ({"encrypt_pass_file": "/p", "compression": "xz"}, {"tar", "xz", "openssl"}),
+        ({"storage": "rclone", "container": "r:x"}, {"tar", "gzip", "rclone"}),
+        ({"action": "admin", "remove_older_than": 5}, set()),
+        (
+            {"action": "admin", "remove_older_than": 5, "storage": "rclone", "container": "r:x"},
+            {"rclone"},
+        ),
+    ],
+)
+def test_which_programs_an_action_needs(
+    command: Command, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], needed: set[str]
+) -> None:
+    own = {"a": backup("a", **options), "b": backup("b", **options)}
+    for job in own.values():
+        if options.get("action") == "admin":
+            del job["job_actions"][0]["freezer_action"]["path_to_backup"]
+        job["job_actions"] *= 2
+    assert command("apply", "-", data=list(own.values())) == 0
+    monkeypatch.setattr(health_programs, "_which", lambda _name, _path=None: None)
+    texts = {about: f["text"] for about, f in told(command).items() if "program " in about}
+    assert texts == {
+        f"program {name}": f"{name} is not installed, and needed by a, b" for name in needed
+    }
