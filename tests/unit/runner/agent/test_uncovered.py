@@ -163,6 +163,100 @@ def test_a_database_server_needs_a_dump(root: Path) -> None:
     assert told(root, files, ignore=("postgresql", "redis")) == {}
 
 
+def sockets(root: Path, *rows: tuple[str, str]) -> None:
+    """A table of sockets as /proc/net/unix: flags and path of each."""
+    table = root / "proc" / "net" / "unix"
+    table.parent.mkdir(parents=True, exist_ok=True)
+    head = "Num       RefCount Protocol Flags    Type St Inode Path\n"
+    lines = [f"0000: 00000002 00000000 {flags} 0001 01 1 {path}".rstrip() for flags, path in rows]
+    table.write_text(head + "".join(f"{line}\n" for line in lines))
+
+
+def test_what_shows_that_a_server_runs(root: Path) -> None:
+    """Its processes, then the sockets that it listens at, three of them all together."""
+    listens, talks = "00010000", "00000000"
+    sockets(root, (listens, "/run/b/.s.PGSQL.1"), (talks, "/run/a/mysql.sock"), (listens, ""))
+    assert [(found.name, found.evidence) for found in running(str(root))] == [
+        ("postgresql", "socket /run/b/.s.PGSQL.1")
+    ]
+    rows = [(listens, f"/run/{name}/.s.PGSQL.1") for name in "dcba"]
+    sockets(root, *rows, (listens, "/x/.s.PGSQL.1.lock"), (listens, "/a b/mysqld.sock"))
+    process(root, "postmaster")
+    process(root, "postgres-not")
+    assert [(found.name, found.evidence) for found in running(str(root))] == [
+        (
+            "postgresql",
+            "process postmaster, socket /run/a/.s.PGSQL.1, socket /run/b/.s.PGSQL.1",
+        ),
+        ("mysql", "socket /a b/mysqld.sock"),
+    ]
+    (root / "proc" / "net" / "unix").unlink()
+    (root / "proc" / "5").mkdir()  # ended meanwhile
+    assert [found.evidence for found in running(str(root))] == ["process postmaster"]
+
+
+@pytest.mark.parametrize(
+    ("people", "named"),
+    [
+        ("bc", "b, c"),
+        ("bcd", "b, c, d"),
+        ("bcde", "b, c, d and 1 more"),
+        ("bcdef", "b, c, d and 2"),
+    ],
+)
+def test_three_parts_are_named(root: Path, people: str, named: str) -> None:
+    shutil.rmtree(root / "home")
+    for name in ("a", *people):
+        (root / "home" / name).mkdir(parents=True)
+    work = of(root, *backup("/etc", "/srv", "/home/a"))
+    assert told(root, work)["/home"].startswith(f"a part of it is in no backup: {named}")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "path", "ignored"),
+    [
+        (("/srv",), "/srv", True),
+        (("/srv",), "/srv/a/b", True),
+        (("/srv/",), "/srv/a", True),
+        (("/srv",), "/srv2", False),
+        (("/s?v/*",), "/srv/a", True),
+        (("/s?v/*",), "/srv", False),
+        (("postgresql", "/a"), "/a/x", True),
+        ((), "/srv", False),
+    ],
+)
+def test_what_is_above_is_ignored_as_well(
+    patterns: tuple[str, ...], path: str, ignored: bool
+) -> None:
+    assert Host(ignore=patterns).is_ignored(path) is ignored
+
+
+@pytest.mark.parametrize(
+    ("point", "part", "kind", "note"),
+    [
+        ("/data", "/", "ext4", True),
+        ("/data", "/", "zfs", True),
+        ("/data", "/", "nfs4", False),
+        ("/data", "/sub", "xfs", False),
+        ("/data", "/@data", "btrfs", True),
+        ("/var", "/", "ext4", False),
+        ("/var/lib/x", "/", "ext4", True),
+        ("/boot", "/", "ext4", False),
+        ("/boot/efi", "/", "ext4", False),
+        ("/bootleg", "/", "ext4", True),
+        ("/var/lib/docker", "/", "xfs", False),
+        ("/var/lib/docker/volumes", "/", "xfs", False),
+    ],
+)
+def test_which_mounts_are_of_note(root: Path, point: str, part: str, kind: str, note: bool) -> None:
+    (root / point.lstrip("/")).mkdir(parents=True)
+    (root / point.lstrip("/") / "file").touch()
+    mount(root, point, "8:9", part, kind)
+    work = of(root, *backup("/etc", "/home", "/srv"))
+    known = point == "/var/lib/docker/volumes"  # a service, whatever is mounted there
+    assert told(root, work) == ({point: "no job backs it up (1 entry)"} if note or known else {})
+
+
 def all_running() -> dict[str, str]:
     return {server.name: server.evidence for server in running()}
 
