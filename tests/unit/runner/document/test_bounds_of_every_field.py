@@ -324,3 +324,149 @@ def test_what_is_said_of_a_field_that_there_is_not(level: str, name: str, hint: 
     (problem,) = check(document(level, {name: "1"}), CONTEXT).errors
     assert (problem.path, problem.message) == (f"{PLACES[level][0]}.{name}", "is unknown")
     assert problem.hint == hint
+
+
+YEAR = 31_536_000
+
+
+@pytest.mark.parametrize(
+    ("retries", "interval", "backoff", "refused"),
+    [
+        (2, YEAR // 1000 - 1, 1000, False),  # the last wait is of so many seconds: 1000 times that
+        (2, YEAR // 1000 + 1, 1000, True),
+        (1, YEAR, 1000, False),  # one wait only, which nothing has made longer yet
+        (3, 31, 1000, False),
+        (3, 32, 1000, True),
+        (10_000, YEAR, 1, False),
+        (10_000, 0, 1000, False),
+        (22, None, 2, True),  # of 60 seconds
+        (20, None, 2, False),
+    ],
+)
+def test_no_wait_between_attempts_is_longer_than_a_year(
+    retries: int, interval: int | None, backoff: int, refused: bool
+) -> None:
+    fields = {"max_retries": retries, "retry_backoff": backoff, "max_retries_interval": interval}
+    text = f"{backoff} makes the last of {retries} waits longer than a year"
+    hint = "write a smaller retry_backoff or max_retries"
+    expected = [("$.job_actions[0].retry_backoff", text, hint)] if refused else []
+    assert told(check(document("job_action", fields), CONTEXT)) == expected
+
+
+@pytest.mark.parametrize(
+    ("client", "sound"),
+    [
+        ("host1", True),
+        ("a" * 32 + "_host1", True),
+        ("0123456789ABCDEFabcdef0123456789_host1", True),
+        ("a" * 31 + "_host1", False),
+        ("a" * 33 + "_host1", False),
+        ("g" * 32 + "_host1", False),
+        ("a" * 32 + "_host2", False),
+        ("a" * 32 + "_", False),
+        ("Host1", False),
+    ],
+)
+def test_which_client_a_host_is(client: str, sound: bool) -> None:
+    own = Context("host1", timezone.utc, CONTEXT.now, vocabulary())
+    place = "$.client_id"
+    text = f'the document is for {shown(client)}, this host is "host1"'
+    hint = "leave client_id out, or set client_id in the host's settings"
+    assert told(check(document("job", {"client_id": client}), own)) == (
+        [] if sound else [(place, text, hint)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "sound"),
+    [
+        *(("a", True), ("a/b", True), ("0", True), ("0/a1", True), ("a/1a", True), ("...", True)),
+        *(("a/1", False), ("a/b/007", False), ("/a", False), ("a/", False), ("a//b", False)),
+        *((".", False), ("..", False), ("a/..", False), ("a/./b", False)),
+    ],
+)
+@pytest.mark.parametrize("field", ["backup_name", "hostname"])
+def test_a_name_that_is_a_directory_of_a_container(field: str, name: str, sound: bool) -> None:
+    place = f"{PLACES[OPTION][0]}.{field}"
+    text = f'"{name}" cannot name a directory of a container'
+    hint = "write it without .. and without empty or numeric parts between slashes"
+    assert told(check(document(OPTION, {field: name}), CONTEXT)) == (
+        [] if sound else [(place, text, hint)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        *((name, "") for name in ("A", "KEYS", "MONKEY", "a b", "PASS")),
+        *(
+            (name, "secret")
+            for name in ("DB_PASSWORD", "passwd", "My_Token", "X_KEY", "Credential")
+        ),
+        *((name, "no name") for name in ("", "A=B", "=")),
+    ],
+)
+def test_a_variable_that_seems_to_hold_a_secret(name: str, problem: str) -> None:
+    options = {"action": "exec", "command": ["true"], "environment": {name: "x"}}
+    job = {"job_id": "j", "job_actions": [{"freezer_action": options}]}
+    checked = check(job, CONTEXT)
+    assert [told_of.message for told_of in checked.errors] == (
+        ["is no name of a variable"] if problem == "no name" else []
+    )
+    assert [told_of.message for told_of in checked.warnings] == (
+        ["a secret in a job document can be read by whoever reads the document"]
+        if problem == "secret"
+        else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "idle"),
+    [
+        ({"max_level": 3, "always_level": 3}, "always_level"),
+        ({"max_level": 2, "always_level": 3}, "always_level"),
+        ({"max_level": 4, "always_level": 3}, "max_level"),
+        ({"max_level": 4}, ""),
+        ({"always_level": 3}, ""),
+        ({"max_level": 1, "always_level": 0}, "always_level"),  # no limit
+        ({"force": True}, "force"),
+        ({"force": True, "remove_older_than": 5}, ""),
+        ({"force": True, "remove_before_date": "2026-01-01"}, ""),
+        ({"force": True, "remove_ahead": True}, ""),
+        ({"force": False}, ""),
+        ({"exclude": "*.log, *.pyc"}, "exclude"),
+        ({"exclude": "a,b"}, ""),
+        ({"exclude": "a, b"}, ""),
+        ({"exclude": "a\nb"}, "exclude"),
+        ({"exclude": ["/a"]}, "exclude"),
+        ({"exclude": ["a/"]}, "exclude"),
+        ({"exclude": ["./a"]}, ""),
+        ({"ssh_port": 22}, ""),  # what Freezer's forms say of every action
+        ({"ssh_port": 23}, "ssh_port"),
+        ({"overwrite": False}, ""),
+        ({"overwrite": True}, "overwrite"),
+        ({"command": "true"}, "command"),
+    ],
+)
+def test_which_options_of_a_backup_have_no_effect(options: dict[str, Any], idle: str) -> None:
+    checked = check(document(OPTION, options), CONTEXT)
+    assert checked.errors == []
+    place = f"{PLACES[OPTION][0]}."
+    assert [told_of.path for told_of in checked.warnings] == ([place + idle] if idle else [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "idle"),
+    [
+        *(({name: 2}, name) for name in ("max_retries_interval", "retry_jitter", "retry_backoff")),
+        ({"max_retries": 1, "max_retries_interval": 2, "retry_jitter": 2}, ""),
+        ({"max_retries": 1, "retry_backoff": 2}, "retry_backoff"),
+        ({"max_retries": 2, "retry_backoff": 2}, ""),
+        ({"max_retries": 0, "retry_jitter": 0, "max_retries_interval": 0}, ""),
+    ],
+)
+def test_which_retries_have_no_effect(fields: dict[str, Any], idle: str) -> None:
+    checked = check(document(STEP, fields), CONTEXT)
+    assert checked.errors == []
+    place = f"{PLACES[STEP][0]}."
+    assert [told_of.path for told_of in checked.warnings] == ([place + idle] if idle else [])
