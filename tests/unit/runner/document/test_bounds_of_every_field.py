@@ -7,13 +7,14 @@ What a field takes is read from the table of fields, which the generated referen
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
 from coldchain.cli.vocabulary import vocabulary
-from coldchain.document import Context, canonical, check
+from coldchain.document import Context, canonical, check, difference
 from coldchain.document.checking import MOST_PROBLEMS, Checked
 from coldchain.document.fields import LEVELS, Field, choices_of
 from coldchain.document.json_path import shown
@@ -470,3 +471,85 @@ def test_which_retries_have_no_effect(fields: dict[str, Any], idle: str) -> None
     assert checked.errors == []
     place = f"{PLACES[STEP][0]}."
     assert [told_of.path for told_of in checked.warnings] == ([place + idle] if idle else [])
+
+
+# -- what differs, and who is told -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "places"),
+    [
+        ({}, {}, []),
+        ({"a": 1, "b": {"c": [1]}}, {"b": {"c": [1]}, "a": 1}, []),
+        (
+            {"a": 1, "b": {"c": 1, "e": {"f": 1}}},
+            {"b": {"c": 2, "e": {"f": 1, "g": 2}}, "d": 0},
+            [("a", 1, None), ("b.c", 1, 2), ("b.e.g", None, 2), ("d", None, 0)],
+        ),
+        ({"a": {"b": 1}}, {"a": 1}, [("a", {"b": 1}, 1)]),
+        ({"a": 1}, {"a": {"b": 1}}, [("a", 1, {"b": 1})]),
+        ({"a": [1, 2]}, {"a": [2, 1]}, [("a", [1, 2], [2, 1])]),
+        ({"a": [{"b": 1}]}, {"a": [2]}, [("a", [{"b": 1}], [2])]),
+        ({"a": [{"b": 1, "c": 2}]}, {"a": [{"b": 3, "c": 2}]}, [("a[0].b", 1, 3)]),
+        (
+            {"a": [{"b": 1}]},
+            {"a": [{"b": 2}, {"c": 3}]},
+            [("a[0].b", 1, 2), ("a[1]", None, {"c": 3})],
+        ),
+        ({"a": [{"b": 1}, {"c": 3}]}, {"a": [{"b": 1}]}, [("a[1]", {"c": 3}, None)]),
+        ({"a": []}, {"a": [{"b": 1}]}, [("a[0]", None, {"b": 1})]),
+        ({"a": True}, {"a": 1}, [("a", True, 1)]),
+        ({"a": 0}, {"a": False}, [("a", 0, False)]),
+        ({"a": 1}, {"a": 1.0}, []),
+    ],
+)
+def test_every_place_that_differs(before: Any, after: Any, places: list[Any]) -> None:
+    assert difference(before, after) == places
+    wrapped = [(f"x.{path}", old, new) for path, old, new in places]
+    assert difference(before, after, "x") == wrapped
+
+
+HOOK = {"type": "webhook", "url": "https://h/x"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "errors", "warnings"),
+    [
+        ({"type": "mail", "to": "root"}, [], []),
+        ({"type": "mail"}, ["to"], []),
+        ({"type": "mail", "to": "root", "url": "https://h"}, [], ["url"]),
+        ({"type": "mail", "to": "root", "command": "true"}, [], ["command"]),
+        ({**HOOK, "tell": ["failure"]}, [], []),
+        ({**HOOK, "to": "root"}, [], ["to"]),
+        ({**HOOK, "url": "http://h/x"}, [], ["url"]),
+        ({**HOOK, "url": "http://localhost:1/x"}, [], []),
+        ({**HOOK, "url": "http://127.0.0.1/x"}, [], []),
+        ({**HOOK, "url": "http://[::1]:8/x"}, [], []),
+        ({**HOOK, "url": "ftp://h/x"}, ["url"], []),
+        ({**HOOK, "url": "https:///x"}, ["url"], []),
+        ({**HOOK, "url": "h/x"}, ["url"], []),
+        ({**HOOK, "url": "https://h/a b"}, ["url"], []),
+        ({**HOOK, "url": "https://u:p@h/x"}, ["url"], []),
+        ({**HOOK, "url": "https://h/x?a@b"}, [], []),
+        ({**HOOK, "url": "https://h#a@b"}, [], []),
+        ({**HOOK, "credentials_file": "a/b"}, ["credentials_file"], []),
+        ({"type": "webhook"}, ["url"], []),
+        ({"type": "webhook", "credentials_file": "/c"}, [], []),
+        ({"type": "command", "command": ["a", "b|c"]}, [], []),
+        ({"type": "command", "command": "a 'b c'"}, [], []),
+        ({"type": "command", "command": "a | b"}, ["command"], []),
+        ({"type": "command", "command": [" "]}, ["command"], []),
+        ({"type": "command", "command": "a 'b"}, ["command"], []),
+    ],
+)
+def test_what_is_wrong_with_who_is_told(
+    entry: dict[str, Any], errors: list[str], warnings: list[str]
+) -> None:
+    job = {**document("job", {}), "notify": [entry]}
+    checked = check(job, CONTEXT)
+    for found, names in ((checked.errors, errors), (checked.warnings, warnings)):
+        assert [problem.path for problem in found] == [f"$.notify[0].{name}" for name in names]
+        assert all(problem.message and problem.hint for problem in found)
+    off = check(job, replace(CONTEXT, allow_exec=False))
+    switched_off = ["$.notify[0].type"] if entry["type"] == "command" else []
+    assert [problem.path for problem in off.errors if problem.path.endswith("type")] == switched_off
