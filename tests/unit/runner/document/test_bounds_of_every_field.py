@@ -473,6 +473,35 @@ def test_which_retries_have_no_effect(fields: dict[str, Any], idle: str) -> None
     assert [told_of.path for told_of in checked.warnings] == ([place + idle] if idle else [])
 
 
+RESTORE = {"action": "restore", "restore_abs_path": "/srv", "backup_name": "srv"}
+SAME = "writes the same backup as action 0"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told_of"),
+    [
+        (BACKUP, BACKUP, [SAME]),
+        (BACKUP, {**BACKUP, "path_to_backup": "/etc"}, [SAME]),
+        (BACKUP, {**BACKUP, "backup_name": "other"}, []),
+        (BACKUP, {**BACKUP, "hostname": "other"}, []),
+        (BACKUP, {**BACKUP, "container": "other"}, []),
+        (BACKUP, RESTORE, []),
+        (RESTORE, RESTORE, []),
+        # What has no effect writes nothing either.
+        ({**RESTORE, "path_to_backup": "/a"}, {**RESTORE, "path_to_backup": "/b"}, []),
+    ],
+)
+def test_which_actions_write_the_same_backup(
+    first: dict[str, Any], second: dict[str, Any], told_of: list[str]
+) -> None:
+    actions = [{"freezer_action": options} for options in (first, second)]
+    checked = check({"job_id": "j", "job_actions": actions}, CONTEXT)
+    assert checked.errors == []
+    found = [problem for problem in checked.warnings if "same backup" in problem.message]
+    assert [problem.message for problem in found] == told_of
+    assert {problem.path for problem in found} <= {"$.job_actions[1].freezer_action"}
+
+
 # -- what differs, and who is told -----------------------------------------------------------------
 
 
