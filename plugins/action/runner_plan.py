@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
+from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.coldchain.freezer.plugins.plugin_utils import _runner_plan as plans
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._bundle import bundle
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._runner_look import (
@@ -117,9 +118,11 @@ class ActionModule(ActionBase):
         if places.system:
             templates[UNIT_FILE] = "coldchain-runner.service.j2"
         # The names that vars/main.yml of the role gives to what this returns.
-        known = {f"__runner_{name}": value for name, value in places._asdict().items()}
+        known: Result = {f"__runner_{name}": value for name, value in places._asdict().items()}
         known["__runner_host"] = host
         known["__runner_loaded"] = loaded(options["credentials"])
+        # ansible-core 2.18 evaluates whatever text it finds in a variable, and what a host has told may look like a template.
+        known = wrap_var(known)
         lookup = lookup_loader.get(
             "ansible.builtin.template", loader=self._loader, templar=self._templar
         )
@@ -129,7 +132,7 @@ class ActionModule(ActionBase):
             # Their values: of templates the lookup would evaluate each one each time that it is named, and it copies what it gets.
             used = set(VARIABLE.findall(template.read_text(encoding="utf-8"))) & variables.keys()
             known.update(
-                (variable, self._templar.template(variables[variable]))
+                (variable, wrap_var(self._templar.template(variables[variable])))
                 for variable in used - known.keys()
             )
             files[path] = str(lookup.run([str(template)], dict(known))[0])
