@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timezone
+from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coldchain.core.instants import zone
 from coldchain.observe.alert_rules import MOST_HELD, Delivery, Occasion, Policy, Rules
 from coldchain.observe.notifiers.registry import KINDS, NOTIFIERS
 from coldchain.observe.notifiers.target import Target
@@ -223,6 +225,20 @@ def test_a_clock_that_is_set_back_holds_nothing_longer() -> None:
     event = Occasion("failure", "j", BEGIN, "e", {"title": "t", "text": "x"})
     assert rules.tell(event, [one("mail")]) == []
     assert len(rules.due(BEGIN - 86400)) == 1
+
+
+@pytest.mark.parametrize("night", [datetime(2026, 10, 24, 12), datetime(2027, 3, 27, 12)])
+@pytest.mark.parametrize("quiet", [(79200, 21600), (0, 21600), (3600, 10800), (7200, 82800)])
+@pytest.mark.parametrize("name", ["Europe/Berlin", "UTC"])
+def test_quiet_hours_end_when_the_clock_on_the_wall_says_so(
+    night: datetime, quiet: tuple[int, int], name: str
+) -> None:
+    policy = Policy(quiet=quiet, zone=zone(name))
+    begin = night.replace(tzinfo=timezone.utc).timestamp()
+    moments = [begin + 600 * number for number in range(200)]
+    loud = [moment for moment in moments if policy.quiet_until(moment) == moment]
+    for moment in filter(lambda at: at <= loud[-1], moments):
+        assert policy.quiet_until(moment) == min(at for at in loud if at >= moment)
 
 
 def test_a_held_failure_that_is_over_is_told_with_its_end() -> None:

@@ -10,7 +10,7 @@ already is never kept back.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import tzinfo
+from datetime import datetime, time, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 from coldchain.core.instants import from_epoch
@@ -52,7 +52,13 @@ class Policy(NamedTuple):
         second = local.hour * 3600 + local.minute * 60 + local.second
         begin, end = self.quiet
         inside = begin <= second < end if begin < end else second >= begin or second < end
-        return now + (end - second) % _DAY if inside else now
+        if not inside:
+            return now
+        # By the calendar, not by adding seconds: the zone's clock may be set within these hours.
+        day = local.date() + timedelta(days=second >= end)
+        over = datetime.combine(day, time(), self.zone) + timedelta(seconds=end)
+        ends = (over.replace(fold=fold).timestamp() for fold in (0, 1))
+        return next((float(until) for until in ends if until > now), now)
 
 
 class Occasion(NamedTuple):
