@@ -96,6 +96,21 @@ def test_what_is_refused_keeps_no_other_message_waiting(
     assert [waiting.id for waiting in box.waiting()] == ["m0"]
 
 
+def test_what_cannot_be_put_into_bytes_keeps_no_other_message_waiting(
+    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "LINGER", -10.0)
+    bad = put(box, server.url, "m0", text="\udcff")
+    entry = box.read(bad)
+    assert entry is not None
+    entry["target"]["template"] = "$text"  # one that another entry for this URL does not have
+    box.put(entry, bad, durable=False)
+    put(box, server.url, "m1")
+    assert courier(box).deliver() == 1
+    assert came(server) == ["m1"]
+    assert [waiting.id for waiting in box.waiting()] == ["m0"]
+
+
 def test_a_target_that_hangs_keeps_no_other_waiting(
     box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -206,7 +206,8 @@ class Courier:
             return DeliveryAttempt(FAILED, _without(text, target, secrets))
         except Exception as error:  # noqa: BLE001  one target's trouble is no other's
             text = f"{type(error).__name__}: {error}"
-            return DeliveryAttempt(FAILED, _without(text, target, secrets)[:300])
+            # As if it was refused: it may be for what this message holds, and the others go on.
+            return DeliveryAttempt(FAILED, _without(text, target, secrets)[:300], refused=True)
 
     def _credentials(self, target: Mapping[str, Any]) -> dict[str, str]:
         name = target.get("credentials_file")
