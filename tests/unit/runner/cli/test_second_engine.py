@@ -12,7 +12,7 @@ from cli_command import Command
 
 from coldchain.agent.engines.registry import ENGINES, EngineKind
 from coldchain.agent.modes.registry import MODES, ModeKind
-from coldchain.execution import launch
+from coldchain.core import own_program
 
 HELPERS = Path(__file__).parents[3] / "helpers"
 ROWS = {
@@ -33,7 +33,7 @@ def _rows(monkeypatch: pytest.MonkeyPatch) -> None:
         f"ENGINES.update({ROWS['engines']!r}); MODES.update({ROWS['modes']!r});"
         "from coldchain.cli import main; main()"
     )
-    monkeypatch.setattr(launch, "_AGENT", start)
+    monkeypatch.setattr(own_program, "START", start)
 
 
 class Case:

@@ -6,15 +6,14 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-import coldchain
 from coldchain.agent.storages.kinds import STORAGES
 from coldchain.core.errors import DataError, Unavailable
 from coldchain.core.files import write_atomically
+from coldchain.core.own_program import own_program
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
 from coldchain.execution.command import Command, command
@@ -30,8 +29,6 @@ _SERVICE_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "COLDCHA
 _OF_STORAGES = (name for kind in STORAGES.values() for name in kind.credentials)
 _NOT_FOR_COMMANDS = frozenset((*_SERVICE_VARIABLES, *_OF_STORAGES))
 _RCLONE_VARIABLES = ("RCLONE_", "AWS_", "OS_", "ST_")  # which rclone reads by itself
-# Under python -I nothing but sys.path says where the package is.
-_AGENT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from coldchain.cli import main; main()"
 
 
 class Executor(Protocol):
@@ -119,8 +116,6 @@ def _agent(spec: ActionSpec, paths: Paths, directory: Path, *options: str) -> Co
     config = directory.with_name(f"{directory.name}.json")
     raw = json.dumps({"freezer_action": spec.action}).encode("ascii")
     write_atomically(config, raw, durable=False)
-    package = Path(coldchain.__file__).resolve().parents[1]
-    home = () if paths.home is None else ("--home", os.fspath(paths.home))
-    words = [sys.executable, "-I", "-c", _AGENT, os.fspath(package), *home, "agent", *options]
+    words = [*own_program(paths.home), "agent", *options]
     words += ["--canonical", "--config", str(config), "--result", str(directory / RESULT)]
     return Command(tuple(words), {}, None)

@@ -11,13 +11,12 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-import coldchain
 from coldchain.core.locks import is_locked
 from coldchain.core.log_limit import LimitedLog
+from coldchain.core.own_program import own_program
 from coldchain.observe.outbox import Outbox
 
 _NOT_AGAIN = 10.0
@@ -25,7 +24,6 @@ _NOT_AGAIN = 10.0
 _AT_LEAST = 1.0
 """Seconds between two starts."""
 _SERVICE_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "COLDCHAIN_RUNNER_LOCK")
-_COMMAND = "import sys; sys.path.insert(0, sys.argv.pop(1)); from coldchain.cli import main; main()"
 _INHERITED = "COLDCHAIN_NOTIFY_PID"
 #: What a command leaves behind is no process of a run that goes on at the same time.
 MARK = "COLDCHAIN_ATTEMPT"
@@ -93,13 +91,10 @@ class DeliveryProcess:
             os.environ[_INHERITED] = str(self._child.pid)
 
     def _start(self, clock: float) -> None:
-        package = Path(coldchain.__file__).resolve().parents[1]
-        home = () if self._home is None else ("--home", os.fspath(self._home))
-        words = [sys.executable, "-I", "-c", _COMMAND, os.fspath(package), *home]
         environment = {k: v for k, v in os.environ.items() if k not in _SERVICE_VARIABLES}
         try:
             self._child = subprocess.Popen(
-                [*words, "notify", "--deliver"],
+                [*own_program(self._home), "notify", "--deliver"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
