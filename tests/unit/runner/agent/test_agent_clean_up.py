@@ -83,6 +83,7 @@ def test_a_restore_s_folder_goes_wherever_it_was_begun(bench: Bench) -> None:
     foreign = bench.root / "new" / ".coldchain-restore-file"
     for folder in (*stale, living):
         (folder / "tree").mkdir(parents=True)
+        (folder / "coldchain-restore").touch()
         folder.chmod(0o700)
     foreign.write_text("a file of somebody")
     descriptor = os.open(living, os.O_RDONLY)

@@ -310,6 +310,7 @@ def test_what_a_killed_restore_left_is_removed_by_the_next(bench: Bench) -> None
     bench.backup()
     stale = bench.root / ".coldchain-restore-dead"
     (stale / "tree").mkdir(parents=True)
+    (stale / "coldchain-restore").touch()
     stale.chmod(0o700)
     bench.restore()
     assert not stale.exists()

@@ -244,20 +244,22 @@ def test_a_container_of_somebody_else_makes_root_create_nothing(
     assert state(os.fsencode(victim)) == before
 
 
+@pytest.mark.parametrize("inside", ["sub", "tree", "level-01234567"])
 @pytest.mark.parametrize("mode", [0o755, 0o700])
 def test_a_folder_of_roots_is_not_taken_for_what_a_restore_left(
-    bench: Bench, theirs: Path, victim: Path, mode: int
+    bench: Bench, theirs: Path, victim: Path, mode: int, inside: str
 ) -> None:
     give_away(bench.source)
     bench.backup()
     # Whoever owns the directory can rename what root keeps in it.
     renamed = theirs / ".coldchain-restore-0"
+    (victim / "sub").rename(victim / inside)
     victim.chmod(mode)
     shutil.move(victim, renamed)
     bench.restore(restore_abs_path=str(theirs / "target"))
     bench.perform("restore", restore_abs_path=str(theirs / "again"), dry_run=True)
     assert staging.discard(theirs / "target") == 0
-    assert (renamed / "sub" / "file").read_text() == "precious"
+    assert (renamed / inside / "file").read_text() == "precious"
 
 
 @pytest.mark.parametrize("tree", ["metadata", "data"])

@@ -25,8 +25,10 @@ from coldchain.core.locks import NoLocks, lock_within
 from coldchain.core.trusted_path import ANYBODY, Way, user_name, walk
 
 _PREFIX = STAGE
-#: What a restore keeps in its folder: the tree, and levels that were fetched.
-_OURS = re.compile(r"tree|levels?-[0-9a-f]{8}")
+#: The first file in a restore's folder and the last to go: nobody else's folder has it.
+_MARK = "coldchain-restore"
+#: What a restore keeps in its folder beside that: the tree, and levels that were fetched.
+_OURS = re.compile(rf"{_MARK}|tree|levels?-[0-9a-f]{{8}}")
 #: To open a directory by its name, for reading.
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -235,8 +237,20 @@ def _private_folder(base: int) -> tuple[str, int]:
             raise OSError(errno.EPERM, "somebody else puts folders in the place of ours", name)
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.stat(name, dir_fd=base, follow_symlinks=False), status):
+                _mark(base, name, descriptor)
                 return name, descriptor
         os.close(descriptor)
+
+
+def _mark(base: int, name: str, descriptor: int) -> None:
+    """Say of the new folder *name* in *base*, open as *descriptor*, that a restore made it."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        os.close(os.open(_MARK, flags, 0o600, dir_fd=descriptor))
+    except OSError:
+        _remove(base, name, descriptor)
+        os.close(descriptor)
+        raise
 
 
 def _base(way: Way) -> tuple[int, str, bool]:
@@ -280,8 +294,10 @@ def _remove_stale(base: int) -> int:
             # Who may rename in *base* could give the name to a folder of ours with other things.
             status = os.fstat(descriptor)
             private = status.st_uid == os.geteuid() and not status.st_mode & 0o077
-            ours = private and all(map(_OURS.fullmatch, os.listdir(descriptor)))
-            if ours and lock_within(descriptor):
+            held = os.listdir(descriptor)
+            # One that was killed at once has nothing in its folder yet.
+            marked = not held or _MARK in held
+            if private and marked and all(map(_OURS.fullmatch, held)) and lock_within(descriptor):
                 _remove(base, name, descriptor)
                 removed += 1
         except NoLocks:
@@ -296,20 +312,27 @@ def _remove(base: int, name: str, descriptor: int) -> None:
     folder = f"/proc/self/fd/{descriptor}"
     with contextlib.suppress(OSError, RecursionError):
         open_up(descriptor)
-    for entry in os.listdir(descriptor):
+    for entry in _unmarked(descriptor):
         path = os.path.join(folder, entry)
         with contextlib.suppress(OSError, RecursionError):
             if stat.S_ISDIR(os.lstat(path).st_mode):
                 shutil.rmtree(path)
             else:
                 os.unlink(path)
-    left = os.listdir(descriptor)
+    left = _unmarked(descriptor)
     if left:
         # Deeper than Python can follow; rm can.
         command = ["rm", "-rf", "--one-file-system", "--", *left]
         subprocess.run(command, check=False, cwd=folder)
     with contextlib.suppress(OSError):
-        os.rmdir(name, dir_fd=base)
+        if not _unmarked(descriptor):  # or the next restore would not know it
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(_MARK, dir_fd=descriptor)
+            os.rmdir(name, dir_fd=base)
+
+
+def _unmarked(descriptor: int) -> list[str]:
+    return [name for name in os.listdir(descriptor) if name != _MARK]
 
 
 def folders(tree: int) -> Iterator[tuple[bytes, int, Iterator[os.DirEntry[str]]]]:
