@@ -225,3 +225,48 @@ def test_what_is_not_as_it_was_asked_for_is_no_damage(bench: Bench) -> None:
     assert "encrypt_scheme: freezer" in found.findings[0].message
     assert [point.restorable for point in catalogue(bench.container)] == [True, True]
     bench.restore(**secret)
+
+
+@pytest.mark.parametrize("scheme", ["strong", "freezer"])
+def test_an_action_has_one_password_although_its_file_changes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """It is changed in the middle of a long backup, and afterwards both passwords are there."""
+    shim = bench.root / "bin" / "gzip"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\n{shutil.which("gzip")} "$@"\necho another > {bench.pass_file}\n')
+    shim.chmod(0o755)
+    first = bench.pass_file.read_bytes()
+    fields: dict[str, object] = {
+        "encrypt_pass_file": str(bench.pass_file),
+        "encrypt_scheme": scheme,
+    }
+    (bench.source / "file").write_text("x")
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
+        bench.level(**fields)
+    assert bench.pass_file.read_text() == "another\n"
+    bench.pass_file.write_bytes(first)
+    found = verify(bench.container, mode="full", pass_file=bench.pass_file, scheme=scheme)
+    assert not found.findings
+    bench.restore(**fields)
+    assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
+
+
+def test_openssl_is_told_no_name_of_the_file_with_the_password(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = bench.root / "seen"
+    shim = bench.root / "bin" / "openssl"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\necho "$@" >> {seen}\nexec {shutil.which("openssl")} "$@"\n')
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
+    (bench.source / "file").write_text("x")
+    held = set(os.listdir("/proc/self/fd"))
+    secret = _sealed(bench, 2)
+    bench.restore(**secret)
+    said = seen.read_text()
+    assert str(bench.pass_file) not in said
+    assert bench.pass_file.read_text().strip() not in said
+    assert set(os.listdir("/proc/self/fd")) == held

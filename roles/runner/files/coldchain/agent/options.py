@@ -14,6 +14,7 @@ from typing import NamedTuple
 from coldchain.agent.fields import Fields
 from coldchain.agent.modes.base import Content, Source, Target, Tree
 from coldchain.agent.modes.registry import DEFAULT_MODE, mode
+from coldchain.agent.password_file import PasswordFile
 from coldchain.agent.storages.location import Location, location
 
 #: Freezer's own default, which it writes to disk unexpanded.
@@ -25,11 +26,11 @@ _DAY = 86400
 class Encryption(NamedTuple):
     """How a container's backups are encrypted, as whoever names a password says.
 
-    pass_file: its first line is the password; scheme: None is strong; accept_unsealed: levels of
+    pass_file: where the password is; scheme: None is strong; accept_unsealed: levels of
     a strong chain need not be sealed, so that nobody can tell who wrote them.
     """
 
-    pass_file: Path
+    pass_file: PasswordFile
     scheme: str | None = None
     accept_unsealed: bool = False
 
@@ -37,6 +38,11 @@ class Encryption(NamedTuple):
     def wanted(self) -> str:
         """The scheme that every level must have."""
         return self.scheme or "strong"
+
+    @property
+    def secret(self) -> bytes:
+        """The password; DataError when there is none."""
+        return self.pass_file.read()
 
 
 class Removal(NamedTuple):
@@ -210,7 +216,7 @@ def _encryption(fields: Fields) -> Encryption | None:
     if pass_file is None:
         return None
     scheme = fields.text("encrypt_scheme") or None
-    return Encryption(pass_file, scheme, fields.flag("accept_unsealed"))
+    return Encryption(PasswordFile(pass_file), scheme, fields.flag("accept_unsealed"))
 
 
 def _removal(fields: Fields, zone: tzinfo) -> Removal | None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO, NamedTuple
 
 from coldchain.agent.process.signals import defer_signals
+from coldchain.core.files import write_all
 
 CHUNK = 1 << 20
 #: One read of what the last stage writes.  A buffer beyond 128 KiB comes from mmap, and each of its
@@ -49,7 +50,8 @@ BlockSink = Callable[[bytes], None]
 class Stage(NamedTuple):
     """One process: *errors* gets each line of stderr, *output* the lines of stdout (last only).
 
-    program: what it is called, where it is not what argv begins with; folder: where it begins.
+    program: what it is called, where it is not what argv begins with; folder: where it begins;
+    secret: what it reads from a descriptor of its own, whose number is added to the end of argv.
     """
 
     argv: Sequence[str | bytes]
@@ -58,6 +60,7 @@ class Stage(NamedTuple):
     pass_fds: tuple[int, ...] = ()
     program: str = ""
     folder: str | None = None
+    secret: bytes = b""
 
     @property
     def name(self) -> str:
@@ -120,16 +123,17 @@ class Pipeline:
         source: int | BinaryIO = self._source
         last = len(self._stages) - 1
         for number, (stage, tail) in enumerate(zip(self._stages, self._tails)):
-            process = subprocess.Popen(
-                stage.argv,
-                bufsize=0,
-                stdin=source,
-                stdout=self._target if number == last else subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=environment,
-                pass_fds=stage.pass_fds,
-                cwd=stage.folder,
-            )
+            with _handed_over(stage) as (argv, pass_fds):
+                process = subprocess.Popen(
+                    argv,
+                    bufsize=0,
+                    stdin=source,
+                    stdout=self._target if number == last else subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env=environment,
+                    pass_fds=pass_fds,
+                    cwd=stage.folder,
+                )
             if self._processes and not isinstance(source, int):
                 source.close()
             self._processes.append(process)
@@ -228,6 +232,26 @@ class Pipeline:
                 for stream in (process.stdin, process.stdout, process.stderr):
                     if stream is not None and not stream.closed:
                         stream.close()
+
+
+@contextlib.contextmanager
+def _handed_over(stage: Stage) -> Iterator[tuple[list[str | bytes], tuple[int, ...]]]:
+    """The arguments of *stage*, and the descriptors that it inherits; ours are closed after it.
+
+    A secret lies in a memory file: no name leads to it, and no argument shows it.
+    """
+    argv, pass_fds = list(stage.argv), stage.pass_fds
+    if not stage.secret:
+        yield argv, pass_fds
+        return
+    descriptor = os.memfd_create("secret")
+    try:
+        write_all(descriptor, stage.secret)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        last = os.fsdecode(argv.pop())
+        yield [*argv, f"{last}{descriptor}"], (*pass_fds, descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def failure(exits: Sequence[Exit], allowed: Mapping[str, Sequence[int]]) -> Exit | None:

@@ -141,9 +141,8 @@ def write_archive(
         ]
         if scheme is not None:
             assert options.encryption is not None
-            pass_file = options.encryption.pass_file
-            command = cipher.openssl(scheme, pass_file, cipher.ITERATIONS, decrypt=False)
-            stages.append(Stage(command))
+            secret = options.encryption.secret
+            stages.append(cipher.openssl(scheme, secret, cipher.ITERATIONS, decrypt=False))
         with Pipeline(stages) as pipeline:
             with defer_signals():
                 os.close(writer)
@@ -175,10 +174,10 @@ def write_file(
     with _hashing(draft, name) as (sink, part):
         if cipher.covers(scheme, name):
             assert options.encryption is not None and scheme is not None
-            pass_file = options.encryption.pass_file
-            command = cipher.openssl(scheme, pass_file, cipher.ITERATIONS, decrypt=False)
+            secret = options.encryption.secret
+            stage = cipher.openssl(scheme, secret, cipher.ITERATIONS, decrypt=False)
             os.lseek(descriptor, 0, os.SEEK_SET)
-            with Pipeline([Stage(command)], source=descriptor) as pipeline:
+            with Pipeline([stage], source=descriptor) as pipeline:
                 for chunk in pipeline.chunks():
                     sink(chunk)
                 bad = failure(pipeline.finish(), {})
@@ -284,10 +283,9 @@ def _check_head(head: bytes, options: BackupOptions, scheme: str | None, *, empt
     plain = head
     if scheme is not None:
         assert options.encryption is not None
-        command = cipher.openssl(
-            scheme, options.encryption.pass_file, cipher.ITERATIONS, decrypt=True
-        )
-        with Pipeline([Stage(command)], feed=True) as pipeline:
+        secret = options.encryption.secret
+        stage = cipher.openssl(scheme, secret, cipher.ITERATIONS, decrypt=True)
+        with Pipeline([stage], feed=True) as pipeline:
             pipeline.write(head)
             pipeline.close_feed()
             plain = b"".join(pipeline.chunks())

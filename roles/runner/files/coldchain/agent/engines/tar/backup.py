@@ -77,7 +77,7 @@ def backup(
     if empty is not None:
         raise DataError(f"exclude: {empty!r} leaves out everything", "leave that pattern out")
     if options.encryption is not None:
-        cipher.password(options.encryption.pass_file)
+        options.encryption.pass_file.read()  # what follows has no other one
     dry = options.common.dry_run
     series = Series.of(options.common)
     with nullcontext() if dry else storage.lock(series.host_name):
@@ -204,7 +204,7 @@ def _write(
         seal = None
         if plan.scheme == "strong":
             assert options.encryption is not None
-            secret = cipher.password(options.encryption.pass_file)
+            secret = options.encryption.secret
             seal = cipher.seal(secret, statement(series, manifest))
         with draft.write(MANIFEST) as sink:
             sink(manifest.encode())

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from coldchain.agent.engines.tar import cipher, container, snapshot
+from coldchain.agent.engines.tar import container, snapshot
 from coldchain.agent.engines.tar.archive_writer import container_inside, link_loops
 from coldchain.agent.engines.tar.layout import METADATA, Chain, Level, Series, newest_chain
 from coldchain.agent.engines.tar.levels import next_level, previous_backup
@@ -78,7 +78,7 @@ def plan_level(
     base = None
     if options.encryption is not None:
         scheme = options.encryption.wanted
-        warnings += cipher.doubts(options.encryption.pass_file)
+        warnings += options.encryption.pass_file.doubts()
     if previous is not None:
         chain = newest_chain(chains)
         assert chain is not None

@@ -14,22 +14,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import stat
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from coldchain.agent.engines.tar.layout import ENGINE_METADATA
+from coldchain.agent.process.pipeline import Stage
 from coldchain.agent.process.tools import executable
-from coldchain.core.errors import DataError, JobFailed
+from coldchain.core.errors import JobFailed
 
 #: OWASP's advice of 2023 for PBKDF2-HMAC-SHA256; about 0.2 s on a core.
 ITERATIONS = 600_000
 #: More would let a hostile container keep us busy for minutes.
 MOST_ITERATIONS = 20_000_000
-#: openssl reads at most 1023 bytes of the first line.
-LONGEST_PASSWORD = 1000
-
 #: How everything that openssl enc has written begins.
 MAGIC = b"Salted__"
 
@@ -67,65 +63,19 @@ class Seal(NamedTuple):
         }
 
 
-def password(pass_file: Path) -> bytes:
-    """The first line of *pass_file*, as openssl reads it; DataError when it cannot serve."""
-    try:
-        # What took the place of a file meanwhile must not keep us waiting.
-        with open(os.open(pass_file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise DataError(
-                    f"encrypt_pass_file {pass_file} is not a regular file",
-                    "it is read several times: write the password to a file, in /dev/shm for"
-                    " example",
-                )
-            line = stream.readline(LONGEST_PASSWORD + 2).partition(b"\n")[0]
-    except OSError as error:
-        raise DataError(
-            f"encrypt_pass_file {pass_file} cannot be read: {error.strerror}",
-            "name a file whose first line is the password",
-        ) from None
-    if not line or len(line) > LONGEST_PASSWORD or b"\0" in line:
-        raise DataError(
-            f"encrypt_pass_file {pass_file}: its first line cannot be a password",
-            f"1 to {LONGEST_PASSWORD} bytes, none of them zero",
-        )
-    return line
-
-
-def doubts(pass_file: Path) -> list[str]:
-    """What is unwise about the file with the password, as warnings."""
-    warnings = []
-    mode = stat.S_IMODE(pass_file.stat().st_mode)
-    if mode & (stat.S_IRGRP | stat.S_IROTH):
-        warnings.append(
-            f"{pass_file} can be read by others (mode {mode:04o}): chmod 600 {pass_file}"
-        )
-    if password(pass_file).startswith(b"\xef\xbb\xbf"):
-        warnings.append(
-            f"{pass_file}: its first line begins with a byte order mark (Windows), which is a part"
-            " of the password: keep it so, or take it out and begin a new chain"
-        )
-    if password(pass_file).endswith(b"\r"):
-        warnings.append(
-            f"{pass_file}: its first line ends with a carriage return (Windows), which is a part of"
-            " the password: keep it so, or take it out and begin a new chain"
-        )
-    return warnings
-
-
 def covers(scheme: str | None, part: str) -> bool:
     """Whether *scheme* encrypts *part*: freezer-agent never encrypts engine_metadata."""
     return scheme == "strong" or (scheme is not None and part != ENGINE_METADATA)
 
 
-def openssl(scheme: str, pass_file: Path, iterations: int, *, decrypt: bool) -> list[str]:
-    """The openssl command of *scheme*; the password's file is named, never the password."""
+def openssl(scheme: str, secret: bytes, iterations: int, *, decrypt: bool) -> Stage:
+    """The stage that runs openssl for *scheme*, with the password *secret*."""
     if scheme == "strong":
         how = ["-aes-256-ctr", "-pbkdf2", "-iter", str(iterations)]
     else:
         how = ["-aes-256-cfb"]
     command = [executable("openssl"), "enc", *(["-d"] if decrypt else []), *how]
-    return [*command, "-md", "sha256", "-pass", f"file:{pass_file}"]
+    return Stage([*command, "-md", "sha256", "-pass", "fd:"], secret=secret + b"\n")
 
 
 def statement(

@@ -113,9 +113,8 @@ def decryptor(stored: StoredLevel, encryption: Encryption | None) -> list[Stage]
             f"{stored.place} is encrypted and no encrypt_pass_file is given",
             "name the file whose first line is the password",
         )
-    cipher.password(encryption.pass_file)  # openssl's own complaint would not name the option
     iterations = stored.metadata.seal.iterations if stored.metadata.seal else 0
-    return [Stage(cipher.openssl(scheme, encryption.pass_file, iterations, decrypt=True))]
+    return [cipher.openssl(scheme, encryption.secret, iterations, decrypt=True)]
 
 
 def unpackers(stored: StoredLevel, encryption: Encryption | None) -> list[Stage]:
@@ -166,7 +165,7 @@ def authenticate(storage: Storage, stored: StoredLevel, encryption: Encryption |
             "docs/recovery.md shows how to restore it by hand",
         )
     text = statement(stored.series, stored.manifest)
-    cipher.check(seal, cipher.password(encryption.pass_file), text, stored.place)
+    cipher.check(seal, encryption.secret, text, stored.place)
     return warnings
 
 

@@ -43,6 +43,7 @@ from coldchain.agent.engines.tar.level_reader import (
 )
 from coldchain.agent.engines.tar.soundness import Soundness
 from coldchain.agent.options import Encryption
+from coldchain.agent.password_file import PasswordFile
 from coldchain.agent.progress import Meter
 from coldchain.agent.storages.base import Storage
 from coldchain.agent.storages.location import Location
@@ -104,7 +105,9 @@ def _verify(
         meter.begin(
             "reading" if thorough else "checking", sum(size_of(storage, path) for path in paths)
         )
-    encryption = Encryption(pass_file, query.scheme, query.accept_unsealed) if pass_file else None
+    encryption = None
+    if pass_file is not None:
+        encryption = Encryption(PasswordFile(pass_file), query.scheme, query.accept_unsealed)
     findings: list[Flaw] = []
     notes: list[str] = []
     damaged: set[tuple[Series, Level]] = set()
