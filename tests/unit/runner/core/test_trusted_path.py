@@ -8,6 +8,7 @@ import grp
 import os
 import pwd
 import stat
+import struct
 import sys
 import tempfile
 from collections.abc import Callable
@@ -153,6 +154,33 @@ def test_who_can_put_something_else_there(
     folder: os.stat_result, entry: os.stat_result | None, expected: set[int]
 ) -> None:
     assert writers(folder, entry) == expected
+
+
+@pytest.mark.parametrize(
+    ("entries", "mode", "expected"),
+    [
+        ([(0x02, 7, 54321)], 0o770, {54321}),  # a user
+        ([(0x02, 5, 54321)], 0o770, set()),  # who may only look
+        ([(0x02, 7, 54321)], 0o750, set()),  # the mask takes it away
+        ([(0x02, 7, 54321)], 0o1770, set()),  # sticky: what is root's stays
+        ([(0x08, 7, 54321)], 0o770, {ANYBODY}),  # a group
+        ([(0x08, 7, 0)], 0o770, set()),  # root's own
+    ],
+)
+@pytest.mark.skipif(os.geteuid() != 0, reason="root's own group makes the mode say nothing")
+def test_who_can_put_something_else_there_by_an_acl(
+    tmp_path: Path, entries: list[tuple[int, int, int]], mode: int, expected: set[int]
+) -> None:
+    folder = tmp_path / "folder"
+    (folder / "below").mkdir(parents=True)
+    mask = mode >> 3 & 7
+    whole = [(0x01, 7, 2**32 - 1), *entries, (0x04, 5, 2**32 - 1), (0x10, mask, 2**32 - 1)]
+    order = sorted((*whole, (0x20, 0, 2**32 - 1)))
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in order)
+    os.setxattr(folder, "system.posix_acl_access", acl)
+    folder.chmod(mode)
+    with walk(folder / "below") as way:
+        assert set(way.others) == expected
 
 
 def test_users_for_people() -> None:

@@ -51,7 +51,7 @@ def secrets(patient: Patient) -> Iterator[Finding]:
 
 def containers(patient: Patient) -> Iterator[Finding]:
     """Only root and this user can change what lies in a container, or put another in its place."""
-    from coldchain.core.trusted_path import user_name, walk, writers
+    from coldchain.core.trusted_path import changers, user_name, walk
 
     for folder, job_id in patient.local_containers.items():
         about = f"container {folder}"
@@ -59,8 +59,7 @@ def containers(patient: Patient) -> Iterator[Finding]:
             with walk(folder) as way:
                 others = dict(way.others)
                 if not way.missing:
-                    status = os.fstat(way.folder)
-                    for user in writers(status, None) - {0, os.geteuid()}:
+                    for user in changers(way.folder, None) - {0, os.geteuid()}:
                         others.setdefault(user, str(folder))
         except OSError as error:
             text = f"it cannot be used by job {job_id}: {error.strerror}"

@@ -14,6 +14,7 @@ import grp
 import os
 import pwd
 import stat
+import struct
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -25,6 +26,9 @@ ANYBODY = -1
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = _STEP | os.O_DIRECTORY
 _MOST_LINKS = 40
+_ACL = "system.posix_acl_access"
+#: Tags and right of its entries (linux/posix_acl_xattr.h, linux/posix_acl.h).
+_ACL_USER, _ACL_GROUP, _ACL_WRITE = 0x02, 0x08, 0x02
 
 
 class Way(NamedTuple):
@@ -182,7 +186,8 @@ class _Walker:
 
     def _note(self, following: os.stat_result | None) -> bool:
         """Note who could put something else in the place of what follows; is there somebody?"""
-        users = writers(self._status, following) - self._ours
+        named = named_writers(self._folder, self._status)
+        users = writers(self._status, following, named) - self._ours
         for user in users:
             self._others.setdefault(user, self._path or "/")
         return bool(users)
@@ -192,21 +197,44 @@ def _names(path: str) -> list[str]:
     return [name for name in path.split("/") if name not in ("", ".")]
 
 
-def writers(folder: os.stat_result, following: os.stat_result | None) -> set[int]:
+def changers(folder: int, following: os.stat_result | None) -> set[int]:
+    """``writers`` of the open *folder*."""
+    status = os.fstat(folder)
+    return writers(status, following, named_writers(folder, status))
+
+
+def named_writers(folder: int, status: os.stat_result) -> set[int]:
+    """Whom an ACL of the open *folder* lets write, beside its owner and its group."""
+    if not status.st_mode & stat.S_IWGRP:  # of a directory with an ACL that is its mask
+        return set()
+    try:
+        acl = os.getxattr(f"/proc/self/fd/{folder}", _ACL)
+    except OSError:  # it has none
+        return set()
+    return {
+        number if tag == _ACL_USER else ANYBODY
+        for tag, rights, number in struct.iter_unpack("<HHI", acl[4:])
+        if rights & _ACL_WRITE and (tag == _ACL_USER or (tag == _ACL_GROUP and number))
+    }
+
+
+def writers(
+    folder: os.stat_result, following: os.stat_result | None, named: Collection[int] = ()
+) -> set[int]:
     """Who can rename or replace an entry of *folder*; ANYBODY for more than its owners.
 
-    following: the entry, None when it is still to be made.  In a directory with the sticky bit only
-    the owner of the entry and that of the directory can.
+    following: the entry, None when it is still to be made; named: ``named_writers``.  In a
+    directory with the sticky bit only the owner of the entry and that of the directory can.
     """
     found = {folder.st_uid}
     mode = folder.st_mode
     open_to_all = bool(mode & stat.S_IWOTH) or (
         bool(mode & stat.S_IWGRP) and not _private_group(folder.st_gid, folder.st_uid)
     )
-    if open_to_all and mode & stat.S_ISVTX:
+    if (open_to_all or named) and mode & stat.S_ISVTX:
         found |= {following.st_uid} if following is not None else set()
-    elif open_to_all:
-        found.add(ANYBODY)
+    else:
+        found |= {*named, *([ANYBODY] if open_to_all else [])}
     return found
 
 
@@ -308,7 +336,7 @@ def _open_in(
     if not stat.S_ISREG(status.st_mode):
         strange = "is not a file"
     elif status.st_nlink > 1 and os.geteuid() == 0:
-        makers = {*others, *writers(os.fstat(folder), status)} - {0}
+        makers = {*others, *changers(folder, status)} - {0}
         if makers:
             strange = f"has another name, and {user_name(min(makers))} may have made this one"
     if strange is not None:

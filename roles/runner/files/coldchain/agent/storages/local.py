@@ -32,7 +32,7 @@ from coldchain.agent.storages.held_directory import (
 from coldchain.core.errors import CannotWrite, DataError, TryAgain, remedy
 from coldchain.core.files import write_all
 from coldchain.core.locks import NoLocks
-from coldchain.core.trusted_path import Lure, open_below, writers
+from coldchain.core.trusted_path import Lure, changers, open_below
 
 _FILE_MODE = 0o600
 #: To make a new file, for writing: nothing may be in its place.
@@ -130,7 +130,7 @@ class LocalStorage:
                 if way.others or way.lure is not None:
                     return False
                 status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-                others = {status.st_uid, *writers(os.fstat(folder), status)} - ours
+                others = {status.st_uid, *changers(folder, status)} - ours
                 return not others and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
         except OSError:
             return False

@@ -24,7 +24,7 @@ from coldchain.agent.storages.held_directory import HeldDirectory
 from coldchain.agent.storages.near import Near
 from coldchain.core.errors import ColdchainError, Unavailable
 from coldchain.core.files import cannot_write
-from coldchain.core.trusted_path import user_name, writers
+from coldchain.core.trusted_path import changers, user_name
 
 #: So many levels, of so many bytes together, are fetched by one program.
 MOST_TOGETHER, TOGETHER = 32, 64 << 20
@@ -200,7 +200,7 @@ def open_spool(folder: Path | None) -> Iterator[int]:
         except OSError as error:
             raise cannot_write(folder or Path(gettempdir()), error) from None
         stack.callback(os.close, descriptor)
-        others = writers(os.fstat(descriptor), None) - {0, os.geteuid()}
+        others = changers(descriptor, None) - {0, os.geteuid()}
         if others:
             raise Unavailable(
                 f"{folder}: {user_name(min(others))} can change what is used from there",
