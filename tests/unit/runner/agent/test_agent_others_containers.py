@@ -123,6 +123,35 @@ def test_root_does_not_read_for_others_what_they_may_not(yard: Yard, part: str, 
     assert reads == []
 
 
+@pytest.mark.parametrize("part", ["data", "metadata", "manifest.json"])
+def test_what_is_not_read_for_others_says_where_it_lies_and_what_to_do(
+    yard: Yard, part: str
+) -> None:
+    """It may be an honest mistake: the directories were given away, and not what is in them."""
+    yard.fill()
+    lent = yard.part(part)
+    os.chown(lent, 0, 0)
+    with pytest.raises(ColdchainError) as caught:
+        yard.bench.restore(container=str(yard.container))
+    assert str(lent) in caught.value.message
+    assert "(chown)" in caught.value.message
+    os.chown(lent, NOBODY, NOBODY)
+    yard.bench.restore(container=str(yard.container))
+
+
+def test_a_link_that_is_not_followed_says_where_it_lies_and_what_to_do(yard: Yard) -> None:
+    yard.fill()
+    link = yard.theirs / "link"
+    link.symlink_to(yard.container)
+    os.chown(link, NOBODY, NOBODY, follow_symlinks=False)
+    for act in (yard.bench.backup, yard.bench.restore):
+        with pytest.raises(ColdchainError) as caught:
+            act(container=str(link))
+        assert str(link) in caught.value.message
+        assert f"to {yard.container} " in caught.value.message
+        assert "name the directory that it leads to" in caught.value.hint
+
+
 @contextlib.contextmanager
 def _opened(*paths: Path) -> Iterator[list[str]]:
     """The paths of what is opened for reading although it is one of *paths*, as a file."""

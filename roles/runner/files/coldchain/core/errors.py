@@ -135,8 +135,16 @@ _UNKNOWN = "see the system log for the reason"
 _OF_A_PLACE = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
 
 
+class KnownRemedy(OSError):
+    """An error of ours that knows the way out, whatever its number is."""
+
+    hint = ""
+
+
 def remedy(error: OSError) -> str:
     """What to do about *error*."""
+    if isinstance(error, KnownRemedy):
+        return error.hint
     return REMEDIES.get(error.errno, _UNKNOWN)
 
 

@@ -21,6 +21,8 @@ from contextlib import ExitStack, contextmanager
 from types import MappingProxyType
 from typing import NamedTuple
 
+from coldchain.core.errors import KnownRemedy
+
 #: Among those who could change a way: more users than one can name.
 ANYBODY = -1
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -351,8 +353,10 @@ def refuse_lure(way: Way) -> None:
         raise Lure(errno.ELOOP, f"is a link to {way.path} that somebody else made", way.lure)
 
 
-class Lure(OSError):
+class Lure(KnownRemedy):
     """A link on the way is not to be followed."""
+
+    hint = "name the directory that it leads to, or give the link to root (chown -h)"
 
 
 def who_gains(folder: os.stat_result, file: os.stat_result) -> int | None:

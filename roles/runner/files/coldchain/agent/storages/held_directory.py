@@ -174,5 +174,5 @@ def check_file(folder: int, file: os.stat_result) -> None:
         raise OSError(
             errno.EPERM,
             f"belongs to {user_name(file.st_uid)}, and {user_name(gains)} could have put it there"
-            " without being allowed to read it",
+            " without being allowed to read it: let one user own both it and its directory (chown)",
         )

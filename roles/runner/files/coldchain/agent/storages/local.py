@@ -229,10 +229,7 @@ class LocalStorage:
 
     def _unreadable(self, path: str, error: OSError) -> DataError:
         if isinstance(error, Lure):
-            return NotFollowed(
-                f"{error.filename}: {error.strerror}",
-                "name the directory that it leads to, or give the link to root (chown -h)",
-            )
+            return NotFollowed(f"{error.filename}: {error.strerror}", remedy(error))
         return DataError(
             f"{self._root.path / path}: cannot be read: {error.strerror}",
             "the backup is incomplete" if isinstance(error, FileNotFoundError) else "",
@@ -359,8 +356,8 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        name = error.filename if isinstance(error, Lure) else path
+        lure = isinstance(error, Lure)
         raise CannotWrite(
-            f"{name}: cannot be written: {error.strerror}",
-            _REMEDIES.get(error.errno or 0) or remedy(error),
+            f"{error.filename if lure else path}: cannot be written: {error.strerror}",
+            (None if lure else _REMEDIES.get(error.errno or 0)) or remedy(error),
         ) from None
