@@ -7,23 +7,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from coldchain.agent.engines.tar.level_reader import (
-    StoredLevel,
-)
+from coldchain.agent.engines.tar.level_reader import StoredLevel
 from coldchain.agent.engines.tar.point_names import names_of_point
 from coldchain.agent.options import RestoreOptions
 from coldchain.agent.progress import Meter
 from coldchain.agent.storages.base import Storage
 from coldchain.core.errors import JobFailed
-from coldchain.core.text import (
-    path_text,
-    text_path,
-)
-
-if TYPE_CHECKING:
-    pass
+from coldchain.core.text import path_text, text_path
 
 
 def selected_paths(
