@@ -45,6 +45,9 @@ ExecStart=/usr/bin/python3 /mnt/freezer/bin/freezer-scheduler --scheduler-no-api
 WantedBy=multi-user.target
 """
 
+#: Who is told of a backup's success, by a process that the runner starts beside its own.
+TOLD = {"type": "command", "command": ["sh", "-c", "cat >> /run/told"], "tell": ["success"]}
+
 #: SSH and Python on the way, where nothing but the machine holds anything up.
 SOON = PATIENCE + 6
 
@@ -72,7 +75,7 @@ def inventory_variables() -> dict[str, dict[str, Any]]:
     return {
         "web1": {"freezer_jobs": [backup("www", download_limit="200K")]},
         "web2": {"freezer_jobs": [backup("www")]},
-        "db1": {"freezer_jobs": [backup("pg"), waits("/run/go")]},
+        "db1": {"freezer_jobs": [{**backup("pg"), "notify": [TOLD]}, waits("/run/go")]},
         "mail1": {"freezer_jobs": [backup("mail")]},
         "old1": {"freezer_jobs": [backup("old")]},
     }
@@ -166,6 +169,13 @@ def test_every_host_is_seen_to_be_protected(fleet: Fleet) -> None:
     looked = fleet.play(STATUS)
     assert looked.code == 0, looked.output
     assert len(re.findall(r'"\w+ +protected ', looked.output)) == len(NAMES), looked.output
+
+
+def test_a_message_leaves_a_host(fleet: Fleet) -> None:
+    """A host has the libraries of the release only, and whatever its Python brings along."""
+    said = until(lambda: fleet.hosts.inside("db1", "sh", "-c", "cat /run/told || true"))
+    message = json.loads(said.splitlines()[0])
+    assert (message["kind"], message["job_id"]) == ("success", "pg")
 
 
 def test_one_job_is_changed_on_one_host(fleet: Fleet) -> None:

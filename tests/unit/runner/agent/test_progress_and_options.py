@@ -15,7 +15,6 @@ import pytest
 from coldchain.agent.fields import Fields
 from coldchain.agent.options import (
     Common,
-    Encryption,
     LevelRules,
     Removal,
     backup_options,
@@ -182,7 +181,8 @@ def test_what_each_field_says(tmp_path: Path) -> None:
     backup = backup_options(Fields(fields), own)
     assert backup.rules == LevelRules(True, 3, 2, 1.5)
     assert (backup.compression, backup.exclude, backup.dereference) == ("xz", ("a", "b"), "soft")
-    assert backup.encryption == Encryption(Path("/p"), None, False)
+    assert backup.encryption is not None
+    assert (str(backup.encryption.pass_file), *backup.encryption[1:]) == ("/p", None, False)
     assert (backup.fail_on_read_error, backup.consistency_check, backup.sync) == (True, True, False)
     assert not backup_options(Fields({**fields, "on_read_error": "warn"}), own).fail_on_read_error
     fields = {
@@ -194,8 +194,9 @@ def test_what_each_field_says(tmp_path: Path) -> None:
     restore = restore_options(Fields(fields), own, UTC)
     assert (restore.until, restore.paths, restore.checksum) == (1_795_000_000, ("x",), "s")
     assert (restore.overwrite, restore.trust_target, restore.numeric_owner) == (True,) * 3
-    assert restore.encryption == Encryption(Path("/p"), "freezer", True)
-    assert (restore.encryption.wanted, Encryption(Path("/p")).wanted) == ("freezer", "strong")
+    assert restore.encryption is not None
+    assert (str(restore.encryption.pass_file), *restore.encryption[1:]) == ("/p", "freezer", True)
+    assert (restore.encryption.wanted, backup.encryption.wanted) == ("freezer", "strong")
 
 
 @pytest.mark.parametrize(
