@@ -12,6 +12,7 @@ import stat
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,8 +22,12 @@ from job_histories import DAY
 
 import coldchain.cli
 import coldchain.store
+from coldchain.agent.engines import registry
+from coldchain.agent.engines.base import Query
 from coldchain.agent.process import contain
+from coldchain.agent.storages.location import Location
 from coldchain.cli import health, health_host, health_jobs, health_programs
+from coldchain.cli.targets import Scope
 from coldchain.core.paths import Paths
 
 NIGHTLY = {"schedule_hour": "3"}
@@ -492,3 +497,17 @@ def test_which_programs_an_action_needs(
     assert texts == {
         f"program {name}": f"{name} is not installed, and needed by a, b" for name in needed
     }
+
+
+@pytest.mark.parametrize("name", ["a-first", "tar-2", "zz-last"])
+def test_another_engine_is_asked_for_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    asked = []
+    other = SimpleNamespace(points=asked.append)
+    monkeypatch.setattr(registry, "engine", lambda wanted: {name: other}[wanted])
+    place = Location.local(tmp_path / "none")
+    patient: Any = SimpleNamespace(paths=Paths.under(tmp_path), now=0.0)
+    health_jobs._try_storage(patient, Scope(place, name, "h", "b"), write=True)
+    assert asked == [Query(place, "h", "b")]
+    assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ from cli_command import Command, exec_job, timed_job
 from coldchain.agent.engines.base import Backup
 from coldchain.agent.receipts import Receipt
 from coldchain.agent.uncovered import Uncovered
-from coldchain.cli import host_status, job_series
+from coldchain.cli import host_status, job_series, ledger, restore
 from coldchain.cli.output import Output
 from coldchain.core.errors import Unavailable
 from coldchain.core.paths import Paths
@@ -472,3 +472,91 @@ def test_several_jobs_in_one_list(command: Command, store: Store) -> None:
     assert read(command, "history", "--session", "s") == both
     assert read(command, "history", "--session", "s", "-n", "1") == heads + good
     assert read(command, "history", "good", "--session", "s") == heads + good
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ({"what": "apply"}, "apply: "),
+        (
+            {"what": "apply", "jobs": [{"job_id": "a", "change": "created"}, 5, {"job_id": "b"}]},
+            "apply: a created, b None",
+        ),
+        ({"what": "apply", "jobs": "a"}, "apply: "),
+        ({"what": "event", "event": "start", "job_id": "a"}, "event: start a"),
+        ({"what": "run", "job_id": "a", "result": "fail"}, "run: a fail"),
+        (
+            {
+                "what": "run",
+                "job_id": "a",
+                "result": "success",
+                "actions": [
+                    {"backup_name": "t", "manifest_sha256": "0123456789abcdef"},
+                    "x",
+                    {"backup_name": "none"},
+                    {"backup_name": "u", "manifest_sha256": "fedcba9876543210"},
+                ],
+            },
+            "run: a success (stored t 0123456789ab, stored u fedcba987654)",
+        ),
+        ({"what": "run", "job_id": "a", "result": "success", "actions": "x"}, "run: a success"),
+        ({"what": "verify", "result": "sound"}, "verify: sound"),
+        ({"what": "restore", "backup_name": "t", "result": "fail"}, "restore: t fail"),
+        (
+            {"what": "restore", "container": "c", "restore_abs_path": "/x", "result": "success"},
+            "restore: c to /x success",
+        ),
+        ({"what": "agent", "action": "admin", "job_id": "a"}, "agent: admin: a"),
+        (
+            {"what": "agent", "action": "info", "backup_name": "t", "container": "c"},
+            "agent: info: t",
+        ),
+        ({"what": "ledger", "text": "begun"}, "ledger: begun"),
+        ({"what": "ledger", "did": "renew"}, "ledger: renew"),
+        ({}, "None: "),
+    ],
+)
+def test_an_entry_of_the_ledger_in_a_line(entry: dict[str, Any], text: str) -> None:
+    assert ledger.describe(entry) == text
+
+
+@pytest.mark.parametrize(
+    ("job_id", "event", "changed", "after"),
+    [
+        ("good", "start", True, {"status": "scheduled", "event": ""}),
+        ("good", "stop", True, {"status": "stop", "event": ""}),
+        ("good", "abort", True, {"status": "stop", "event": ""}),
+        ("good", "remove", True, None),
+        ("busy", "stop", True, {"status": "running", "event": "stop"}),
+        ("busy", "abort", True, {"status": "aborting", "event": "abort"}),
+        ("busy", "remove", True, {"status": "removing", "event": "remove"}),
+        ("off", "start", True, {"status": "scheduled", "event": ""}),
+        ("off", "stop", False, {"status": "stop", "event": ""}),
+        ("off", "abort", False, {"status": "stop", "event": ""}),
+        ("off", "remove", True, None),
+    ],
+)
+def test_what_an_event_would_change(
+    command: Command, store: Store, job_id: str, event: str, changed: bool, after: Any
+) -> None:
+    answer = command.json("event", job_id, event, "--check")
+    assert (command.code, answer["changed"], answer["after"]) == (0, changed, after)
+    assert (answer["event"], answer["run"], answer["job"]["job_id"]) == (event, None, job_id)
+
+
+def test_an_earlier_restore_that_had_success_is_hinted_at(command: Command, store: Store) -> None:
+    """Of a play that had lost the connection: the run before, if that was to the same place."""
+    call = SimpleNamespace(store=store)
+    now = {"run_id": "second", "job_id": "restore:x"}
+
+    def run(run_id: str, message: str, result: str = "success") -> dict[str, Any]:
+        made = run_of("restore:x", NOW, 5, result) | {"run_id": run_id}
+        made["actions"][0]["message"] = message
+        return made
+
+    assert restore._done_before(call, now, "/t") == ""  # type: ignore[arg-type]
+    store.add_history("restore:x", run("first", "restored 3 files to /t"))
+    store.add_history("restore:x", run("second", "/t is not empty: nothing was restored to /t"))
+    told = "the run before it, first, had success: restored 3 files to /t"
+    assert restore._done_before(call, now, "/t") == told  # type: ignore[arg-type]
+    assert restore._done_before(call, now, "/elsewhere") == ""  # type: ignore[arg-type]
