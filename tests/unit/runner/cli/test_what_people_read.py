@@ -560,3 +560,18 @@ def test_an_earlier_restore_that_had_success_is_hinted_at(command: Command, stor
     told = "the run before it, first, had success: restored 3 files to /t"
     assert restore._done_before(call, now, "/t") == told  # type: ignore[arg-type]
     assert restore._done_before(call, now, "/elsewhere") == ""  # type: ignore[arg-type]
+
+
+def test_what_the_runner_has_seen_is_told_as_it_is_and_else_foreseen(
+    command: Command, store: Store
+) -> None:
+    def listed() -> tuple[str, str]:
+        (job,) = command.json("list", "good")["jobs"]
+        return job["next_run"], job["reason"]
+
+    planned = {"next_run": "2036-11-26T03:00:00+00:00", "reason": "as it was planned"}
+    store.commit_states({"good": store.states()["good"]._replace(**planned)})
+    assert listed() == tuple(planned.values())
+    later = backup_job("good") | {"job_schedule": {**NIGHTLY, "schedule_hour": "5"}}
+    assert command("apply", "-", data=later) == 0
+    assert listed() == ("2026-11-19T04:00:00+00:00", "not yet seen by the runner")
