@@ -575,3 +575,10 @@ def test_what_the_runner_has_seen_is_told_as_it_is_and_else_foreseen(
     later = backup_job("good") | {"job_schedule": {**NIGHTLY, "schedule_hour": "5"}}
     assert command("apply", "-", data=later) == 0
     assert listed() == ("2026-11-19T04:00:00+00:00", "not yet seen by the runner")
+
+
+def test_a_log_that_cannot_be_read_is_not_taken_for_none(command: Command, store: Store) -> None:
+    path = store.paths.run_log("good", "good-run")
+    path.mkdir(parents=True)
+    error = command.error("log", "good", "good-run")
+    assert (error["code"], error["message"]) == (69, f"{path}: cannot be read: Is a directory")
