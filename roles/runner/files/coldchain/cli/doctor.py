@@ -46,16 +46,15 @@ def _findings(call: Call) -> Iterator[Finding]:
             raise
         yield Finding(CRITICAL, "permissions", error.message, error.hint)
         return  # what others could have written is not read
-    try:
-        call.settings.zone  # noqa: B018  read and understood
-    except DataError as error:
-        yield Finding(CRITICAL, "settings", error.message, error.hint)
-        return
     from coldchain.cli.health import examine
     from coldchain.cli.health_patient import Patient
 
-    call.store  # noqa: B018  Unavailable: nothing is installed here
-    yield from examine(Patient(call), storages=call.arguments.storages)
+    try:
+        patient = Patient(call)
+    except DataError as error:
+        yield Finding(CRITICAL, "settings", error.message, error.hint)
+        return
+    yield from examine(patient, storages=call.arguments.storages)
 
 
 def _ours(call: Call) -> bool:

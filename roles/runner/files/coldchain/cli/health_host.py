@@ -57,7 +57,7 @@ def ledger(patient: Patient) -> Iterator[Finding]:
     from coldchain.observe.ledger import Ledger
     from coldchain.observe.ledger_check import look
 
-    store = patient.call.store
+    store = patient.store
     yield from look(Ledger(patient.paths.lib, store.ledger_entries))[1]
 
 
@@ -65,7 +65,7 @@ def clock_trust(patient: Patient) -> Iterator[Finding]:
     """The clock is not behind what is on record, as it is where a battery is empty."""
     from coldchain.runner.clock_watch import BEHIND
 
-    behind = patient.call.store.newest_entry() - patient.now
+    behind = patient.store.newest_entry() - patient.now
     if behind > BEHIND:
         text = f"the clock is {behind:.0f} s behind what is on record here, so it is or was wrong"
         yield Finding(WARNING, "clock", text, "date tells the time; chronyc makestep sets it")

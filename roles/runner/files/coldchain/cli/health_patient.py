@@ -27,15 +27,19 @@ class Patient:
     """So many runs of a job are read."""
 
     def __init__(self, call: Call, runs: Mapping[str, list[Run]] | None = None) -> None:
-        """runs: the newest ones of jobs, where they are known already."""
+        """runs: the newest ones of jobs, where they are known already.
+
+        DataError when the settings cannot be understood, Unavailable when nothing is installed.
+        """
         self.call, self.paths, self.settings = call, call.paths, call.settings
+        self.store = call.store
         self.now = time.time()
         self._runs = dict(runs or {})
 
     @cached_property
     def records(self) -> Mapping[str, JobRecord]:
         """The declared jobs, in the order of their names."""
-        return dict(sorted(self.call.store.jobs().items()))
+        return dict(sorted(self.store.jobs().items()))
 
     @cached_property
     def outlooks(self) -> Mapping[str, Outlook]:
@@ -43,7 +47,7 @@ class Patient:
         from coldchain.cli.preview import outlook_of
 
         return {
-            job_id: outlook_of(record, self.call.store, self.settings, self.now)
+            job_id: outlook_of(record, self.store, self.settings, self.now)
             for job_id, record in self.records.items()
         }
 
@@ -69,7 +73,7 @@ class Patient:
     def runs(self, job_id: str) -> list[Run]:
         """The newest runs of a job, the newest first."""
         if job_id not in self._runs:
-            self._runs[job_id] = self.call.store.history(job_id, self.RUNS)
+            self._runs[job_id] = self.store.history(job_id, self.RUNS)
         return self._runs[job_id][: self.RUNS]
 
     def actions(self, *kinds: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -100,7 +100,7 @@ def read(path: Path) -> HostZone | None:
         with open(open_ours(path), "rb") as stream:
             content = json.loads(stream.read(2 * _LARGEST))
         kept = HostZone(content["name"], base64.b64decode(content["data"]), content["problem"])
-        kept.zone  # noqa: B018  raises when the data is no zone
+        _rules(kept.name, kept.data)  # raises when the data is no zone
     except (FileNotFoundError, ValueError, KeyError, TypeError, struct.error):
         return None
     return kept
