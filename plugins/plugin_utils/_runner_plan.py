@@ -16,6 +16,7 @@ import re
 import typing as t
 
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._old_names import renamed
+from ansible_collections.coldchain.freezer.plugins.plugin_utils._runner_code import part
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._runner_look import (
     UNIT,
     Credentials,
@@ -28,7 +29,7 @@ from ansible_collections.coldchain.freezer.plugins.plugin_utils._runner_look imp
 )
 
 DONE = "Nothing is left to do."
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,127}")
+CREDENTIAL = part("core/names.py").CREDENTIAL
 # With a blank in a path systemd 257 cannot start the unit ("Failed to deserialize").
 LOADABLE = re.compile(r"/[^\s\\\"']*")
 ABSOLUTE = re.compile(r"/[^/]")
@@ -215,7 +216,7 @@ def needs(
 def bad_credentials(credentials: Credentials, places: Places, missing: str) -> list[str]:
     """What is wrong with coldchain_credentials. Nothing but names. missing: the files that the host does not have."""
     names = [str(credential.get("name", "")) for credential in credentials]
-    misnamed = [name for name in names if not NAME.fullmatch(name)]
+    misnamed = [name for name in names if not CREDENTIAL.fullmatch(name)]
     undecided = {
         name
         for name, credential in zip(names, credentials)

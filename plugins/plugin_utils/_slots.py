@@ -13,16 +13,13 @@ place depends on nothing but the names and lengths, and a host that comes or goe
 from __future__ import annotations
 
 import hashlib
-import re
 import struct
 import typing as t
 
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._runner_code import part
 
-instants = part("core/instants.py")
+instants, names = part("core/instants.py"), part("core/names.py")
 
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-NAME_HINT = "letters, digits and . _ - (at most 128, the first one no dot or dash)"
 KEYS = ("at_once", "within", "lasts")
 LASTS = 600  # seconds; as "coldchain simulate" takes a run to last that nothing is known of
 MOST_STEPS = 10_000
@@ -76,8 +73,10 @@ def told(seconds: int) -> str:
 def read_slot(name: str, value: t.Any) -> tuple[Slot | None, list[str]]:
     """What ``coldchain_slots`` says of one slot, or what is wrong with it."""
     where = f"coldchain_slots.{name}"
-    if not NAME.fullmatch(name):
-        return None, [f"coldchain_slots: {name!r} cannot be the name of a slot. Write {NAME_HINT}."]
+    if not names.NAME.fullmatch(name):
+        return None, [
+            f"coldchain_slots: {name!r} cannot be the name of a slot. Write {names.NAME_FORM}."
+        ]
     if not isinstance(value, t.Mapping):
         return None, [f'{where} must have at_once (a number) and within (such as "4 hours").']
     problems = [

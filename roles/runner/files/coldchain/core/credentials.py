@@ -8,25 +8,24 @@ Nothing here is ever shown, logged or put on a command line.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from coldchain.core.errors import DataError, Unavailable
+from coldchain.core.names import CREDENTIAL
 from coldchain.core.text import did_you_mean
 
 #: The variable of the installation's own directory of credentials (paths.Paths.credentials).
 CREDENTIALS_VARIABLE = "COLDCHAIN_CREDENTIALS_DIRECTORY"
 #: The variables of the directories in which a bare name is looked up, systemd's before ours.
 CREDENTIALS_DIRECTORIES = ("CREDENTIALS_DIRECTORY", CREDENTIALS_VARIABLE)
-_CREDENTIAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,127}")
 _LIMIT = 1 << 16
 
 
 def check_credentials_file(value: str) -> None:
     """Raises DataError unless *value* is an absolute path, or could name a credential."""
-    if not value.startswith(("/", "~")) and not _CREDENTIAL.fullmatch(value):
+    if not value.startswith(("/", "~")) and not CREDENTIAL.fullmatch(value):
         raise DataError(
             f"credentials_file: {value!r} is neither an absolute path nor the name of a credential",
             "start a path with /; a bare name is one of coldchain_credentials, or of systemd's",

@@ -17,11 +17,11 @@ from typing import Any
 
 from coldchain.core.command_text import CommandTextError, split_pipeline
 from coldchain.core.errors import Problem
+from coldchain.core.names import NAME
 from coldchain.document.checking import check
 from coldchain.document.context import Context
 from coldchain.document.crontab import read_crontab
 from coldchain.document.normalize import OLD_SPELLING, kind_of
-from coldchain.document.value_rules import NAME
 
 _NAIVE = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2})?([.,]\d+)?")
 _ACTION = "$.job_actions[{}].freezer_action"

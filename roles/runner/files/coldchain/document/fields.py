@@ -19,7 +19,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
+from coldchain.core.names import NAME_FORM
 from coldchain.document.vocabulary import Vocabulary
 
 # format -> what a person has to write; also the vocabulary of docs/reference/document.md
@@ -33,7 +35,7 @@ FORMATS = MappingProxyType(
         "zone": 'an IANA time zone as "Europe/Berlin"',
         "path": "an absolute path",
         "rate": 'bytes a second: a number, or "512K", "10M", "1.5G" (K is 1024)',
-        "name": "letters, digits and . _ - (at most 128, the first one no dot or dash)",
+        "name": NAME_FORM,
         "texts": "a text, or a list of texts",
         "url": "a URL that begins with https:// or http://",
     }
@@ -76,16 +78,16 @@ _CENTURY = 36_500  # days
 _LEVELS = 100_000
 
 
-def _text(name: str, *description: str, **more: object) -> Field:
-    return Field(name, "str", description, **more)  # type: ignore[arg-type]
+def _text(name: str, *description: str, **more: Any) -> Field:
+    return Field(name, "str", description, **more)
 
 
-def _switch(name: str, *description: str, **more: object) -> Field:
-    return Field(name, "bool", description, **more)  # type: ignore[arg-type]
+def _switch(name: str, *description: str, **more: Any) -> Field:
+    return Field(name, "bool", description, **more)
 
 
-def _whole(name: str, *description: str, **more: object) -> Field:
-    return Field(name, "int", description, **more)  # type: ignore[arg-type]
+def _whole(name: str, *description: str, **more: Any) -> Field:
+    return Field(name, "int", description, **more)
 
 
 def _cron(name: str, description: str) -> Field:

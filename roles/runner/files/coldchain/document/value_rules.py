@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from coldchain.core.instants import parse_duration, parse_instant
+from coldchain.core.names import NAME
 from coldchain.core.rates import parse_rate
 from coldchain.document.context import Context, Findings
 from coldchain.document.fields import FORMATS, LEVELS, Field
@@ -16,7 +17,6 @@ from coldchain.document.json_path import Place, shown
 from coldchain.document.masking import HIDDEN, holds_mask
 from coldchain.document.notify_rules import url_fault
 
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 LONGEST_DURATION = 3_155_760_000  # seconds in a century: still inside what timedelta can add
 
 _SECRET = re.compile(r"PASSW|SECRET|TOKEN|(?<![A-Z])KEY(?![A-Z])|CREDENTIAL", re.IGNORECASE)
