@@ -28,7 +28,7 @@ from coldchain.store.table import KeyTable
 
 
 class _Database(TinyDB):
-    table_class = KeyTable  # type: ignore[assignment]
+    table_class = KeyTable  # type: ignore[assignment]  # untyped there, and meant to be set
 
 
 class Store:

@@ -22,7 +22,7 @@ class KeyTable(Table):
     Every call of TinyDB passes over the whole table once, so changes come in batches.
     """
 
-    document_id_class = str  # type: ignore[assignment]
+    document_id_class = str  # type: ignore[assignment]  # untyped there, and meant to be set
 
     def __init__(self, storage: Storage, name: str, cache_size: int = 0) -> None:
         super().__init__(storage, name, cache_size=cache_size)

@@ -12,7 +12,7 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 from coldchain.agent.process.signals import defer_signals
 from coldchain.core.files import write_all
@@ -120,7 +120,7 @@ class Pipeline:
         return self
 
     def _start(self, environment: Mapping[str, str]) -> None:
-        source: int | BinaryIO = self._source
+        source: int | IO[bytes] = self._source
         last = len(self._stages) - 1
         for number, (stage, tail) in enumerate(zip(self._stages, self._tails)):
             with _handed_over(stage) as (argv, pass_fds):
@@ -142,7 +142,7 @@ class Pipeline:
                     widen(pipe.fileno())
             assert process.stderr is not None
             if process.stdout is not None:
-                source = process.stdout  # type: ignore[assignment]
+                source = process.stdout
             self._follow(_drain, process.stderr.fileno(), _both(stage.errors, tail))
         if self._stages[-1].output is not None:
             self.read_blocks(self._last_output().fileno(), self._stages[-1].output)
@@ -209,10 +209,10 @@ class Pipeline:
             for stage, code, tail in zip(self._stages, codes, self._tails)
         ]
 
-    def _last_output(self) -> BinaryIO:
+    def _last_output(self) -> IO[bytes]:
         stream = self._processes[-1].stdout
         assert stream is not None
-        return stream  # type: ignore[return-value]
+        return stream
 
     def _end(self) -> None:
         with defer_signals():

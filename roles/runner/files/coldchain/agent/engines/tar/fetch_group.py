@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 from coldchain.agent.engines.tar.layout import PARTS, Level, Series
@@ -110,12 +109,7 @@ class NearLevels:
     def __enter__(self) -> NearLevels:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         with defer_signals():
             self._let_go()
             self._stack.close()

@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
-from types import TracebackType
 
 from coldchain.agent.engines.tar import fetch_group, snapshot
 from coldchain.agent.engines.tar.fetch_group import FetchGroup, close_all, free_bytes
@@ -92,12 +91,7 @@ class LevelFetcher:
     def __enter__(self) -> LevelFetcher:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         with defer_signals():
             if self._coming is not None:
                 self._coming.end()
