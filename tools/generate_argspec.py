@@ -26,9 +26,9 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "roles" / "runner" / "files"))
 
-from coldchain.agent.storages.kinds import FIELDS as STORAGE_FIELDS  # noqa: E402
-from coldchain.cli.vocabulary import vocabulary  # noqa: E402
-from coldchain.document.fields import FORMATS, LEVELS, Field, choices_of  # noqa: E402
+from coldchain.agent.storages.kinds import FIELDS as STORAGE_FIELDS
+from coldchain.cli.vocabulary import vocabulary
+from coldchain.document.fields import FORMATS, LEVELS, Field, choices_of
 
 SPEC = "plugins/module_utils/_argspec.py"
 DOCUMENTATION = "plugins/doc_fragments/_document.py"

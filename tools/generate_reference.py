@@ -17,20 +17,20 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "roles" / "runner" / "files"))
 
-from coldchain.cli.vocabulary import vocabulary  # noqa: E402
-from coldchain.document.fields import (  # noqa: E402
+from coldchain.cli.vocabulary import vocabulary
+from coldchain.document.fields import (
     FORMATS,
     LEVELS,
     Field,
     choices_of,
 )
-from coldchain.document.freezer_options import (  # noqa: E402
+from coldchain.document.freezer_options import (
     OF_THE_LOG,
     SECRETS,
     UNSUPPORTED,
     WITHOUT_EFFECT,
 )
-from coldchain.document.normalize import INVERTED  # noqa: E402
+from coldchain.document.normalize import INVERTED
 
 TARGET = ROOT / "docs" / "reference" / "document.md"
 

@@ -68,7 +68,7 @@ def timed(work: Callable[[], object], repeat: int = 1) -> float:
     return best * 1e6
 
 
-def trigger(zone: tzinfo, **schedule: object):  # type: ignore[no-untyped-def]
+def trigger(zone: tzinfo, **schedule: object):
     return build(schedule, zone=zone, created=BEGIN, key="client/job")
 
 

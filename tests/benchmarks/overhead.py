@@ -163,7 +163,7 @@ def freezer_agent(scratch: Path) -> tuple[float, float, float] | None:
                     usage.ru_maxrss / 1024,
                 )
             )
-    return tuple(statistics.median(column) for column in zip(*found))  # type: ignore[return-value]
+    return tuple(statistics.median(column) for column in zip(*found))
 
 
 def beside_a_retry(home: Home) -> None:

@@ -54,7 +54,7 @@ def test_the_playbooks_with_ansible_core(core: str, tmp_path: Path) -> None:
     actions = [{"freezer_action": {**backup, "container": "etc"}}]
     start = [{"hosts": "all", "gather_facts": False, "tasks": []}]
     event = {"job_id": "etc", "event": "start", "wait": True, "home": str(home)}
-    start[0]["tasks"] = [{"coldchain.freezer.job_event": event}]  # type: ignore[assignment]
+    start[0]["tasks"] = [{"coldchain.freezer.job_event": event}]
     (tmp_path / "start.yml").write_text(json.dumps(start))
     variables = {
         "ansible_python_interpreter": sys.executable,

@@ -235,7 +235,7 @@ def test_a_host_that_is_cut_off_during_a_run_goes_on(fleet: Fleet, tmp_path: Pat
     hosts.inside("db1", "rm", "-f", "/run/go", "/run/go.began")
     task = {"job_id": "waits", "event": "start", "wait": True, "timeout": 300}
     start = [{"hosts": "db1", "become": True, "gather_facts": False}]
-    start[0]["tasks"] = [{"coldchain.freezer.job_event": task}]  # type: ignore[assignment]
+    start[0]["tasks"] = [{"coldchain.freezer.job_event": task}]
     playbook = tmp_path / "start.yml"
     playbook.write_text(json.dumps(start))
     playing = subprocess.Popen(

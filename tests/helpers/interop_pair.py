@@ -149,7 +149,4 @@ def grow(pair: Pair, step: int) -> None:
 def tree(path: Path) -> State:
     """The state with whole seconds: freezer-agent's archives have no more."""
     found = state(os.fsencode(path))
-    return {
-        name: (*rest[:4], rest[4] // 10**9, *rest[5:])  # type: ignore[operator]
-        for name, rest in found.items()
-    }
+    return {name: (*rest[:4], rest[4] // 10**9, *rest[5:]) for name, rest in found.items()}

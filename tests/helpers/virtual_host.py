@@ -274,7 +274,7 @@ class VirtualHost:
         runner = self.runner
         assert runner is not None
         due = runner.jobs.timetable.due(self.now)
-        ends = [run.ends_at for run in runner.runs.values()]  # type: ignore[attr-defined]
+        ends = [run.ends_at for run in runner.runs.values()]
         return bool(due) or any(end <= self.awake for end in ends)
 
     def stop(self) -> None:

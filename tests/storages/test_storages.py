@@ -154,7 +154,7 @@ def test_the_command_line_reaches_it(site: Site, capsys: pytest.CaptureFixture[s
         answer: dict[str, object] = json.loads(capsys.readouterr().out)
         return answer
 
-    (one,) = command("backups")["backups"]  # type: ignore[misc]
+    (one,) = command("backups")["backups"]
     assert one["restorable"] and one["hostname"] == "host"
     assert command("verify", "--full")["sound"] is True
     names = ("--backup-name", "docs", "--hostname", "host")

@@ -334,7 +334,7 @@ def test_a_backup_under_a_clock_that_was_ahead(
     assert sum(abs(one.time_stamp - now) < 100 for one in found) == 2
     bench.restore(restore_from_date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now + 5)))
     assert (bench.target / "f").read_text() == "2"
-    assert len(bench.perform("admin", remove_ahead=True).fields["removed"]) == 1  # type: ignore[arg-type]
+    assert len(bench.perform("admin", remove_ahead=True).fields["removed"]) == 1
     assert [one.ahead for one in catalogue(bench.container)] == [False, False]
 
 

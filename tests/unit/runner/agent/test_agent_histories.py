@@ -177,7 +177,7 @@ def _restored(bench: Bench, name: str) -> tuple[dict[bytes, tuple[object, ...]],
 @pytest.mark.long(50)
 @given(STEPS)
 @settings(max_examples=60, phases=[Phase.explicit, Phase.generate])
-def test_an_increment_brings_what_a_full_backup_brings(steps) -> None:  # type: ignore[no-untyped-def]
+def test_an_increment_brings_what_a_full_backup_brings(steps) -> None:
     with tempfile.TemporaryDirectory() as root:
         world = World(make_bench(Path(root)))
         try:
@@ -186,7 +186,7 @@ def test_an_increment_brings_what_a_full_backup_brings(steps) -> None:  # type: 
             world.close()
 
 
-def _history(world: World, steps) -> None:  # type: ignore[no-untyped-def]
+def _history(world: World, steps) -> None:
     bench = world.bench
     for changes, events, options in steps:
         apply(os.fsencode(bench.source), changes)

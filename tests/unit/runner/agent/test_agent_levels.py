@@ -154,7 +154,7 @@ def test_rules_at_their_borders(
     names = [f"{number}_{zero + place}" for place, number in enumerate(numbers)]
     chain = chain_of(zero, names)
     assert chain is not None
-    chosen = LevelRules(incremental=True, **rules)  # type: ignore[arg-type]
+    chosen = LevelRules(incremental=True, **rules)
     previous = previous_backup([chain], chosen, zero + later)
     assert next_level([chain], previous, zero + later).number == expected
 

@@ -163,9 +163,9 @@ def _opened(*paths: Path) -> Iterator[list[str]]:
         status = os.fstat(descriptor)
         if (status.st_dev, status.st_ino) in files:
             found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
-        return read(descriptor, *arguments, **named)  # type: ignore[call-overload]
+        return read(descriptor, *arguments, **named)
 
-    os.fdopen = fdopen  # type: ignore[assignment]
+    os.fdopen = fdopen
     try:
         yield found
     finally:

@@ -301,9 +301,9 @@ def test_segments_of_swift_go_with_what_they_belong_to(site: Site, segments: boo
 
 def test_locks_need_a_place_that_can_be_written(site: Site) -> None:
     (site.place / "locks").touch()
-    with pytest.raises(CannotWrite, match="cannot be written") as refused:  # noqa: SIM117
-        with site.opens("s3").lock(LOCK):
-            pass
+    storage = site.opens("s3")
+    with pytest.raises(CannotWrite, match="cannot be written") as refused, storage.lock(LOCK):
+        pass
     assert "user that owns it" in refused.value.hint
 
 

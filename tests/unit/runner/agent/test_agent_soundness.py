@@ -55,7 +55,7 @@ def test_retention_keeps_the_newest_chain_that_is_not_known_to_be_damaged(bench:
     removed = bench.perform("admin", remove_before_date="2099-01-01").fields["removed"]
     # The damaged ones may go, the sound one stays.
     assert [level.exists() for level in _levels(bench)] == [True]
-    assert len(removed) == 2  # type: ignore[arg-type]
+    assert len(removed) == 2
     bench.restore()
     assert (bench.target / "file").read_text() == "one"
 

@@ -415,7 +415,7 @@ def test_what_was_accepted_is_accepted_again_at_any_time(
 
     class Later(datetime):
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        def now(cls, tz: tzinfo | None = None) -> datetime:
             return present + timedelta(hours=hours)
 
     monkeypatch.setattr("coldchain.cli.checking.datetime", Later)

@@ -170,7 +170,7 @@ def test_jobs_in_turn_are_read_once_as_long_as_that_does_not_take_much_memory(
         asked.append(job_id)
         return [{**past(days), "job_id": job_id} for days in range(1, kept + 1)][:limit]
 
-    guarding = Guarding(SimpleNamespace(history=history))  # type: ignore[arg-type]
+    guarding = Guarding(SimpleNamespace(history=history))
     for turn in range(2):
         for number in range(12):
             again = {**past(0), "job_id": f"j{number}", "run_id": f"new{turn}"}

@@ -554,12 +554,12 @@ def test_an_earlier_restore_that_had_success_is_hinted_at(command: Command, stor
         made["actions"][0]["message"] = message
         return made
 
-    assert restore._done_before(call, now, "/t") == ""  # type: ignore[arg-type]
+    assert restore._done_before(call, now, "/t") == ""
     store.add_history("restore:x", run("first", "restored 3 files to /t"))
     store.add_history("restore:x", run("second", "/t is not empty: nothing was restored to /t"))
     told = "the run before it, first, had success: restored 3 files to /t"
-    assert restore._done_before(call, now, "/t") == told  # type: ignore[arg-type]
-    assert restore._done_before(call, now, "/elsewhere") == ""  # type: ignore[arg-type]
+    assert restore._done_before(call, now, "/t") == told
+    assert restore._done_before(call, now, "/elsewhere") == ""
 
 
 def test_what_the_runner_has_seen_is_told_as_it_is_and_else_foreseen(

@@ -108,7 +108,7 @@ def test_no_order_of_causes_and_troubles_makes_noise(causes: list[int], troubles
 
 def test_a_bug_is_told_with_its_place(lines: Lines, caplog: pytest.LogCaptureFixture) -> None:
     records: list[logging.LogRecord] = []
-    lines.emit = records.append  # type: ignore[method-assign]
+    lines.emit = records.append
     try:
         raise RuntimeError("ours")
     except RuntimeError:

@@ -36,7 +36,7 @@ class Jobs:
         self.clock.put(key, after)
 
 
-def every(seconds: int, count: int = 10**9):  # type: ignore[no-untyped-def]
+def every(seconds: int, count: int = 10**9):
     """A trigger: multiples of *seconds* after PAST, *count* of them."""
 
     def after(instant: datetime) -> datetime | None:

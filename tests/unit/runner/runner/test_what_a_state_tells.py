@@ -111,7 +111,7 @@ def test_a_request_in_the_middle_of_a_run(
     # An aborted run takes its time to end.
     assert host.runner is not None
     (run,) = host.runner.runs.values()
-    run.end = lambda *words, **more: None  # type: ignore[method-assign]
+    run.end = lambda *words, **more: None
     host.event("j", event)
     state = host.state("j")
     when = iso(from_epoch(int(host.now)))
@@ -153,7 +153,7 @@ def test_a_start_during_an_abort_arms_the_job_after_it(host: VirtualHost) -> Non
     running(host)
     assert host.runner is not None
     (run,) = host.runner.runs.values()
-    run.end = lambda *words, **more: None  # type: ignore[method-assign]
+    run.end = lambda *words, **more: None
     host.event("j", "abort")
     host.event("j", "start")
     assert host.state("j").event == "start"

@@ -77,7 +77,8 @@ class _SlowReader(io.RawIOBase):
         """Always."""
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    # read() hands over a bytearray, a BufferedReader a memoryview; Python's type is for any buffer.
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         """Fill *buffer* as far as one piece goes, and wait for as long as that may take."""
         data = self._stream.read(min(len(buffer), self._bucket.piece))
         buffer[: len(data)] = data

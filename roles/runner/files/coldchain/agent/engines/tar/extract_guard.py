@@ -67,7 +67,7 @@ def tells_renames(stream: BinaryIO) -> bool:
     try:
         with tarfile.open(fileobj=stream, mode="r|", ignore_zeros=True) as archive:
             while (entry := archive.next()) is not None:
-                # Else all of them would be kept.
+                # Else all of them would be kept.  A public way, stream=True, is in Python 3.13.
                 archive.members.clear()  # type: ignore[attr-defined]
                 lists = [entry.pax_headers.get("GNU.dumpdir", "")]
                 if entry.type == b"D":

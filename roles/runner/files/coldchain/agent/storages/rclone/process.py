@@ -428,6 +428,7 @@ class _Stream(io.RawIOBase):
         """Always."""
         return True
 
+    # A BufferedReader, which is the only one that reads it, hands over nothing else.
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fill *buffer*; DataError when the file ends before its size."""
         data = self._process.read(len(buffer), STALL)
