@@ -45,6 +45,7 @@ def ask(words: t.Sequence[str], text: str) -> tuple[int, dict[str, t.Any] | None
                 capture_output=True,
                 text=True,
                 check=False,
+                cwd=scratch,  # where python -c looks for modules first
                 timeout=PATIENCE,
                 env={**os.environ, "PYTHONIOENCODING": "utf-8"},
             )

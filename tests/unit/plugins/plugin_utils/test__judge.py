@@ -44,6 +44,15 @@ def test_every_problem_is_told_with_its_place():
     assert single["msg"].startswith("job 'b': containr: is unknown")
 
 
+def test_what_lies_where_the_play_is_called_is_not_ours(monkeypatch, tmp_path):
+    for name in ("json", "tinydb", "coldchain"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not ours')\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert _judge.judge([job("a")])["changed"] is True
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    assert _judge.judge([job("a")])["changed"] is True
+
+
 def test_code_that_cannot_run_here_has_judged_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(_runner_code, "FILES", tmp_path)
     assert _judge.judge([job("a")]) is None

@@ -52,7 +52,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 #: Of these two at once make no sense.
 EXCLUDE = [
     ("notify", ["--test", "--retry"]),
-    ("notify", ["--test", "--deliver"]),
+    ("notify", ["--test", "--deliver=all"]),
     ("verify", ["--full", "--sample=1"]),
 ]
 

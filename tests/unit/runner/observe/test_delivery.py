@@ -82,6 +82,17 @@ def test_what_did_not_arrive_waits_longer_each_time_and_the_rest_behind_it(
     assert list(delivery_findings.findings(box, time.time())) == []
 
 
+def test_that_nobody_tries_to_deliver_is_told(box: Outbox) -> None:
+    """The process that delivers may end at once, or never be started: no message tells of that."""
+    put(box, "https://x", "m0")
+    now = time.time()
+    assert list(delivery_findings.findings(box, now + 60)) == []
+    [finding] = delivery_findings.findings(box, now + 600)
+    assert finding.text == "1 message should have left by now, and nothing has tried it"
+    assert "--retry" in finding.remedy
+    assert list(delivery_findings.findings(box, now - 86400)) == []  # the clock was set back
+
+
 def test_what_is_refused_keeps_no_other_message_waiting(
     box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

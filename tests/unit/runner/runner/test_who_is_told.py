@@ -224,6 +224,24 @@ def test_a_setting_that_is_wrong_names_its_place(command: Command, line: str, te
     assert error["code"] == 65 and str(settings) in error["message"] and text in error["message"]
 
 
+def test_a_mistake_in_the_settings_keeps_nobody_from_being_told(
+    home: Home, server: Receiver, tmp_path: Path
+) -> None:
+    """The runner goes on with those that it has read, and so does the process that delivers."""
+    settings = home.path / "etc" / "runner.conf"
+    settings.write_text("[runner]\nallow_exec = yes\n")
+    command = {"type": "command", "command": ["touch", str(tmp_path / "told")]}
+    held = f"while ! test -e {tmp_path}/go; do sleep 0.1; done; false"
+    declare(home, document("j", held, STOPPED, notify=[aim(home, server), command]))
+    home.start()
+    assert home.run("event", "j", "start")[0] == 0
+    settings.write_text("[runner\n")
+    (tmp_path / "go").touch()
+    home.until(lambda: kinds(server) == [("failure", "j")])
+    home.until((tmp_path / "told").exists)
+    assert home.run("status")[0] == 65
+
+
 def test_a_test_message_reaches_everybody_and_tells_who_it_did_not(
     home: Home, server: Receiver
 ) -> None:

@@ -31,6 +31,7 @@ class Call:
     def settings(self) -> Settings:
         """The host's settings, in the zone that its runner works in."""
         settings = Settings.load(self.paths, host_zone.read(self.paths.zone))
+        judge(self.paths, settings)
         if settings.zone_problem:
             self.output.note(f"warning: times are read in UTC: {settings.zone_problem}")
         return settings
@@ -90,6 +91,14 @@ class Call:
         created = state.created or 0.0
         anchor = state.armed_anchor or created
         return JobRecord(job_id, document, state.revision, created, created, anchor)
+
+
+def judge(paths: Paths, settings: Settings) -> None:
+    """What the type of a setting cannot say; DataError."""
+    if settings.notify:
+        from coldchain.observe.notifiers.target import host_targets
+
+        host_targets(paths, settings)
 
 
 def unknown_job(job_id: str, job_ids: list[str]) -> UnknownJob:

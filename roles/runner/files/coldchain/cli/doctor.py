@@ -52,7 +52,8 @@ def _findings(call: Call) -> Iterator[Finding]:
     try:
         patient = Patient(call)
     except DataError as error:
-        yield Finding(CRITICAL, "settings", error.message, error.hint)
+        remedy = error.hint or f"edit it; coldchain serve --check {call.paths.settings} judges it"
+        yield Finding(CRITICAL, "settings", error.message, remedy)
         return
     yield from examine(patient, storages=call.arguments.storages)
 

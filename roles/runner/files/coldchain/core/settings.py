@@ -104,7 +104,7 @@ class Settings(NamedTuple):
                 f"{AS_OWNER}, or see the system log for the reason",
             ) from None
         except (configparser.Error, UnicodeDecodeError) as error:
-            raise DataError(f"{paths.settings}: {error}") from None
+            raise DataError(f"{paths.settings}: {_unparsed(error)}") from None
         known = [name for name in cls._fields if name != "host_zone"]
         values: dict[str, Any] = {}
         for section in parser.sections():
@@ -123,6 +123,22 @@ class Settings(NamedTuple):
                 if text != "":
                     values[key] = _value(paths.settings, key, text, type(getattr(defaults, key)))
         return defaults._replace(**values)
+
+
+def _unparsed(error: configparser.Error | UnicodeDecodeError) -> str:
+    """What is no settings file, in one line; the parser's own words name the file once more."""
+    if isinstance(error, UnicodeDecodeError):
+        lines = error.object.count(b"\n", 0, error.start)
+        return f"line {lines + 1}: is not UTF-8"
+    if isinstance(error, configparser.MissingSectionHeaderError):
+        return f"line {error.lineno}: is in no section: [{SECTION}] has to come first"
+    if isinstance(error, configparser.DuplicateOptionError):
+        return f"line {error.lineno}: {error.option} is there twice"
+    if isinstance(error, configparser.DuplicateSectionError):
+        return f"line {error.lineno}: section [{error.section}] is there twice"
+    if isinstance(error, configparser.ParsingError) and error.errors:
+        return f"line {error.errors[0][0]}: is neither NAME = VALUE nor a comment"
+    return " ".join(str(error).split())
 
 
 def _value(path: Path, key: str, text: str, kind: type) -> object:

@@ -13,6 +13,9 @@ from coldchain.observe.notifiers.target import describe
 from coldchain.observe.outbox import DROPPED, GIVEN_UP, SENT, Outbox
 
 _REMEDY = "coldchain notify tells why, coldchain notify --retry tries again now"
+_NOBODY_TRIES = "coldchain notify --retry tries now; the log of the runner tells why it does not"
+_UNTRIED = 300.0
+"""Seconds after which a message that is due, and that no attempt was made with, is told."""
 _LOST = 86400.0
 """Seconds for which it is told that messages were lost."""
 
@@ -20,11 +23,13 @@ _LOST = 86400.0
 def findings(outbox: Outbox, now: float) -> Iterator[Finding]:
     """One for each target that cannot be told, and one for messages that nobody will get."""
     late: dict[str, tuple[int, float, str]] = {}
+    untried = 0
     for waiting in outbox.waiting():
         entry = outbox.read(waiting)
         if entry is None:
             continue
         target = describe(entry["target"])
+        untried += not entry.get("attempts") and waiting.due < now - _UNTRIED
         count, oldest, why = late.get(target, (0, now, ""))
         oldest = min(oldest, waiting.order / 1e6)
         late[target] = (count + 1, oldest, why or str(entry.get("detail", "")))
@@ -33,6 +38,9 @@ def findings(outbox: Outbox, now: float) -> Iterator[Finding]:
             since = format_duration(max(0.0, now - oldest))
             text = f"{pluralize(count, 'message')} could not be delivered for {since}: {why}"
             yield Finding(WARNING, f"notify {target}", text, _REMEDY)
+    if untried:
+        text = f"{pluralize(untried, 'message')} should have left by now, and nothing has tried it"
+        yield Finding(WARNING, "notify", text, _NOBODY_TRIES)
     lost = list(_lost(outbox, now))
     if lost:
         text = f"{pluralize(len(lost), 'message')} of the last day will not be delivered: {lost[0]}"

@@ -24,6 +24,8 @@ _NOT_AGAIN = 10.0
 _AT_LEAST = 1.0
 """Seconds between two starts."""
 _SERVICE_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "COLDCHAIN_RUNNER_LOCK")
+ALL, NO_COMMANDS = "all", "no-commands"
+"""Which notifiers may deliver."""
 _INHERITED = "COLDCHAIN_NOTIFY_PID"
 #: What a command leaves behind is no process of a run that goes on at the same time.
 MARK = "COLDCHAIN_ATTEMPT"
@@ -34,11 +36,12 @@ log = logging.getLogger(__name__)
 class DeliveryProcess:
     """The process that delivers messages, while there is one.
 
-    home: of the installation, None for the system's.
+    home: of the installation, None for the system's; allow_commands: see Courier.
     """
 
-    def __init__(self, outbox: Outbox, home: Path | None) -> None:
+    def __init__(self, outbox: Outbox, home: Path | None, *, allow_commands: bool = True) -> None:
         self._outbox, self._home = outbox, home
+        self._what = ALL if allow_commands else NO_COMMANDS
         self._child: subprocess.Popen[bytes] | None = None
         self._troubles = LimitedLog(log)
         inherited = os.environ.pop(_INHERITED, "")
@@ -94,7 +97,7 @@ class DeliveryProcess:
         environment = {k: v for k, v in os.environ.items() if k not in _SERVICE_VARIABLES}
         try:
             self._child = subprocess.Popen(
-                [*own_program(self._home), "notify", "--deliver"],
+                [*own_program(self._home), "notify", "--deliver", self._what],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from coldchain.core.errors import ColdchainError, DataError
+from coldchain.core.errors import ColdchainError
 from coldchain.core.files import open_ours, private_directory, write_atomically
 from coldchain.core.log_limit import LimitedLog
 from coldchain.core.paths import Paths
@@ -30,7 +30,7 @@ from coldchain.observe.notifiers.registry import (
     START,
     SUCCESS,
 )
-from coldchain.observe.notifiers.target import Target, targets_of
+from coldchain.observe.notifiers.target import Target, host_targets
 from coldchain.observe.outbox import MOST, Outbox, WaitingMessage
 from coldchain.observe.records import RunEnded
 from coldchain.runner import messages
@@ -47,14 +47,6 @@ _PENDING = 200
 """Messages that are kept in memory while the disk does not take them."""
 
 log = logging.getLogger(__name__)
-
-
-def host_targets(paths: Paths, settings: Settings) -> list[Target]:
-    """Who is told of all jobs; DataError names the setting that is wrong."""
-    try:
-        return targets_of(settings.notify)
-    except ValueError as error:
-        raise DataError(f"{paths.settings}: notify: {error}") from None
 
 
 class Alerts:
@@ -82,7 +74,9 @@ class Alerts:
         self._jobs = jobs
         self._outbox = Outbox(paths.notify)
         self._rules = Rules(_policy(settings), self._saved())
-        self._process = DeliveryProcess(self._outbox, paths.home)
+        self._process = DeliveryProcess(
+            self._outbox, paths.home, allow_commands=settings.allow_exec
+        )
         self._pending: list[Delivery] = []  # which the disk has not taken yet
         self._write_at = 0.0
         self._logger = LimitedLog(log)

@@ -24,9 +24,10 @@ from coldchain.execution.members import boot_id
 from coldchain.execution.process import check_support
 from coldchain.execution.run import JobRun
 from coldchain.observe.ledger_acts import RunLedger
+from coldchain.observe.notifiers.target import host_targets
 from coldchain.observe.records import close, step
 from coldchain.runner.active import RETRY_WRITE, STOPPED, ActiveRuns
-from coldchain.runner.alerts import Alerts, host_targets
+from coldchain.runner.alerts import Alerts
 from coldchain.runner.clock_watch import ClockTrust, ClockWatch, ZoneWatch
 from coldchain.runner.housekeeping import Housekeeping
 from coldchain.runner.jobs import Jobs

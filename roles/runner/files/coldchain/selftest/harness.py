@@ -9,15 +9,14 @@ import json
 import os
 import random
 import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import coldchain
 from coldchain.core.errors import ColdchainError
+from coldchain.core.own_program import own_code, own_program
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
 from coldchain.selftest import oracle
@@ -25,9 +24,7 @@ from coldchain.selftest.worker import JOBS, TICKING, document
 from coldchain.store import Change, Store
 
 ALL = (*JOBS, *TICKING)
-_BOOT = "import sys; sys.path[:0] = sys.argv.pop(1).split(':'); "
-_SERVE = _BOOT + "from coldchain.cli import main; main()"
-_WORK = _BOOT + "from coldchain.selftest.worker import main; main(*sys.argv[1:])"
+_WORK = "from coldchain.selftest.worker import main; main(*sys.argv[1:])"
 # The oracle wants to see every run.
 _SETTINGS = "[runner]\nhistory_runs = 1000000\nhistory_max_bytes = 1000000000000\n"
 QUIET = 300.0
@@ -83,7 +80,7 @@ def torture(
         for number in range(1, rounds + 1):
             if runner.poll() is not None:
                 runner = _start_runner(home, prefix)
-            worker = _start("worker", home, _WORK, str(home), str(number))
+            worker = _start("worker", home, [*own_code(_WORK), str(home), str(number)])
             assert worker.stdout is not None
             first = worker.stdout.readline()  # it is at work now
             time.sleep(chance.uniform(0.0, 0.3))
@@ -94,6 +91,8 @@ def torture(
             if worker.poll() is None:
                 worker.kill()
             _hear(worker, first, promises, outcome)
+            if not first:
+                outcome.violations.append("the worker ended at once, and nothing was tried")
             outcome.violations += _check(store, promises)
             outcome.rounds = number
             progress(outcome)
@@ -112,27 +111,17 @@ def torture(
 
 
 def _start_runner(home: Path, prefix: tuple[str, ...]) -> subprocess.Popen[bytes]:
-    return _start("runner", home, _SERVE, "--home", str(home), "serve", prefix=prefix)
+    return _start("runner", home, [*prefix, *own_program(home), "serve"])
 
 
-def _start(
-    name: str, home: Path, program: str, *arguments: str, prefix: tuple[str, ...] = ()
-) -> subprocess.Popen[bytes]:
-    """Under -I nothing but our own path is trusted, as in the installed launcher."""
-    path = ":".join(dict.fromkeys([str(Path(coldchain.__file__).parents[1]), *_libraries()]))
+def _start(name: str, home: Path, words: Sequence[str]) -> subprocess.Popen[bytes]:
     with (home / f"{name}.log").open("ab") as log:
         return subprocess.Popen(
-            [*prefix, sys.executable, "-I", "-c", program, path, *arguments],
+            words,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if name == "worker" else log,
             stderr=log,
         )
-
-
-def _libraries() -> list[str]:
-    import tinydb
-
-    return [str(Path(tinydb.__file__).parents[1])]
 
 
 def _hear(

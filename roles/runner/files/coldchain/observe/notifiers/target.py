@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from coldchain.core.credentials import check_credentials_file
 from coldchain.core.errors import DataError
+from coldchain.core.paths import Paths
+from coldchain.core.settings import Settings
 from coldchain.core.text import did_you_mean, printable
 from coldchain.observe.notifiers.registry import KINDS, NOTIFIERS, provided_by_credentials
 
@@ -75,6 +77,14 @@ def targets_of(entries: Sequence[Mapping[str, Any]]) -> list[Target]:
         if problem:
             raise ValueError(f"[{number}]: {problem}")
     return [Target.of(entry) for entry in today]
+
+
+def host_targets(paths: Paths, settings: Settings) -> list[Target]:
+    """Who is told of all jobs; DataError names the setting that is wrong."""
+    try:
+        return targets_of(settings.notify)
+    except ValueError as error:
+        raise DataError(f"{paths.settings}: notify: {error}") from None
 
 
 def _problem(entry: Mapping[str, Any]) -> str:
