@@ -149,3 +149,21 @@ def respelled(draw: st.DrawFn, value: Any, level: str = "job") -> dict[str, Any]
     ]
     result = dict(draw(st.permutations(pairs)))
     return {"job": result} if level == "job" and draw(st.booleans()) else result
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> Any:
+    """A valid document with one to three places overwritten."""
+    document = draw(documents())
+    for _ in range(draw(st.integers(1, 3))):
+        here: Any = document
+        while True:
+            keys = list(here) if isinstance(here, dict) else list(range(len(here)))
+            if not keys:
+                break
+            key = draw(st.sampled_from(keys))
+            if not isinstance(here[key], (dict, list)) or draw(st.booleans()):
+                here[key] = draw(st.one_of(json_values, crooked))
+                break
+            here = here[key]
+    return document

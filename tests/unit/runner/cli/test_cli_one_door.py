@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from cli_command import Command
-from document_strategies import ACTIONS, crooked, documents, json_values, respelled
+from document_strategies import ACTIONS, crooked, damaged, documents, json_values, respelled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,9 +63,12 @@ def one_action_documents(draw: st.DrawFn) -> Any:
         action[name] = value
     if draw(st.integers(0, 4)) == 0:
         action[draw(st.sampled_from(sorted(action)))] = draw(st.one_of(json_values, crooked))
-    form = draw(st.integers(0, 4))
+    form = draw(st.integers(0, 6))
     if form == 0:
         return action
+    if form > 4:  # in a list, or what is no object
+        lists = [[{"freezer_action": action}], {"jobs": [{"freezer_action": action}]}, []]
+        return draw(st.one_of(st.sampled_from(lists), json_values))
     if form == 1:
         return {"freezer_action": action}
     beside = draw(st.sampled_from([{}, {"mandatory": True}, {"max_retries": "x"}, {"x": 1}]))
@@ -152,6 +155,34 @@ def test_agent_and_run_take_and_refuse_alike(doors: Doors) -> None:
         assert of_agent[0] == 65
     assert len(accepted) > 50
     assert len(refused) > 100
+
+
+OVER = ({"schedule_date": "2020-01-01"}, {"schedule_hour": 3, "schedule_end_date": "2020-01-01"})
+
+
+@pytest.mark.long
+def test_apply_and_validate_take_and_refuse_alike(command: Command) -> None:
+    counted = {True: 0, False: 0}
+
+    @settings(max_examples=400)
+    @given(damaged(), st.sampled_from([None, *OVER]))
+    def compare(document: dict[str, Any], schedule: Any) -> None:
+        document.update({} if schedule is None else {"job_schedule": schedule})
+        raw = json.dumps(document).encode("utf-8", "surrogatepass")
+        told = command.json("validate", "-", data=raw)
+        applied = command.json("apply", "--check", "-", data=raw)
+        if "error" in told:  # no JSON at all: Infinity
+            assert applied == told
+            return
+        counted[command.code == 0] += 1
+        problems = applied["error"]["errors"] if "error" in applied else []
+        assert command.code == (65 if told["errors"] else 0)
+        assert [{key: each[key] for key in ("path", "message", "hint")} for each in problems] == (
+            told["errors"]
+        )
+
+    compare()
+    assert min(counted.values()) > 50
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ ACTION = "$.job_actions[0].freezer_action"
 LOCAL = {"action": "backup", "path_to_backup": "/srv", "backup_name": "www", "storage": "local"}
 
 
-def job(job_id: str | None = "a", schedule: Any = None, **options: Any) -> dict[str, Any]:
+def job(job_id: Any = "a", schedule: Any = None, **options: Any) -> dict[str, Any]:
     document: dict[str, Any] = {"job_actions": [{"freezer_action": {**LOCAL, **options}}]}
     if schedule is not None:
         document["job_schedule"] = schedule
@@ -128,6 +128,8 @@ def test_a_job_without_a_name_is_called_after_what_it_does(value: Any, name: str
 def test_jobs_of_one_name_get_marks_and_are_told_where_the_name_was_their_own() -> None:
     result = converted(job("w"), job("w", storage="local", max_level=2), job("w"), job("other"))
     first, second, other = (document["job_id"] for document in result.documents)
+    same = converted(job("w"), job("w"))
+    assert [document["job_id"] for document in same.documents] == ["w"] and not same.notes
     assert {first[:2], second[:2]} == {"w-"} and first != second and other == "other"
     assert len(first) == len("w-") + 6
     assert result.skipped == [("s2", "is the same as another source of w")]
@@ -181,9 +183,27 @@ IN_UTC = "Freezer reads it in UTC, so a Z was added"
             ["$.job_schedule.schedule_interval"],
         ),
         (
-            job(schedule={"schedule_hour": 1, "schedule_end_date": " 2027-01-01 01:00:00.5 "}),
+            job(
+                schedule={
+                    "schedule_hour": 1,
+                    "schedule_start_date": "2027-01-01T01:00Z",
+                    "schedule_end_date": " 2028-01-01 01:00:00.5 ",
+                }
+            ),
             ["$.job_schedule.schedule_end_date"],
         ),
+        (  # Freezer passes an end over that has no start
+            job(schedule={"schedule_hour": 1, "schedule_end_date": "2027-01-01T01:00:00Z"}),
+            ["$.job_schedule.schedule_end_date"],
+        ),
+        # What has run runs again unless it has a time of its own, or is stopped.
+        (job(schedule={"result": "success"}), ["$.job_schedule"]),
+        (job(schedule={"time_started": 1493055141, "status": "stop"}), []),
+        (job(schedule={"time_ended": 1493055141, "schedule_hour": 1}), []),
+        (job(schedule={"time_created": 1493055141, "time_ended": -1}), []),
+        (job("no name"), ["$.job_id"]),
+        (job(-1), ["$.job_id"]),
+        (job(""), []),
     ],
 )
 def test_what_means_something_else_than_with_freezer_is_told(value: Any, places: list[str]) -> None:
@@ -200,6 +220,59 @@ def test_what_freezer_takes_for_granted_is_written_out() -> None:
         assert action_of(value)["restore_from_date"] == "2026-01-01T01:00:00+00:00"
         told = [(f"{ACTION}.restore_from_date", IN_UTC)]
         assert notes(value) == ([] if "+" in date else told)
+
+
+DATED = {"restore_from_date": "2026-01-01", "storage": None}
+REST = {"restore_abs_path": "/x", "backup_name": "b", "encrypt_pass_file": "/k"}
+WHOLE = {"action": "restore", **DATED, **REST}
+SPELLINGS: dict[str, Any] = {
+    "of today": {"job_id": "a", "job_actions": [{"freezer_action": WHOLE}]},
+    "one object": {"job_id": "a", "job_actions": {"freezer_action": WHOLE}},
+    "an old name": {"job_id": "a", "job_action": [{"freezer_action": WHOLE}]},
+    "an action": {"job_id": "a", "freezer_action": WHOLE},
+    "an action of the API": {"action_id": "a", "freezer_action": WHOLE},
+    "bare options": {"job_id": "a", **WHOLE},
+    "dashes": {
+        "job-id": "a",
+        "job-actions": [
+            {"freezer-action": {key.replace("_", "-"): value for key, value in WHOLE.items()}}
+        ],
+    },
+    "by defaults": {
+        "job_id": "a",
+        "action_defaults": {"storage": "local", **DATED},
+        "job_actions": [{"freezer_action": {"action": "restore", "storage": None, **REST}}],
+    },
+}
+
+
+@pytest.mark.parametrize("value", SPELLINGS.values(), ids=SPELLINGS)
+def test_every_spelling_of_a_job_keeps_its_meaning(value: Any) -> None:
+    result = converted(value)
+    assert result.skipped == []
+    (document,) = result.documents
+    assert document["job_id"] == "a"
+    action = document["job_actions"][0]["freezer_action"]
+    assert (action["storage"], action["encrypt_scheme"]) == ("swift", "freezer")
+    assert action["restore_from_date"] == "2026-01-01T00:00:00+00:00"
+    told = {note.problem.path.rpartition(".")[2] for note in result.notes}
+    assert told >= {"storage", "encrypt_scheme", "restore_from_date"}
+
+
+@pytest.mark.parametrize("name", ["remove_before_date", "remove_from_date", "remove-from-date"])
+def test_what_is_removed_is_what_freezer_would_remove(name: str) -> None:
+    action = {"action": "admin", "storage": "local", name: "2026-01-01T01:00:00"}
+    value = {"job_actions": [{"freezer_action": action}]}
+    assert action_of(value)["remove_before_date"] == "2026-01-01T01:00:00+00:00"
+    assert notes(value) == [(f"{ACTION}.remove_before_date", IN_UTC)]
+
+
+def test_a_job_that_is_stopped_stays_so_in_its_session() -> None:
+    session = {"session_id": "night", "jobs": ["a"], "schedule": {"schedule_hour": 2}}
+    for key in ("job_schedule", "job-schedule"):
+        value = {**job("a"), key: {"schedule_hour": 1, "status": "stop"}}
+        (document,) = converted(value, session).documents
+        assert document["job_schedule"] == {"schedule_hour": "2", "status": "stop"}
 
 
 @pytest.mark.parametrize(
@@ -220,3 +293,6 @@ def test_a_command_for_a_shell_is_given_to_one(command: Any, shell: Any, told: b
     value["job_actions"][0]["freezer_action"]["shell"] = True
     if isinstance(command, str):
         assert notes(value) == []
+        by_default = {"action_defaults": {"command": command}}
+        by_default["job_actions"] = [{"freezer_action": {"action": "exec"}}]
+        assert action_of(by_default).get("shell") == shell

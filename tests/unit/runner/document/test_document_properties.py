@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from document_strategies import crooked, documents, json_values, respelled
+from document_strategies import crooked, damaged, documents, json_values, respelled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,24 +55,6 @@ def test_any_json_value_gets_an_answer(raw: Any) -> None:
 def test_any_arrangement_of_known_keys_gets_an_answer(raw: Any) -> None:
     answers(raw)
     answers({"job_id": "x", "job_actions": raw, "job_schedule": raw})
-
-
-@st.composite
-def damaged(draw: st.DrawFn) -> Any:
-    """A valid document with one to three places overwritten."""
-    document = draw(documents())
-    for _ in range(draw(st.integers(1, 3))):
-        here: Any = document
-        while True:
-            keys = list(here) if isinstance(here, dict) else list(range(len(here)))
-            if not keys:
-                break
-            key = draw(st.sampled_from(keys))
-            if not isinstance(here[key], (dict, list)) or draw(st.booleans()):
-                here[key] = draw(st.one_of(json_values, crooked))
-                break
-            here = here[key]
-    return document
 
 
 @pytest.mark.long

@@ -98,10 +98,10 @@ def _canonical(name: str) -> dict[str, Any]:
 
 def _checked(call: Call) -> dict[str, Any]:
     """The action of the document in the file; DataError when it is refused, or not one action."""
-    from coldchain.cli.checking import checked_to_run
+    from coldchain.cli.checking import checked_to_run, one_document
 
     name = call.arguments.config
-    raw = load(name)
+    raw = one_document(name)
     secrets = _secrets_of_an_ini(raw, name)
     document = checked_to_run(call, raw, source_name(name))
     actions = document["job_actions"]

@@ -26,7 +26,7 @@ from coldchain.cli.output import Refused
 from coldchain.cli.preview import Seen, coming_runs, outlook_of
 from coldchain.core.errors import Unavailable, UsageError
 from coldchain.core.instants import from_epoch
-from coldchain.document import canonical, check
+from coldchain.document import check
 from coldchain.document.masking import masked
 from coldchain.store import Change, JobRecord, Store, timing
 
@@ -151,9 +151,9 @@ def _accepted(
             return None
         return from_epoch(int(record.anchor))
 
-    def foresee(job_id: str, document: Mapping[str, Any]) -> bool:
+    def foresee(job_id: str, schedule: Mapping[str, Any]) -> bool:
         now, before = time.time(), present.get(job_id)
-        proposed = canonical(document)
+        proposed = {"job_id": job_id, "job_schedule": dict(schedule)}  # the rest may be refused
         if before is None:
             record = JobRecord.new(Change(job_id, proposed), now)
         else:

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from coldchain.cli.context import Call
-from coldchain.cli.inputs import Documents, documents
+from coldchain.cli.inputs import Documents, documents, source_name
 from coldchain.cli.output import Located, Refused
 from coldchain.cli.vocabulary import vocabulary
 from coldchain.core.errors import DataError, Problem
@@ -38,10 +38,18 @@ def document_to_run(call: Call, name: str) -> dict[str, Any]:
 
     Raises Refused with every problem of the document, DataError when there is not one.
     """
+    return checked_to_run(call, one_document(name), source_name(name))
+
+
+def one_document(name: str) -> Any:
+    """The one raw document in file *name*, by itself or in a list.
+
+    Raises DataError when there is not one.
+    """
     batch = documents(name)
     if len(batch.items) != 1:
         raise DataError(f"{batch.source}: holds {len(batch.items)} documents", "give one")
-    return checked_to_run(call, batch.items[0], batch.source)
+    return batch.items[0]
 
 
 def action_to_run(call: Call, options: Mapping[str, Any]) -> dict[str, Any]:

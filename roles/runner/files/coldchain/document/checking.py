@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from coldchain.document.fields import FORMATS, LEVELS
 from coldchain.document.freezer_options import REMEDIES, SECRETS
 from coldchain.document.json_path import Place, json_path, shown
 from coldchain.document.mistakes import hint_for_name, hint_for_time
-from coldchain.document.normalize import INVERTED, kind_of, normalize
+from coldchain.document.normalize import INVERTED, Normalized, kind_of, normalize
 from coldchain.document.rules import apply_rules
 from coldchain.document.sanity import sanity_problems
 from coldchain.document.schema import validator
@@ -73,8 +73,12 @@ _NO_LISTS = {
 NAMELESS = "undeclared"
 
 
-def check(raw: object, context: Context) -> Checked:
+def check(
+    raw: object, context: Context, amend: Callable[[Normalized], None] = lambda modern: None
+) -> Checked:
     """Check one job document, any JSON value at all; never raises.
+
+    amend: may change an object in today's spelling before it is judged.
 
     Problems of one kind come in the order of the document's fields; a document that is valid
     here can be scheduled and executed as far as its text alone can tell.
@@ -98,6 +102,7 @@ def check(raw: object, context: Context) -> Checked:
     name = context.job_id or (NAMELESS if modern.action and not context.declares else "")
     if name:
         modern.document.setdefault("job_id", name)
+    amend(modern)
     errors = modern.errors
     bad: set[Place] = set()
     schema_errors = validator(context.vocabulary).iter_errors(modern.document)

@@ -30,8 +30,8 @@ class Context:
     it counts from now; job_id: the name of a document that has none, "" when it has to have one;
     declares: the document becomes a job of the host, which an action does under its name only;
     variables: names of those that are set where the actions will run; foresee: tells of a job_id
-    and its document, which has a schedule that ends, whether the runner will run it, None where no
-    runner is known.
+    and its canonical schedule, which ends, whether the runner will run it, None where no runner is
+    known.
     """
 
     client_id: str | None
@@ -46,14 +46,14 @@ class Context:
     variables: Collection[str] = ()
     foresee: Callable[[str, Mapping[str, Any]], bool] | None = None
 
-    def will_run(self, job_id: str, document: Mapping[str, Any], trigger: Trigger) -> bool:
-        """Whether the document leads to a run, once it is declared."""
+    def will_run(self, job_id: str, schedule: Mapping[str, Any], trigger: Trigger) -> bool:
+        """Whether a canonical schedule leads to a run, once the job is declared with it."""
         coming = trigger.next(self.now) is not None
         # What has no end runs: to foresee that of a thousand documents takes a fifth of the time.
-        endless = not _ENDS & document.get("job_schedule", {}).keys()
+        endless = not _ENDS & schedule.keys()
         if self.foresee is None or (coming and endless):
             return coming
-        return self.foresee(job_id, document)
+        return self.foresee(job_id, schedule)
 
     def for_a_run(self, job_id: str, variables: Collection[str]) -> Context:
         """The same for a document that is run here and now (see job_id, variables)."""

@@ -11,19 +11,34 @@ import copy
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from coldchain.core.command_text import CommandTextError, split_pipeline
 from coldchain.core.errors import Problem
 from coldchain.core.names import NAME
+from coldchain.document.canonical_form import STOP, facts_of, stopped
 from coldchain.document.checking import check
 from coldchain.document.context import Context
 from coldchain.document.crontab import read_crontab
-from coldchain.document.normalize import OLD_SPELLING, kind_of
+from coldchain.document.fields import CRON_FIELDS
+from coldchain.document.json_path import shown
+from coldchain.document.normalize import (
+    JOB_ID,
+    OLD_SPELLING,
+    OPTIONS_HOLDERS,
+    Normalized,
+    kind_of,
+    normalize,
+    own_name,
+)
+from coldchain.document.sanity import sanity_problems
+from coldchain.document.schedule_rules import KINDS
 
-_NAIVE = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2})?([.,]\d+)?")
+_NAIVE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?([.,]\d+)?)?")
+_TRACES = {"result", "time_started", "time_ended"}  # of a run
+_DATES_OF_ACTIONS = ("restore_from_date", "remove_before_date")
 _ACTION = "$.job_actions[{}].freezer_action"
 _LISTS = ("jobs", "sessions", "actions", "clients")
 
@@ -120,12 +135,11 @@ class Converter:
         if kind == "job":
             self._add_job(source, item)
         elif kind == "action":
-            action = {key: value for key, value in item.items() if key != "job_id"}
-            job: dict[str, Any] = {"job_actions": [action]}
-            job_id = item.get("job_id") or item.get("action_id")
-            if isinstance(job_id, str):
-                job["job_id"] = job_id
-            self._add_job(source, job)
+            job_id = own_name(item) or item.get("action_id")
+            options = {key: value for key, value in item.items() if key not in JOB_ID}
+            whole = options.keys() & OPTIONS_HOLDERS
+            action = options if whole else {"freezer_action": options}
+            self._add_job(source, {"job_id": job_id, "job_actions": [action]})
         elif kind == "session":
             self._sessions.append((source, item))
         elif kind == "client" or "client" in item or "client_id" in item:
@@ -134,13 +148,16 @@ class Converter:
             self.skip(source, f"is no job: it has {', '.join(sorted(map(str, item))[:5])}")
 
     def _add_job(self, source: str, job: Mapping[str, Any]) -> None:
-        document = copy.deepcopy(dict(job))
-        text = json.dumps(document, sort_keys=True, default=str)
+        text = json.dumps(job, sort_keys=True, default=str)
         mark = hashlib.sha256(text.encode()).hexdigest()[:6]
-        job_id = document.get("job_id")
+        job_id = own_name(job)
+        document = {key: copy.deepcopy(job[key]) for key in job if key not in JOB_ID}
         own_id = isinstance(job_id, str) and NAME.fullmatch(job_id) is not None
         name = str(job_id) if own_id else _name_of(document)
-        self._candidates.append(_Candidate(source, document, name, mark, own_id))
+        candidate = _Candidate(source, document, name, mark, own_id)
+        if not own_id and job_id not in (None, ""):
+            candidate.notes.append(Problem("$.job_id", f"{shown(job_id)} is no name for a job"))
+        self._candidates.append(candidate)
 
     def result(self) -> Conversion:
         """Every source as far as it could be converted."""
@@ -173,7 +190,10 @@ class Converter:
             for candidate in here:
                 candidate.document["session_id"] = session["session_id"]
                 if isinstance(session.get("schedule"), dict) and session["schedule"]:
-                    candidate.document["job_schedule"] = dict(session["schedule"])
+                    own = candidate.document.pop("job-schedule", None)
+                    own = candidate.document.get("job_schedule", own)
+                    stays = {"status": STOP} if isinstance(own, dict) and stopped(own) else {}
+                    candidate.document["job_schedule"] = {**session["schedule"], **stays}
                     candidate.notes.append(
                         Problem("$.job_schedule", f"is that of session {session['session_id']}")
                     )
@@ -181,19 +201,20 @@ class Converter:
     def _name_candidates(self) -> None:
         """A job_id for each: its own, or the name of what it does; a mark where two would share it,
         which is the same again at the next conversion."""
-        shared: dict[str, int] = {}
+        sharing: dict[str, set[str]] = {}
         for candidate in self._candidates:
-            shared[candidate.name] = shared.get(candidate.name, 0) + 1
+            sharing.setdefault(candidate.name, set()).add(candidate.mark)
         seen: set[str] = set()
-        for candidate in list(self._candidates):
+        candidates, self._candidates = self._candidates, []
+        for candidate in candidates:
             job_id = candidate.name
-            if shared[job_id] > 1:
+            if len(sharing[job_id]) > 1:
                 job_id = f"{candidate.name[:120]}-{candidate.mark}"
             if job_id in seen:
-                self._candidates.remove(candidate)
                 self.skip(candidate.source, f"is the same as another source of {candidate.name}")
                 continue
             seen.add(job_id)
+            self._candidates.append(candidate)
             if candidate.own_id and job_id != candidate.name:
                 candidate.notes.append(
                     Problem("$.job_id", f"another source has {candidate.name} too", f"now {job_id}")
@@ -201,8 +222,10 @@ class Converter:
             candidate.document["job_id"] = job_id
 
     def _finish(self, candidate: _Candidate) -> None:
-        notes = [*candidate.notes, *_keep_meaning(candidate.document)]
-        checked = check(candidate.document, self._context)
+        notes = list(candidate.notes)
+        checked = check(
+            candidate.document, self._context, lambda modern: notes.extend(_keep_meaning(modern))
+        )
         if checked.document is None:
             first, *others = checked.errors
             reason = f"{first.path}: {first.message}"
@@ -239,16 +262,17 @@ def _items(value: object, depth: int) -> Iterator[Mapping[str, Any]]:
             yield value
 
 
-def _actions(document: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    actions = document.get("job_actions")
+def _actions(document: object) -> Iterator[tuple[int, dict[str, Any]]]:
+    actions = document.get("job_actions") if isinstance(document, dict) else None
     for number, action in enumerate(actions if isinstance(actions, list) else []):
         options = action.get("freezer_action") if isinstance(action, dict) else None
         if isinstance(options, dict):
             yield number, options
 
 
-def _name_of(document: Mapping[str, Any]) -> str:
+def _name_of(raw: object) -> str:
     """What a job without a usable job_id may be called."""
+    document = {} if sanity_problems(raw) else normalize(raw).document
     texts: list[object] = [
         options.get(key)
         for _unused, options in _actions(document)
@@ -263,9 +287,10 @@ def _name_of(document: Mapping[str, Any]) -> str:
     return "job"
 
 
-def _keep_meaning(document: dict[str, Any]) -> list[Problem]:
+def _keep_meaning(modern: Normalized) -> list[Problem]:
     """Write out what Freezer takes for granted and we do not; what cannot be kept is noted."""
     notes: list[Problem] = []
+    document = modern.document
     client = document.pop("client_id", None)
     if client:
         notes.append(Problem("$.client_id", f"was for client {client}", "declare it for that host"))
@@ -274,25 +299,43 @@ def _keep_meaning(document: dict[str, Any]) -> list[Problem]:
         notes += _keep_dates(schedule)
     defaults = document.get("action_defaults")
     defaults = defaults if isinstance(defaults, dict) else {}
+    notes += _in_utc(defaults, _DATES_OF_ACTIONS, "$.action_defaults")
     for number, options in _actions(document):
-        place = _ACTION.format(number)
-        notes += _keep_options(options, defaults, place)
+        unset = modern.unset.get(number, set())
+        filled = {name: value for name, value in defaults.items() if name not in unset}
+        notes += _keep_options(options, filled, _ACTION.format(number))
     return notes
 
 
-def _keep_dates(schedule: dict[str, Any]) -> list[Problem]:
+def _in_utc(values: dict[str, Any], names: Sequence[str], place: str) -> list[Problem]:
+    """Let instants without a zone be what they are to Freezer."""
     notes = []
-    for name in ("schedule_start_date", "schedule_end_date"):
-        text = schedule.get(name)
+    for name in names:
+        text = values.get(name)
         if isinstance(text, str) and _NAIVE.fullmatch(text.strip()):
-            schedule[name] = f"{text.strip()}Z"
+            day = len(text.strip()) == len("2026-01-01")
+            values[name] = f"{text.strip()}{'T00:00:00' if day else ''}Z"
             notes.append(
                 Problem(
-                    f"$.job_schedule.{name}",
+                    f"{place}.{name}",
                     "Freezer reads it in UTC, so a Z was added",
                     "leave the Z out where local time was meant",
                 )
             )
+    return notes
+
+
+def _keep_dates(schedule: dict[str, Any]) -> list[Problem]:
+    has_time = any(name in schedule for name in (*KINDS, *CRON_FIELDS))
+    if not has_time and not stopped(schedule) and facts_of(schedule).keys() & _TRACES:
+        return [
+            Problem(
+                "$.job_schedule",
+                "has no time, and the job has run already: declared as it is, it runs once more",
+                'write "status": "stop" where that is not wanted',
+            )
+        ]
+    notes = _in_utc(schedule, ("schedule_start_date", "schedule_end_date"), "$.job_schedule")
     if schedule.get("schedule_interval") and schedule.get("schedule_start_date"):
         notes.append(
             Problem(
@@ -301,12 +344,22 @@ def _keep_dates(schedule: dict[str, Any]) -> list[Problem]:
                 " here the runs keep to the start date's own time",
             )
         )
+    if "schedule_end_date" in schedule and "schedule_start_date" not in schedule:
+        notes.append(
+            Problem(
+                "$.job_schedule.schedule_end_date",
+                "counts here, while Freezer passes it over where there is no start date",
+                "leave it out where the job is to go on",
+            )
+        )
     return notes
 
 
-def _keep_command(options: dict[str, Any], place: str) -> list[Problem]:
+def _keep_command(
+    options: dict[str, Any], defaults: Mapping[str, Any], place: str
+) -> list[Problem]:
     """A command with signs of a shell goes to one: Freezer hands them over as arguments."""
-    command = options.get("command")
+    command = options.get("command", defaults.get("command"))
     if not isinstance(command, str):
         return []
     try:
@@ -327,16 +380,8 @@ def _keep_options(
     options: dict[str, Any], defaults: Mapping[str, Any], place: str
 ) -> list[Problem]:
     notes = []
-
-    def given(name: str) -> bool:
-        return any(
-            values.get(key) not in (None, "", False)
-            for values in (options, defaults)
-            for key in (name, name.replace("_", "-"))
-        )
-
-    action = options.get("action") or defaults.get("action") or "backup"
-    if action != "exec" and not given("storage"):
+    given = {**defaults, **options}
+    if given.get("action") != "exec" and "storage" not in given:
         options["storage"] = "swift"
         notes.append(
             Problem(
@@ -345,9 +390,9 @@ def _keep_options(
                 "write local for this host's own disk; Swift's credentials go to credentials_file",
             )
         )
-    if action == "exec" and not given("shell"):
-        notes += _keep_command(options, place)
-    if given("encrypt_pass_file") and not given("encrypt_scheme"):
+    if given.get("action") == "exec" and not given.get("shell"):
+        notes += _keep_command(options, defaults, place)
+    if "encrypt_pass_file" in given and "encrypt_scheme" not in given:
         options["encrypt_scheme"] = "freezer"
         notes.append(
             Problem(
@@ -356,14 +401,4 @@ def _keep_options(
                 "strong protects new chains against changes, too",
             )
         )
-    date = options.get("restore_from_date")
-    if isinstance(date, str) and _NAIVE.fullmatch(date.strip()):
-        options["restore_from_date"] = f"{date.strip()}Z"
-        notes.append(
-            Problem(
-                f"{place}.restore_from_date",
-                "Freezer reads it in UTC, so a Z was added",
-                "leave the Z out where local time was meant",
-            )
-        )
-    return notes
+    return notes + _in_utc(options, _DATES_OF_ACTIONS, place)

@@ -53,7 +53,8 @@ _INDEX: dict[str, dict[str, Field]] = {
     level: {name: field for field in fields for name in (field.name, *field.aliases)}
     for level, fields in LEVELS.items()
 }
-_OPTIONS_HOLDERS = frozenset({"freezer_action", "freezer-action"})
+JOB_ID = ("job_id", "job-id")
+OPTIONS_HOLDERS = frozenset({"freezer_action", "freezer-action"})
 _ACTIONS_HOLDERS = frozenset({"job_actions", "job-actions", "job_action", "job-action"})
 # Whoever writes one of these does not mean a bare freezer_action.
 _OF_JOBS = frozenset({"job_schedule", "job-schedule", "action_defaults", "action-defaults"})
@@ -101,11 +102,10 @@ def _unwrap(raw: object, modern: Normalized) -> object:
         raw = raw["job"]
         modern.warn((), 'the {"job": ...} wrapper is an old form', "write the document itself")
     if isinstance(raw, dict) and not raw.keys() & _ACTIONS_HOLDERS:
-        names = raw.keys() - _OPTIONS_HOLDERS - _OF_JOBS
-        if len(names) == len(raw) and any(_only_an_option(key) for key in raw):
-            name = {key: raw[key] for key in ("job_id", "job-id") if key in raw}
+        if _is_of_options(raw):
+            name = {key: raw[key] for key in JOB_ID if key in raw}
             raw = {**name, "freezer_action": {k: v for k, v in raw.items() if k not in name}}
-        if raw.keys() & _OPTIONS_HOLDERS:
+        if raw.keys() & OPTIONS_HOLDERS:
             modern.action = True
             modern.warn((), "an action is taken as a job of this one action", 'write "job_actions"')
             beside = {key: value for key, value in raw.items() if not _of_an_action(key)}
@@ -118,19 +118,30 @@ def kind_of(item: Mapping[str, Any]) -> str:
     """What Freezer has that object for: "job", "action", "session", "client", or "" for none."""
     if item.keys() & _ACTIONS_HOLDERS:
         return "job"
-    if item.keys() & _OPTIONS_HOLDERS:
+    if item.keys() & OPTIONS_HOLDERS:
         return "action"
     if "session_id" in item and ("jobs" in item or "schedule" in item):
         return "session"
     names = item.keys() - {"user_id", "project_id", "uuid", "_version"}
     if isinstance(item.get("client"), dict) or {"client_id", "hostname"} <= names <= _OF_CLIENTS:
         return "client"
-    return ""
+    return "action" if "client_id" not in item and _is_of_options(item) else ""
+
+
+def own_name(item: Mapping[str, Any]) -> Any:
+    """The job_id of a raw document in either spelling, whatever it is; None when it has none."""
+    return next((item[key] for key in JOB_ID if item.get(key) is not None), None)
 
 
 def option(name: str) -> Field | None:
     """The field of a freezer_action that *name* means in any of its spellings."""
     return _INDEX["freezer_action"].get(INVERTED.get(name, name))
+
+
+def _is_of_options(item: Mapping[str, Any]) -> bool:
+    """Whether it is a bare freezer_action, and neither a job nor an action around one."""
+    other = _ACTIONS_HOLDERS | OPTIONS_HOLDERS | _OF_JOBS
+    return not item.keys() & other and any(_only_an_option(key) for key in item)
 
 
 def _only_an_option(key: object) -> bool:

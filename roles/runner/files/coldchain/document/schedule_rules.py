@@ -23,7 +23,7 @@ from coldchain.schedule.gaps import shortest_gap
 
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WEEKDAY_NUMBER = re.compile(r"(?<![0-9a-z/])[0-6](?![0-9a-z])")
-_KINDS = ("schedule_date", "schedule_interval", "schedule_boot")
+KINDS = ("schedule_date", "schedule_interval", "schedule_boot")
 
 
 def check_schedule(modern: Normalized, context: Context, findings: Findings) -> None:
@@ -60,9 +60,9 @@ def _check_status(schedule: Mapping[str, Any], findings: Findings) -> None:
 def _check_emptiness(modern: Normalized, schedule: Mapping[str, Any], findings: Findings) -> None:
     """Times that came out empty, of a template perhaps, and numbers that lost their unit."""
     place: Place = ("job_schedule",)
-    if not any(name in schedule for name in (*_KINDS, *CRON_FIELDS)):
+    if not any(name in schedule for name in (*KINDS, *CRON_FIELDS)):
         once = "the job runs once, at once, and never again"
-        empty = [name for name in (*_KINDS, *CRON_FIELDS) if name in modern.empty_times]
+        empty = [name for name in (*KINDS, *CRON_FIELDS) if name in modern.empty_times]
         if empty:
             what = "is not set" if empty[0] == "schedule_boot" else "is empty"
             findings.warn((*place, empty[0]), f"{what}: {once}", "leave it out if that is meant")
@@ -85,8 +85,8 @@ def _check_emptiness(modern: Normalized, schedule: Mapping[str, Any], findings: 
 def _check_times(
     document: Mapping[str, Any], schedule: Mapping[str, Any], context: Context, findings: Findings
 ) -> None:
-    kinds = [name for name in (*_KINDS, *CRON_FIELDS) if name in schedule]
-    several = len({name if name in _KINDS else "cron" for name in kinds}) > 1
+    kinds = [name for name in (*KINDS, *CRON_FIELDS) if name in schedule]
+    several = len({name if name in KINDS else "cron" for name in kinds}) > 1
     if several and "schedule_boot" not in kinds:  # which is an error beside another kind
         findings.warn(
             ("job_schedule",),
@@ -102,7 +102,7 @@ def _check_times(
         findings.warn(*idle)
     place = ("job_schedule", *kinds[:1])
     ends = kinds and trigger.kind != "boot" and not stopped(document.get("job_schedule", {}))
-    if ends and not context.will_run(str(document.get("job_id", "")), document, trigger):
+    if ends and not context.will_run(str(document.get("job_id", "")), schedule, trigger):
         end = schedule.get("schedule_end_date") if trigger.kind != "date" else None
         if end is not None and parse_instant(end, context.zone) <= context.now:
             place = ("job_schedule", "schedule_end_date")
