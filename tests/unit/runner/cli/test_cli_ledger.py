@@ -154,6 +154,25 @@ def test_an_altered_time_hides_no_entry(command: Command, time: object) -> None:
 
 
 @pytest.mark.parametrize("what", ["ledger.[jh]*", "ledger.*"])
+@pytest.mark.parametrize("applied", [1, 3])
+def test_a_ledger_that_was_removed_is_told_before_any_runner_was_there(
+    command: Command, what: str, applied: int
+) -> None:
+    for number in range(applied):
+        assert command("apply", "-", data=exec_job(f"j{number}")) == 0
+        assert command("ledger", "verify") == 0
+    for path in (command.home / "lib").glob(what):
+        path.unlink()
+    assert command("ledger", "verify") == 1 and "and was gone" in command.out
+    for name in ("status", "doctor"):
+        assert "ledger" in {it["about"] for it in command.json(name)["findings"]}
+    assert command("event", "j0", "start") == 0
+    assert command("ledger", "verify") == 1 and "and was gone" in command.out
+    assert command("ledger", "renew") == 0
+    assert command("ledger", "verify") == 0
+
+
+@pytest.mark.parametrize("what", ["ledger.[jh]*", "ledger.*"])
 def test_a_ledger_that_was_removed_is_told_until_somebody_begins_a_new_one(
     command: Command, what: str
 ) -> None:
@@ -172,7 +191,7 @@ def test_a_ledger_that_was_removed_is_told_until_somebody_begins_a_new_one(
     assert known == 2 and told() == []
     for path in lib.glob(what):
         path.unlink()
-    assert told() == [f"it had {known} entries or more, and was gone"] * 2
+    assert told() == [f"it once had {known} entries or more, and was gone"] * 2
     assert command("ledger", "verify") == 1
     assert command.json("status")["ledger"] is None
     assert command("apply", "-", data=exec_job("other")) == 0

@@ -523,15 +523,43 @@ def test_a_new_ledger_begins_with_what_became_of_the_old_one(
     if name is not None:
         (tmp_path / name).write_bytes(b"x\n")
     place, head = ledger.renew()
-    assert (head.entries, head.damaged) == (1, None)
+    assert place is not None and (head.entries, head.damaged) == (1, None)
     assert verify(ledger).ok and not look(ledger)[1]
     assert sorted(path.name for path in place.iterdir()) == [HEAD, FILE]
     (entry,) = said(tmp_path)
     assert entry["did"] == "renewed" and place.name in entry["text"]
-    expected = (5, None) if name == HEAD else (before.entries, before.digest)
-    assert (entry["entries"], entry["digest"]) == expected
+    # Whatever of it is left tells how long it was, as far as anything does.
+    assert entry["entries"] == 5 and entry["digest"] == before.digest
+    assert f"the ledger of {before.entries} entries was put aside" in entry["text"]
     ledger.write(done(2))
     assert verify(ledger).ok
+    assert ledger.renew()[0] != place  # also within the same second
+
+
+@pytest.mark.parametrize("known", [0, 5])
+def test_where_no_ledger_is_a_new_one_says_that(tmp_path: Path, known: int) -> None:
+    ledger = Ledger(tmp_path, lambda: known)
+    place, head = ledger.renew()
+    assert (place, head.entries, head.damaged) == (None, 1, None)
+    (entry,) = said(tmp_path)
+    lost = ": it once had 5 entries or more, and was gone" if known else ""
+    assert entry["text"] == f"there was no ledger{lost}" and entry["digest"] is None
+    assert entry["entries"] == known and not list(tmp_path.glob("ledger-*"))
+    assert verify(ledger).ok and not look(ledger)[1]
+
+
+def test_the_ledger_of_a_new_host_begins_before_anything_is_put_down(tmp_path: Path) -> None:
+    """So that neither a crash looks like a removal, nor a removal like a host without one."""
+    ledger = Ledger(tmp_path)
+    assert ledger.begin() == 1
+    assert verify(ledger).ok and not look(ledger)[1]  # whoever was to write has ended there
+    known = Ledger(tmp_path, lambda: 1)
+    (tmp_path / HEAD).unlink()
+    assert not verify(known).ok and look(known)[1]
+    assert known.begin() == 0  # what is gone is not begun anew without a word
+    assert not verify(known).ok
+    known.write(done(0))
+    assert not verify(known).ok and known.begin() == 2
 
 
 def test_the_runner_keeps_the_number_of_entries(tmp_path: Path) -> None:

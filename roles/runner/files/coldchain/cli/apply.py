@@ -85,7 +85,7 @@ def run(call: Call) -> int:
             entries = plan(accepted, batch.absent, present, purge=arguments.purge)
             return [entry.declared for entry in entries if entry.change != "unchanged"]
 
-        written = store.declare(decide)
+        written = store.declare(decide, call.begin_ledger)
         _put_down(call, entries)
     report(call, entries, store, written, seen)
     return 0

@@ -72,6 +72,12 @@ class Call:
             text = getattr(error, "message", str(error)).partition("; nothing was")[0]
             self.output.note(f"warning: this is done, but not in the ledger: {text}")
 
+    def begin_ledger(self) -> int:
+        """For ``Store.declare``: see Ledger.begin."""
+        from coldchain.observe.ledger import Ledger
+
+        return Ledger(self.paths.lib, self._ledger_entries).begin()
+
     def _ledger_entries(self) -> int:
         """How many the state knows of; the store is opened only where somebody has to know."""
         return self.store.ledger_entries()

@@ -110,9 +110,11 @@ def _export(call: Call, ledger: Ledger) -> int:
 def _renew(call: Call, ledger: Ledger) -> int:
     place, head = ledger.renew()
     if call.output.json:
-        call.output.answer({"entries": head.entries, "head": head.digest, "aside": str(place)})
+        aside = None if place is None else str(place)
+        call.output.answer({"entries": head.entries, "head": head.digest, "aside": aside})
     else:
-        call.output.line(f"a new ledger begins; the one before is {place}")
+        before = "there was none before" if place is None else f"the one before is {place}"
+        call.output.line(f"a new ledger begins; {before}")
     return 0
 
 

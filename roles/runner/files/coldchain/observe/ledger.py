@@ -28,6 +28,7 @@ from coldchain.core.files import (
     write_atomically,
 )
 from coldchain.core.locks import lock_within
+from coldchain.core.text import pluralize
 from coldchain.observe.ledger_format import (
     DAMAGED,
     DROPPED,
@@ -58,6 +59,7 @@ FILES_ASIDE = 8
 """So many are kept beside it."""
 PATIENCE = 10.0
 """Seconds that a command waits for the lock: whoever holds it writes two files."""
+_BRIEFLY = 1.0
 _TAIL = 4_194_304
 _LONGEST = 67_108_864  # bytes of a line
 
@@ -94,31 +96,73 @@ class Ledger:
                 head = self._rotate(head)
             return self._append(head, done)
 
-    def renew(self) -> tuple[Path, Head]:
+    def begin(self) -> int:
+        """Make the ledger of a host that never had one, as somebody is about to write into it; how
+        many entries it has then, 0 where that is not known.
+
+        Whoever commits that number with something else lets ``known`` tell later that a ledger
+        was removed, and after a crash between that and the entry nothing looks like it.
+        """
+        with suppress(ColdchainError, OSError, ValueError), self._locked(_BRIEFLY):
+            head = self.head()
+            if head is None and not self._files() and not self.known():
+                head = Head()
+                self._write_head(head)
+            return 0 if head is None else max(1, head.entries)
+        return 0
+
+    def renew(self) -> tuple[Path | None, Head]:
         """Put the ledger aside, whatever it is like, and begin another one, whose first entry tells
-        of it; where it is now, and the new head.
+        of it; where it is now, None when nothing was there, and the new head.
 
         Raises TryAgain, CannotWrite, Unavailable.
         """
         with self._locked(PATIENCE):
-            try:
-                before = self.head()
-            except ValueError:
-                before = None
-            place = self.lib / f"ledger-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
-            try:
-                place.mkdir(mode=0o700)
-                for path in (*files_aside(self.lib).values(), self.file, self.head_file):
-                    with suppress(FileNotFoundError):
-                        os.rename(path, place / path.name)
-                sync_directory(self.lib)
-            except OSError as error:
-                raise cannot_write(place, error) from None
-            number = self.known() if before is None else before.entries
-            text = f"the ledger of {number} entries was put aside as {place.name}"
-            digest = None if before is None else before.digest
-            fields = {"did": RENEWED, "text": text, "entries": number, "digest": digest}
+            before = self._last()
+            known, place = max(self.known(), before.entries), self._put_aside()
+            digest = before.digest if before.entries else None
+            if place is not None:
+                count = pluralize(before.entries, "entry")
+                text = f"the ledger of {count} was put aside as {place.name}"
+            else:
+                text = f"there was no ledger: {gone(known)}" if known else "there was no ledger"
+            fields = {"did": RENEWED, "text": text, "entries": known, "digest": digest}
             return place, self._append(Head(), act(OWN, fields))
+
+    def _put_aside(self) -> Path | None:
+        """Move all files into a new directory, if there are any."""
+        files = self._files()
+        if not files:
+            return None
+        name = f"ledger-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+        place, number = self.lib / name, 1
+        while os.path.lexists(place):  # twice in one second, or the clock was set back
+            number += 1
+            place = self.lib / f"{name}-{number}"
+        try:
+            place.mkdir(mode=0o700)
+            for path in files:
+                os.rename(path, place / path.name)
+            sync_directory(self.lib)
+        except OSError as error:
+            raise cannot_write(place, error) from None
+        return place
+
+    def _files(self) -> list[Path]:
+        """All that the ledger consists of and that is there."""
+        own = [path for path in (self.file, self.head_file) if os.path.lexists(path)]
+        return [*files_aside(self.lib).values(), *own]
+
+    def _last(self) -> Head:
+        """The head, or what can be known of the last entry where there is none."""
+        try:
+            head = self.head()
+        except ValueError:
+            head = None
+        if head is not None:
+            return head
+        number, digest = self._last_line()
+        return Head(number, digest)
 
     def known(self) -> int:
         """So many entries there were once, as far as that can be found out; 0: none."""
@@ -227,18 +271,21 @@ class Ledger:
 
     def _without_head(self, why: str) -> tuple[Head, list[dict[str, Any]]]:
         """Go on after the last line that looks like an entry."""
-        number, digest = 0, NOTHING
+        number, digest = self._last_line()
+        size = self._ended(self._size(self.file) or 0)
+        begins = number_of(self._read(0, _TAIL).split(b"\n")[0]) if size else 0
+        head = Head(number, digest, begins or number + 1, size)
+        return head, [_damage(f"{why}; entry {number} was the last one to be found")]
+
+    def _last_line(self) -> tuple[int, str]:
+        """Number and digest of the last line that looks like an entry; 0 without any."""
         for path in reversed([*files_aside(self.lib).values(), self.file]):
             end = self._size(path) or 0
             lines = self._read(max(0, end - _TAIL), _TAIL, path).split(b"\n")
             last = next((line for line in reversed(lines) if number_of(line)), None)
             if last is not None:
-                number, digest = number_of(last), sha256_hex(last)
-                break
-        size = self._ended(self._size(self.file) or 0)
-        begins = number_of(self._read(0, _TAIL).split(b"\n")[0]) if size else 0
-        head = Head(number, digest, begins or number + 1, size)
-        return head, [_damage(f"{why}; entry {number} was the last one to be found")]
+                return number_of(last), sha256_hex(last)
+        return 0, NOTHING
 
     def _append(self, head: Head, done: Act) -> Head:
         """First the line, then the head that counts it."""
@@ -377,7 +424,7 @@ class Ledger:
 
 def gone(known: int) -> str:
     """What is to be said of a ledger that had *known* entries and is not there."""
-    return f"it had {known} entries or more, and was gone"
+    return f"it once had {pluralize(known, 'entry')} or more, and was gone"
 
 
 def _damage(text: str) -> dict[str, Any]:

@@ -87,9 +87,13 @@ class Store:
         return _storage(self._jobs).changed()
 
     def declare(
-        self, decide: Callable[[Mapping[str, JobRecord]], Sequence[Change]]
+        self,
+        decide: Callable[[Mapping[str, JobRecord]], Sequence[Change]],
+        ledger: Callable[[], int] = lambda: 0,
     ) -> dict[str, JobRecord]:
         """Lock, let *decide* compare with what is declared, commit its changes at once.
+
+        ledger: asked before a commit for what is kept with it (``ledger_entries``), 0 for nothing.
 
         Returns the records that were written, by job.  Nothing is written when decide returns no
         change, and nothing when it raises.
@@ -112,6 +116,9 @@ class Store:
                 table.put({job_id: record.as_row() for job_id, record in written.items()})
             if gone:
                 table.discard(gone)
+            entries = ledger() if changes else 0
+            if entries:
+                _table(self._jobs, "ledger").put({"seen": {"entries": entries}})
         if changes:
             self.wake()
         return written
@@ -189,10 +196,13 @@ class Store:
         return _table(self._state, "clock").records(lambda key, row: row).get("mark")
 
     def ledger_entries(self) -> int:
-        """So many entries the ledger had when a runner last committed, at least; 0: none is known
-        of."""
-        kept = _table(self._state, "ledger").records(lambda key, row: row).get("seen")
-        return 0 if kept is None else int(kept["entries"])
+        """So many entries the ledger had when jobs were last declared or a runner last committed,
+        whichever knew more; 0: none is known of."""
+        kept = (
+            _table(database, "ledger").records(lambda key, row: row).get("seen")
+            for database in (self._jobs, self._state)
+        )
+        return max(0 if row is None else int(row["entries"]) for row in kept)
 
     def newest_entry(self) -> float:
         """POSIX seconds: no clock that shows less than this is right."""
