@@ -22,7 +22,7 @@ from coldchain.core.errors import CannotWrite, ColdchainError, Unavailable
 
 
 class RcloneOfFiles:
-    """The methods of storages.rclone.process.Rclone; a remote's root is the directory *root*.
+    """The methods of storages.rclone.program.Rclone; a remote's root is the directory *root*.
 
     objects: it has no directories of its own, as an object store; makes_folders: a file's folder
     need not be there before.  calls: the words of each call; arrives: what becomes of the bytes of

@@ -24,7 +24,7 @@ from storage_servers import Server
 from storage_site import ROOT, Site, grow, on
 
 from coldchain.agent.engines.tar import backup_plan
-from coldchain.agent.storages.rclone import config, process
+from coldchain.agent.storages.rclone import config, limits, program
 from coldchain.agent.storages.rclone.storage import RemoteStorage
 from coldchain.agent.storages.registry import open_storage
 from coldchain.cli import run
@@ -47,8 +47,8 @@ REMOTES = ("ssh_openssh", "s3_rclone", "ftp", "webdav", "swift")
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """One attempt is enough to see a failure."""
-    monkeypatch.setitem(process._OPTIONS, "RCLONE_LOW_LEVEL_RETRIES", "1")
-    monkeypatch.setitem(process._OPTIONS, "RCLONE_RETRIES", "1")
+    monkeypatch.setitem(program._OPTIONS, "RCLONE_LOW_LEVEL_RETRIES", "1")
+    monkeypatch.setitem(program._OPTIONS, "RCLONE_RETRIES", "1")
     monkeypatch.setattr(config, "S3_PART", 5 << 20)
 
 
@@ -127,15 +127,15 @@ def test_a_server_that_dies_in_the_middle(site: Site) -> None:
 
 @on("ssh_openssh", "s3_rclone", "ftp")
 def test_a_server_that_answers_no_more(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "PATIENCE", 1.0)
-    monkeypatch.setattr(process, "MAX_UPLOAD_WAIT", 0.0)
-    monkeypatch.setattr(process, "SLOWEST", 1 << 40)
+    monkeypatch.setattr(limits, "PATIENCE", 1.0)
+    monkeypatch.setattr(limits, "MAX_UPLOAD_WAIT", 0.0)
+    monkeypatch.setattr(limits, "SLOWEST", 1 << 40)
     grow(site, 0)
     (site.source / "more").write_bytes(os.urandom(12_000_000))
 
     def freeze() -> None:
-        monkeypatch.setattr(process, "STALL", 3.0)
-        monkeypatch.setattr(process, "FINISH", 3.0)
+        monkeypatch.setattr(limits, "STALL", 3.0)
+        monkeypatch.setattr(limits, "FINISH", 3.0)
         for pid in site.server.everyone():
             os.kill(pid, signal.SIGSTOP)
 

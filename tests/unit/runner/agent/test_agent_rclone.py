@@ -22,9 +22,9 @@ from storage_contract import LOCK, SCRIPT, absent, one_writer, play
 
 from coldchain.agent.storages.base import Access
 from coldchain.agent.storages.location import Location
-from coldchain.agent.storages.rclone import process
+from coldchain.agent.storages.rclone import limits
 from coldchain.agent.storages.rclone.config import Remote
-from coldchain.agent.storages.rclone.process import Rclone
+from coldchain.agent.storages.rclone.program import Rclone
 from coldchain.agent.storages.rclone.storage import RemoteStorage
 from coldchain.agent.storages.registry import open_storage
 from coldchain.core.errors import CannotWrite, ColdchainError, DataError, TryAgain, Unavailable
@@ -475,9 +475,9 @@ def test_a_file_is_whole_or_an_error(says: Says, script: str, size: int, error: 
 def test_a_silent_rclone_counts_as_dead_and_is_ended(
     says: Says, script: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "PATIENCE", 0.1)
-    monkeypatch.setattr(process, "STALL", 0.2)
-    monkeypatch.setattr(process, "FINISH", 0.2)
+    monkeypatch.setattr(limits, "PATIENCE", 0.1)
+    monkeypatch.setattr(limits, "STALL", 0.2)
+    monkeypatch.setattr(limits, "FINISH", 0.2)
     for word in ("cat", "rcat", "do"):
         says(word, script)
     rclone = Rclone("there")

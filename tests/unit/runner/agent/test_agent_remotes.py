@@ -23,9 +23,10 @@ from coldchain.agent.storages.credentials import credentials
 from coldchain.agent.storages.kinds import FIELDS, PATHS, PORTS, SECRETS, STORAGES
 from coldchain.agent.storages.location import Location, location
 from coldchain.agent.storages.rclone.config import _BACKENDS, part_size, remote
+from coldchain.agent.storages.rclone.failures import reason
 from coldchain.agent.storages.rclone.known_hosts import host_key_algorithms, known_hosts
 from coldchain.agent.storages.rclone.listing import ListedFile, Listing, parse
-from coldchain.agent.storages.rclone.process import Rclone, reason
+from coldchain.agent.storages.rclone.program import Rclone
 from coldchain.agent.storages.registry import open_storage
 from coldchain.core.errors import DataError, Unavailable
 from coldchain.document.fields import FREEZER_ACTION

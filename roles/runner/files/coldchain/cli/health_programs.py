@@ -85,7 +85,7 @@ def versions(patient: Patient) -> Iterator[Finding]:
 
 
 def _rclone_problem() -> ColdchainError | None:
-    from coldchain.agent.storages.rclone.process import Rclone
+    from coldchain.agent.storages.rclone.program import Rclone
 
     try:
         Rclone("doctor").check_version()

@@ -56,7 +56,7 @@ def _connect(
     from coldchain.agent.storages.credentials import credentials
     from coldchain.agent.storages.rclone import known_hosts
     from coldchain.agent.storages.rclone.config import remote
-    from coldchain.agent.storages.rclone.process import Rclone
+    from coldchain.agent.storages.rclone.program import Rclone
     from coldchain.agent.storages.rclone.storage import RemoteStorage
 
     values = credentials(location, environment)

@@ -31,7 +31,7 @@ from coldchain.agent.storages.base import (
 from coldchain.agent.storages.location import Location
 from coldchain.agent.storages.rclone.config import Remote
 from coldchain.agent.storages.rclone.listing import Listing, parse
-from coldchain.agent.storages.rclone.process import COPYING, Rclone, can_be_listed, file_list
+from coldchain.agent.storages.rclone.program import COPYING, Rclone, can_be_listed, file_list
 from coldchain.core.errors import AS_OWNER, CannotWrite, ColdchainError, DataError, TryAgain
 from coldchain.core.trusted_path import open_file
 
