@@ -25,7 +25,7 @@ from agent_trees import CHANGES, apply, state
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from coldchain.agent.engines.tar import tree_list
+from coldchain.agent.engines.tar import source_tree
 from coldchain.core.errors import DataError, JobFailed
 
 #: Root in a container may lack the right to mount: there the other events are tried.
@@ -205,9 +205,9 @@ def test_what_comes_while_tar_is_at_work_is_restored(
 ) -> None:
     """The list is made before: it may lack what the archive holds, and a restore must not."""
     (bench.source / "d").mkdir()
-    real = tree_list.walk
+    real = source_tree.walk
 
-    def walk(*args: object, **kwargs: object) -> tree_list.Tree:
+    def walk(*args: object, **kwargs: object) -> source_tree.Tree:
         for folder in (bench.source, bench.source / "d"):
             (folder / "goes").write_text("x")
         tree = real(*args, **kwargs)
@@ -216,7 +216,7 @@ def test_what_comes_while_tar_is_at_work_is_restored(
         (bench.source / "new" / str(time.time())).mkdir(parents=True)
         return tree
 
-    monkeypatch.setattr(tree_list, "walk", walk)
+    monkeypatch.setattr(source_tree, "walk", walk)
     for _unused in range(2):
         bench.level()
         assert bench.restore().warnings == ()

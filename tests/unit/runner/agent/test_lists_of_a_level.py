@@ -19,8 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldchain.agent.engines.tar import member_index, snapshot, tree_list
-from coldchain.agent.engines.tar.tree_list import Differences, Tree
+from coldchain.agent.engines.tar import member_index, snapshot, source_tree, tree_changes, tree_list
+from coldchain.agent.engines.tar.source_tree import Tree
+from coldchain.agent.engines.tar.tree_changes import Differences
 from coldchain.core.errors import DataError
 
 few = settings(max_examples=40)
@@ -214,7 +215,7 @@ def test_a_list_is_read_as_it_was_written() -> None:
     def same(folders: dict[bytes, dict[bytes, bytes]]) -> None:
         tree = tree_of(folders)
         with File() as file:
-            tree_list.write(tree, file.descriptor)
+            tree_list.write(tree.blocks, file.descriptor)
             told = list(tree_list.read(file.descriptor, tree.blocks.largest))
         assert told == [(folder, records(names)) for folder, names in folders.items()]
         assert tree.blocks.largest == max(map(len, map(records, folders.values())), default=0)
@@ -230,7 +231,7 @@ def test_of_a_folder_that_was_far_larger_only_the_beginning_is_told(
     names = {b"%d" % number: b"-1 1 1" for number in range(1000)}
     tree = tree_of({b".": {b"x": b"-1 1 1"}, b"./a": names, b"./b": {b"y": b"-2 2 2"}})
     with File() as file:
-        tree_list.write(tree, file.descriptor)
+        tree_list.write(tree.blocks, file.descriptor)
         whole = dict(tree_list.read(file.descriptor, 10_000))
         cut = dict(tree_list.read(file.descriptor, 100))
     assert whole == {folder: tree.blocks[folder] for folder in tree.blocks}
@@ -242,7 +243,7 @@ def test_of_a_folder_that_was_far_larger_only_the_beginning_is_told(
 def test_a_list_that_is_damaged_is_told_as_such() -> None:
     tree = tree_of({b".": {b"x": b"-1 1 1"}, b"./a": {}})
     with File() as file:
-        tree_list.write(tree, file.descriptor)
+        tree_list.write(tree.blocks, file.descriptor)
         packed = file.content
 
     def damaged(data: bytes, words: str) -> None:
@@ -302,7 +303,7 @@ def test_what_differs_from_a_list(
         if names and folder in now
     }
     listed = [(folder, records(names)) for folder, names in before.items()]
-    found = tree_list.compare(listed, tree, BEGUN, anew)
+    found = tree_changes.compare(listed, tree, BEGUN, anew)
     fresh, old, stale = model(before, now, {f: set(n) for f, n in tree.left_out.items()}, anew)
     assert {folder: found.names(folder) for folder in found.fresh} == fresh
     assert (set(found.old), set(found.stale)) == (old, stale)
@@ -315,7 +316,7 @@ def test_all_names_of_a_file_are_fresh_when_one_of_them_is(links: bool) -> None:
     tree = tree_of({b".": facts, b"./a": facts})
     tree.links = {(1, 1): [(b".", b"a"), (b"./a", b"b")], (1, 2): [(b".", b"b"), (b".", b"z")]}
     listed = [(b".", records({**facts, b"a": b"-2 1 1"})), (b"./a", records(facts))]
-    found = tree_list.compare(listed, tree, BEGUN, links=links)
+    found = tree_changes.compare(listed, tree, BEGUN, links=links)
     fresh = {folder: found.names(folder) for folder in found.fresh}
     assert fresh == ({b".": {b"a"}, b"./a": {b"b"}} if links else {b".": {b"a"}})
 
@@ -340,7 +341,7 @@ def test_what_was_not_recorded_counts_as_unchanged(
     before = {} if then is None else {b"x": then}
     listed = [(b".", records({**before, b"other": b"?? ? ?"}))]
     tree = tree_of({b".": {b"x": now}})
-    found = tree_list.compare(listed, tree, BEGUN)
+    found = tree_changes.compare(listed, tree, BEGUN)
     assert (found.names(b".") == set()) is same
 
 
@@ -349,7 +350,7 @@ def test_a_list_with_something_else_in_it_is_damaged(record: bytes) -> None:
     tree = tree_of({b".": {b"x": b"-1 1 1"}})
     tree.left_out = {b".": {b"y": b"-1 1 1 y\0"}}
     with pytest.raises(DataError, match=r"tree\.gz: not a record"):
-        tree_list.compare([(b".", record)], tree, BEGUN)
+        tree_changes.compare([(b".", record)], tree, BEGUN)
 
 
 # -- the tree itself -------------------------------------------------------------------------------
@@ -387,7 +388,7 @@ def facts(path: Path, kind: str) -> bytes:
 
 
 def test_a_tree_is_listed_as_it_is(source: Path) -> None:
-    tree = tree_list.walk(source)
+    tree = source_tree.walk(source)
     assert listed(tree) == {
         b".": {
             b"a": b"d0 0 0",
@@ -411,9 +412,9 @@ def test_a_tree_is_listed_as_it_is(source: Path) -> None:
 
 
 def test_what_is_left_out_of_a_tree_is_known(source: Path) -> None:
-    stage = tree_list._LEFTOVER
+    stage = source_tree._LEFTOVER
     (source / os.fsdecode(stage + b"x")).mkdir()
-    tree = tree_list.walk(source, skip={b"./file"}, excluded=lambda member: member == b"./a/b")
+    tree = source_tree.walk(source, skip={b"./file"}, excluded=lambda member: member == b"./a/b")
     out = {folder: set(names) for folder, names in tree.left_out.items()}
     assert out == {b".": {b"file", stage + b"x"}, b"./a": {b"b"}}
     assert tree.left_out[b"."][b"file"] == facts(source / "file", "-") + b" file\0"
@@ -421,7 +422,7 @@ def test_what_is_left_out_of_a_tree_is_known(source: Path) -> None:
 
 
 def test_links_that_are_followed_are_what_they_lead_to(source: Path) -> None:
-    names = listed(tree_list.walk(source, follow=True))[b"."]
+    names = listed(source_tree.walk(source, follow=True))[b"."]
     assert b"lost" not in names
     target, link = (source / "file").stat(), (source / "link").lstat()
     assert names[b"link"] == b"-5 %d %d" % (
@@ -432,12 +433,14 @@ def test_links_that_are_followed_are_what_they_lead_to(source: Path) -> None:
 
 
 def test_a_single_file_is_a_tree_of_its_own(source: Path) -> None:
-    assert listed(tree_list.walk(source / "file")) == {b".": {b"file": facts(source / "file", "-")}}
-    single = listed(tree_list.walk(source / "link"))[b"."]
+    assert listed(source_tree.walk(source / "file")) == {
+        b".": {b"file": facts(source / "file", "-")}
+    }
+    single = listed(source_tree.walk(source / "link"))[b"."]
     assert single == {b"link": facts(source / "link", "l")}
-    assert listed(tree_list.walk(source / "link", follow=True))[b"."][b"link"].startswith(b"-5 ")
+    assert listed(source_tree.walk(source / "link", follow=True))[b"."][b"link"].startswith(b"-5 ")
     assert stat.S_ISFIFO((source / "pipe").stat().st_mode)
-    assert listed(tree_list.walk(source / "pipe"))[b"."][b"pipe"] == facts(source / "pipe", "p")
+    assert listed(source_tree.walk(source / "pipe"))[b"."][b"pipe"] == facts(source / "pipe", "p")
 
 
 # -- what is stored --------------------------------------------------------------------------------
@@ -484,7 +487,9 @@ def test_list_and_snapshot_hold_only_what_is_stored(
     folders: Snapshot = {b"./a": (1, 2, entries), b"./elsewhere": (1, 3, [b"Nq"])}
     with File(encoded(folders)) as file:
         members = [b"./a/" + name for name in lost]
-        tree_list.settle(tree, found, file.descriptor, unreadable=members, vanished=(), first=first)
+        tree_changes.settle(
+            tree, found, file.descriptor, unreadable=members, vanished=(), first=first
+        )
         assert dict(snapshot.records(file.descriptor)) == {b"./a": kept, b"./elsewhere": [b"Nq"]}
     assert list(listed(tree)[b"./a"]) == stored
 
@@ -492,7 +497,7 @@ def test_list_and_snapshot_hold_only_what_is_stored(
 def test_what_has_vanished_is_in_no_list() -> None:
     tree = tree_of({b".": {b"x": ONE, b"y": ONE}})
     with File(encoded({b".": (1, 2, [b"Yx", b"Ny"])})) as file:
-        tree_list.settle(
+        tree_changes.settle(
             tree, Differences(), file.descriptor, unreadable=(), vanished=[b"./x"], first=False
         )
         assert dict(snapshot.records(file.descriptor)) == {b".": [b"Ny"]}

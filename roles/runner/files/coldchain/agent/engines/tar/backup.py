@@ -16,6 +16,8 @@ from coldchain.agent.engines.tar import (
     exclusion,
     gnu_tar,
     snapshot,
+    source_tree,
+    tree_changes,
     tree_list,
 )
 from coldchain.agent.engines.tar.admin import remove
@@ -128,7 +130,7 @@ def _write(
         meter.begin("summing up the files")
         sum_before = checksum(options.tree, skip=plan.skip, follow=follows_links(options))
     meter.begin("looking at the files")
-    tree = tree_list.walk(
+    tree = source_tree.walk(
         options.tree,
         follow=follows_links(options),
         skip={os.fsencode(name) for name in plan.skip},
@@ -136,7 +138,7 @@ def _write(
     )
     _check_devices(options, tree)
     hollow = tuple(_hollow(options, storage, tree))
-    differences = tree_list.Differences()
+    differences = tree_changes.Differences()
     if plan.previous is not None:
         assert plan.base is not None
         try:
@@ -171,7 +173,7 @@ def _write(
             then, new = map(display_name, moved)
             raise _Unusable(f"{new} is the directory that {then} is or was")
         # tar notes what it left out or could not read as saved: the whole chain would lack it.
-        tree_list.settle(
+        tree_changes.settle(
             tree,
             differences,
             snar,
@@ -179,7 +181,7 @@ def _write(
             vanished=tally.complaints.vanished,
             first=plan.previous is None,
         )
-        tree_list.write(tree, state)
+        tree_list.write(tree.blocks, state)
         for member in tree.elsewhere:
             tally.complaints.add(gnu_tar.ELSEWHERE, member)
         parts = {DATA: archive}
@@ -215,7 +217,7 @@ def _write(
     return report_of(options, plan, manifest, tally, tree, differences, sum_before, duration)
 
 
-def _check_devices(options: BackupOptions, tree: tree_list.Tree) -> None:
+def _check_devices(options: BackupOptions, tree: source_tree.Tree) -> None:
     """DataError where tar would take a file for another file system's although it is none's."""
     mounts = mounted_below(options.tree) if tree.elsewhere else {}
     for member in tree.elsewhere:
@@ -229,7 +231,7 @@ def _check_devices(options: BackupOptions, tree: tree_list.Tree) -> None:
             )
 
 
-def _hollow(options: BackupOptions, storage: Storage, tree: tree_list.Tree) -> Iterator[str]:
+def _hollow(options: BackupOptions, storage: Storage, tree: source_tree.Tree) -> Iterator[str]:
     """That a level will hold nothing, although something was meant, as warnings."""
     if options.tree.is_symlink() and not options.tree.is_dir() and not follows_links(options):
         yield (

@@ -8,11 +8,12 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 
-from coldchain.agent.engines.tar import tree_list
 from coldchain.agent.engines.tar.archive_writer import Tally
 from coldchain.agent.engines.tar.backup_plan import Plan
 from coldchain.agent.engines.tar.layout import Series
 from coldchain.agent.engines.tar.manifest import Manifest
+from coldchain.agent.engines.tar.source_tree import Tree
+from coldchain.agent.engines.tar.tree_changes import Differences
 from coldchain.agent.options import BackupOptions
 from coldchain.agent.report import Report
 from coldchain.core.text import display_name, format_bytes, pluralize
@@ -39,8 +40,8 @@ def report_of(
     plan: Plan,
     manifest: Manifest,
     tally: Tally,
-    tree: tree_list.Tree,
-    differences: tree_list.Differences,
+    tree: Tree,
+    differences: Differences,
     consistency: str | None,
     duration: float,
 ) -> Report:
@@ -88,7 +89,7 @@ def _free(options: BackupOptions) -> int | None:
     return None if space is None else space.f_bavail * space.f_frsize
 
 
-def _told(differences: tree_list.Differences) -> Iterator[str]:
+def _told(differences: Differences) -> Iterator[str]:
     """What the comparison with the last level has shown, for people."""
     old, stale = differences.old, differences.stale
     if old:

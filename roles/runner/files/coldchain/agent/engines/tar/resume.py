@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from time import strptime
 from typing import NamedTuple
 
-from coldchain.agent.engines.tar import gnu_tar, snapshot, tree_list
+from coldchain.agent.engines.tar import gnu_tar, snapshot, source_tree, tree_changes, tree_list
 from coldchain.agent.engines.tar.layout import ENGINE_METADATA, TREE, Chain, Level
 from coldchain.agent.engines.tar.level_reader import (
     StoredLevel,
@@ -80,11 +80,11 @@ def resume(
 
 def reconcile(
     options: BackupOptions,
-    tree: tree_list.Tree,
+    tree: source_tree.Tree,
     snar: int,
     listed: int,
     facts: Mapping[bytes, bytes] | None,
-) -> tree_list.Differences:
+) -> tree_changes.Differences:
     """Let tar save all of *tree* that is not stored as it is.
 
     snar: the last level's snapshot; listed: its list; facts: of the last level's members, when it
@@ -101,7 +101,7 @@ def reconcile(
     anew = {folder for folder in tree.blocks if moved and _below(folder, moved)}
     before = tree_list.read(listed, tree.blocks.largest) if facts is None else _guess(snar, facts)
     links = options.dereference not in ("hard", "all")
-    differences = tree_list.compare(before, tree, begun, anew, links=links)
+    differences = tree_changes.compare(before, tree, begun, anew, links=links)
     if options.tree.is_dir():
         snapshot.drop(snar, moved)
         # Many file systems have the same inode at their roots: new ones would be renames.

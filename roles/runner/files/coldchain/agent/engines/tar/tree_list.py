@@ -21,15 +21,12 @@ A restore ends with what the list of its last level holds (``settled_tree``).
 from __future__ import annotations
 
 import os
-import re
 import stat
 import weakref
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, MutableMapping
 
 from coldchain.agent.engines.tar import snapshot
-from coldchain.agent.engines.tar.layout import STAGE
 from coldchain.core.errors import DataError
 
 _HEADER = b"coldchain-tree-1\n"
@@ -45,13 +42,8 @@ _KINDS = {
 }
 #: A list of names that hardly differ is compressed to a hundredth.
 _LEAST, _RATIO = 1 << 22, 200
-_FORMAT = 0o170000
-_NAMES = re.compile(rb"[^ ]+ [^ ]+ [^ ]+ ([^\0]+)\0")
-_LEFTOVER = STAGE.encode("ascii")
 #: The kind of what may be stored or not.
 UNKNOWN = b"u"
-#: Folder and name of an entry.
-Place = tuple[bytes, bytes]
 
 
 class Blocks(MutableMapping[bytes, bytes]):
@@ -87,124 +79,12 @@ class Blocks(MutableMapping[bytes, bytes]):
         return max((size for _other, size in self._places.values()), default=0)
 
 
-class Tree:
-    """The source as it is, by folder.
+def record(status: os.stat_result, name: bytes, changed: int = 0) -> bytes:
+    """The record of the thing *name*.
 
-    blocks: the records of each folder, as they are written, none for what is mounted; folders:
-    their inodes; left_out: the records of what is excluded; elsewhere: members on other file
-    systems that are no directories; links: all places of each file that has several names;
-    entries: how many things of it that are no directories are stored; size: the bytes of the files
-    among them, each counted once.
+    changed: nanoseconds; what was changed later than its inode, was so then.
     """
-
-    def __init__(self) -> None:
-        self.blocks = Blocks()
-        self.folders: dict[bytes, int] = {}
-        self.left_out: dict[bytes, dict[bytes, bytes]] = {}
-        self.elsewhere: list[bytes] = []
-        self.links: dict[tuple[int, int], list[Place]] = {}
-        self.entries = self.size = 0
-
-
-class Differences:
-    """In what the source differs from a list.
-
-    fresh: names by folder that the list lacks or has otherwise, joined by zeros, which takes a
-    third of the memory of a set; old: those among them that tar would take for stored; stale:
-    members that are left out now although the list has them.
-    """
-
-    def __init__(self) -> None:
-        self.fresh: dict[bytes, bytes] = {}
-        self.old: list[bytes] = []
-        self.stale: list[bytes] = []
-
-    def names(self, folder: bytes) -> set[bytes]:
-        """The fresh names of *folder*."""
-        joined = self.fresh.get(folder)
-        return set(joined.split(b"\0")) if joined else set()
-
-
-def walk(
-    source: Path,
-    *,
-    follow: bool = False,
-    skip: Collection[bytes] = (),
-    excluded: Callable[[bytes], bool] | None = None,
-) -> Tree:
-    """The tree below *source*, a directory or a single file, on its file system.
-
-    follow: links are followed; skip: exact members that stay out; excluded: tells of others.
-    """
-    tree = Tree()
-    top = os.fsencode(source)
-    status = os.stat(top)
-    if not stat.S_ISDIR(status.st_mode):
-        name = os.path.basename(top)
-        link = os.lstat(top)
-        tree.blocks[b"."] = _record(os.stat(top) if follow else link, name, link.st_ctime_ns)
-        tree.entries, tree.size = 1, status.st_size
-        return tree
-    tree.folders[b"."] = status.st_ino
-    waiting = [(b".", top, status.st_dev)]
-    chosen = bool(skip) or excluded is not None
-    while waiting:
-        folder, path, device = waiting.pop()
-        try:
-            with os.scandir(path) as listing:
-                entries = list(listing)
-        except OSError:  # tar tells what cannot be read
-            continue
-        records, folders, size = [], 0, 0
-        for entry in entries:
-            name = entry.name
-            try:
-                status = entry.stat(follow_symlinks=follow)
-            except OSError:
-                continue
-            if chosen or name.startswith(_LEFTOVER):
-                member = folder + b"/" + name
-                out = member in skip or name.startswith(_LEFTOVER)
-                if out or (excluded is not None and excluded(member)):
-                    tree.left_out.setdefault(folder, {})[name] = _record(status, name)
-                    continue
-            kind = status.st_mode & _FORMAT
-            if kind == stat.S_IFDIR:
-                member = folder + b"/" + name
-                records.append(b"d0 0 0 %b\0" % name)
-                folders += 1
-                tree.folders[member] = status.st_ino
-                if status.st_dev == device:
-                    waiting.append((member, entry.path, device))
-                else:
-                    tree.blocks[member] = b""
-            elif status.st_dev != device:
-                tree.elsewhere.append(folder + b"/" + name)
-            elif kind == stat.S_IFREG and status.st_nlink == 1 and not follow:
-                times = status.st_mtime_ns, status.st_ctime_ns
-                size += status.st_size
-                records.append(b"-%d %d %d %b\0" % (status.st_size, *times, name))
-            else:
-                changed = 0
-                if follow and entry.is_symlink():
-                    # Another target may look the same; the link has changed, though.
-                    changed = entry.stat(follow_symlinks=False).st_ctime_ns
-                records.append(_record(status, name, changed))
-                places = []
-                if status.st_nlink > 1:
-                    places = tree.links.setdefault((status.st_dev, status.st_ino), [])
-                    places.append((folder, name))
-                if kind == stat.S_IFREG and len(places) <= 1:
-                    size += status.st_size
-        tree.blocks[folder] = b"".join(records)
-        tree.entries += len(records) - folders
-        tree.size += size
-    return tree
-
-
-def _record(status: os.stat_result, name: bytes, changed: int = 0) -> bytes:
-    """changed: nanoseconds; what was changed later than its inode, was so then."""
-    kind = _KINDS.get(status.st_mode & _FORMAT, b"-")
+    kind = _KINDS.get(stat.S_IFMT(status.st_mode), b"-")
     if kind == b"d":
         return b"d0 0 0 %b\0" % name
     size = status.st_rdev if kind in b"cb" else status.st_size
@@ -212,95 +92,12 @@ def _record(status: os.stat_result, name: bytes, changed: int = 0) -> bytes:
     return b"%b%d %d %d %b\0" % (kind, size, status.st_mtime_ns, changed, name)
 
 
-def compare(
-    before: Iterable[tuple[bytes, bytes]],
-    tree: Tree,
-    begun: int,
-    anew: Collection[bytes] = (),
-    *,
-    links: bool = True,
-) -> Differences:
-    """What of *tree* is not as in the list *before* (folders and their records).
-
-    begun: when the level of the list was begun, by the clock of then, nanoseconds; anew: folders
-    that tar will save with all that is in them; links: files with several names are stored as
-    such, so that all names have to be fresh when one of them is.
-    """
-    differences = Differences()
-    left = set(tree.blocks)
-    for folder, block in before:
-        now = tree.blocks.get(folder)
-        if now is None or folder not in left or folder in anew:
-            continue
-        left.remove(folder)
-        out = tree.left_out.get(folder)
-        if block == now and not out:
-            continue
-        then = frozenset(block.split(b"\0"))
-        differing = [record for record in now.split(b"\0") if record not in then]
-        known: dict[bytes, bytes] = {}
-        if out or (differing and b"?" in block):
-            known = dict(map(_split, block.split(b"\0")[:-1]))
-        fresh = []
-        for record in differing:
-            name, facts = _split(record)
-            if facts.startswith(b"d") or _same(known.get(name), facts):
-                continue
-            fresh.append(name)
-            if all(int(moment) < begun for moment in facts.split(b" ")[1:]):
-                differences.old.append(folder + b"/" + name)
-        if fresh:
-            differences.fresh[folder] = b"\0".join(fresh)
-        differences.stale += [folder + b"/" + name for name in out or () if name in known]
-    for folder in left:
-        recorded = tree.blocks[folder].split(b"\0")[:-1]
-        if recorded:
-            differences.fresh[folder] = b"\0".join(_split(record)[0] for record in recorded)
-    if links and tree.links:
-        _join_links(tree, differences)
-    return differences
+def unknown(name: bytes) -> bytes:
+    """The record of what may be stored or not."""
+    return b"%b0 0 0 %b\0" % (UNKNOWN, name)
 
 
-def _join_links(tree: Tree, differences: Differences) -> None:
-    """Let all names of a file be fresh when one of them is."""
-    folders = {folder for places in tree.links.values() for folder, _other in places}
-    fresh = {folder: differences.names(folder) for folder in folders}
-    for places in tree.links.values():
-        if any(name in fresh[folder] for folder, name in places):
-            for folder, name in places:
-                fresh[folder].add(name)
-    differences.fresh.update(
-        {folder: b"\0".join(names) for folder, names in fresh.items() if names}
-    )
-
-
-def _same(then: bytes | None, now: bytes) -> bool:
-    """Whether two facts agree; "?" stands for what was not recorded."""
-    if then == now or then is None:
-        return then is not None
-    if b"?" not in then:
-        return False
-    old, new = then[1:].split(b" "), now[1:].split(b" ")
-    if then[:1] not in (b"?", now[:1]):
-        return False
-    for one, other in zip(old, new):
-        if one.endswith(b"?"):
-            # Whole seconds, or nothing at all.
-            if not other.startswith(one[:-1]) or (len(one) > 1 and len(other) - len(one) != 8):
-                return False
-        elif one != other:
-            return False
-    return True
-
-
-def names(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and name of each record in the *block* of a folder; DataError when it holds others."""
-    for record in block.split(b"\0")[:-1]:
-        name, facts = _split(record)
-        yield facts[:1], name
-
-
-def _split(record: bytes) -> tuple[bytes, bytes]:
+def split(record: bytes) -> tuple[bytes, bytes]:
     """(name, facts) of a record."""
     *facts, name = record.split(b" ", 3)
     if len(facts) != 3:
@@ -308,84 +105,18 @@ def _split(record: bytes) -> tuple[bytes, bytes]:
     return name, b" ".join(facts)
 
 
-def settle(
-    tree: Tree,
-    found: Differences,
-    snar: int,
-    *,
-    unreadable: Iterable[bytes],
-    vanished: Iterable[bytes],
-    first: bool,
-) -> None:
-    """Let *tree* and the snapshot in *snar*, as tar has left it, hold only what is stored.
-
-    unreadable, vanished: members that tar could not save; first: it is a level 0, so nothing was
-    stored before.
-    """
-    unread, gone, mounted = map(_by_folder, (unreadable, vanished, tree.elsewhere))
-    recorded: set[bytes] = set()
-
-    def entries(folder: bytes, names: list[bytes]) -> list[bytes] | None:
-        block = tree.blocks.get(folder)
-        if block is None:
-            return None
-        recorded.add(folder)
-        out = tree.left_out.get(folder, {})
-        fresh = found.names(folder)
-        bad, missing, foreign = (part.get(folder, set()) for part in (unread, gone, mounted))
-        doubtful = out or bad or missing or (first and any(map(_is_old, names)))
-        if fresh and not doubtful:
-            unsaved = {entry[1:] for entry in names if _is_old(entry)}
-            doubtful = not unsaved.isdisjoint(fresh)
-        if not doubtful and set(_NAMES.findall(block)) == {entry[1:] for entry in names}:
-            return None
-        records = {_split(record)[0]: record for record in block.split(b"\0")[:-1]}
-        kept, stored = [], [_unknown(name) for name in bad]
-        for entry in names:
-            name = entry[1:]
-            if name in bad or name in missing:
-                continue
-            record = records.get(name)
-            if _is_old(entry):
-                if not first and record is None and name not in out and name not in foreign:
-                    stored.append(_unknown(name))
-                # What tar calls old is stored if the list has had it as it is.
-                if first or record is None or name in fresh:
-                    continue
-            kept.append(entry)
-            if record is not None:
-                stored.append(record + b"\0")
-            else:
-                stored.append(out.get(name) or _unknown(name))
-        tree.blocks[folder] = b"".join(stored)
-        return kept
-
-    snapshot.edit(snar, entries)
-    if recorded:
-        for folder in tree.blocks.keys() - recorded:
-            del tree.blocks[folder]
+def names(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and name of each record in the *block* of a folder; DataError when it holds others."""
+    for record in block.split(b"\0")[:-1]:
+        name, facts = split(record)
+        yield facts[:1], name
 
 
-def _by_folder(members: Iterable[bytes]) -> dict[bytes, set[bytes]]:
-    found: dict[bytes, set[bytes]] = {}
-    for member in members:
-        found.setdefault(os.path.dirname(member) or b".", set()).add(os.path.basename(member))
-    return found
-
-
-def _unknown(name: bytes) -> bytes:
-    return b"%b0 0 0 %b\0" % (UNKNOWN, name)
-
-
-def _is_old(entry: bytes) -> bool:
-    return entry.startswith(b"N")
-
-
-def write(tree: Tree, descriptor: int) -> None:
-    """Write *tree*, compressed, to *descriptor*."""
+def write(blocks: Mapping[bytes, bytes], descriptor: int) -> None:
+    """Write folders and their records, compressed, to *descriptor*."""
     packer = zlib.compressobj(_LEVEL, wbits=_GZIP)
     snapshot.append(descriptor, packer.compress(_HEADER))
-    for folder, block in tree.blocks.items():
+    for folder, block in blocks.items():
         snapshot.append(descriptor, packer.compress(b"%b\0%b\0" % (folder, block)))
     snapshot.append(descriptor, packer.flush())
 
