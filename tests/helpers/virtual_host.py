@@ -231,7 +231,7 @@ class VirtualHost:
         idle = runner.jobs.timetable.idle_seconds
         if idle is not None:
             times.append(idle)
-        queued = runner.jobs.timetable.next_queued()
+        queued = runner.jobs.queues.next_time()
         if queued is not None and queued > self.now:
             times.append(queued - self.now)
         wake_at = runner.active.wake_at()
@@ -273,7 +273,7 @@ class VirtualHost:
     def _busy_now(self) -> bool:
         runner = self.runner
         assert runner is not None
-        due = runner.jobs.timetable.due(self.now)
+        due = runner.jobs.queues.due(self.now)
         ends = [run.ends_at for run in runner.runs.values()]
         return bool(due) or any(end <= self.awake for end in ends)
 

@@ -14,7 +14,7 @@ from virtual_host import MONDAY, ImitatedRun, VirtualHost, virtual_host
 
 from coldchain.core.instants import from_epoch, iso
 from coldchain.runner.jobs import Jobs
-from coldchain.runner.timetable import Waiting
+from coldchain.runner.queues import Waiting
 from coldchain.store import Change, State
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -245,7 +245,7 @@ def test_a_job_removed_while_nothing_runs_is_gone_at_once(host: VirtualHost) -> 
         way()
         host.tick()
         assert host.store.state("j") is None and host.store.job("j") is None
-        assert not jobs(host).timetable.knows("j") and "j" not in jobs(host).timetable.waiting
+        assert not jobs(host).timetable.knows("j") and "j" not in jobs(host).queues.waiting
         assert jobs(host).timetable.idle_seconds is None
 
 
@@ -267,18 +267,18 @@ def test_what_is_due_is_in_order_of_priority_then_of_time(
         put(place, f"j{number}", priority=priority, lock=lock)
     made = jobs(place)
     made.reload()
-    now, timetable = place.now, made.timetable
+    now, queues = place.now, made.queues
     for number, (_, at, _) in enumerate(queued):
-        timetable.queue(f"j{number}", slot=now, at=now + at, cause="event")
-        timetable.settle(f"j{number}")
+        queues.add(f"j{number}", slot=now, at=now + at, cause="event")
+        made.timetable.settle(f"j{number}")
     wanted = sorted(
         (-priority, at, f"j{number}", lock)
         for number, (priority, at, lock) in enumerate(queued)
         if at <= 0
     )
-    assert timetable.due(now) == [(job_id, lock) for _, _, job_id, lock in wanted]
+    assert queues.due(now) == [(job_id, lock) for _, _, job_id, lock in wanted]
     times = [now + at for _, at, _ in queued]
-    assert timetable.next_queued() == min(times, default=None)
+    assert queues.next_time() == min(times, default=None)
     for number in range(len(queued)):
         job_id = f"j{number}"
         entry = made.states[job_id].queue[0]
@@ -286,23 +286,23 @@ def test_what_is_due_is_in_order_of_priority_then_of_time(
         assert due is not None and due + MONDAY == pytest.approx(
             min(entry["at"], (now // HOUR + 1) * HOUR), abs=1
         )
-        timetable.unqueue(job_id, [])
-        assert job_id not in timetable.waiting
-    assert timetable.due(now) == [] and timetable.next_queued() is None
+        queues.put(job_id, [])
+        assert job_id not in queues.waiting
+    assert queues.due(now) == [] and queues.next_time() is None
 
 
 def test_a_changed_priority_and_lock_count_for_what_waits_already(host: VirtualHost) -> None:
     put(host, "j")
     host.start()
     made = jobs(host)
-    made.timetable.queue("j", slot=host.now, at=host.now + DAY, cause="event", asked=True)
+    made.queues.add("j", slot=host.now, at=host.now + DAY, cause="event", asked=True)
     assert made.states["j"].queue == [
         {"slot": host.now, "at": host.now + DAY, "cause": "event", "asked": True}
     ]
-    assert made.timetable.waiting["j"] == Waiting(0, "")
+    assert made.queues.waiting["j"] == Waiting(0, "")
     put(host, "j", priority=7, lock="l")
     made.reload()
-    assert made.timetable.waiting["j"] == Waiting(7, "l")
+    assert made.queues.waiting["j"] == Waiting(7, "l")
 
 
 # -- slots that are passed over ---------------------------------------------------------------
@@ -412,7 +412,7 @@ def test_what_waits_is_not_forgotten_by_a_restart(host: VirtualHost, end: str) -
     getattr(host, end)()
     host.start()
     assert host.state("j").queue == before
-    assert jobs(host).timetable.waiting == {"j": Waiting(3, "l")}
+    assert jobs(host).queues.waiting == {"j": Waiting(3, "l")}
     host.pass_time(15 * MINUTE)
     assert [run["cause"] for run in host.runs("a")] == ["event"] and host.state("j").active
     host.pass_time(15 * MINUTE)

@@ -147,7 +147,7 @@ class ActiveRuns:
             if "lock" in run.document
         }
         places = self._places()
-        for job_id, name in self._jobs.timetable.due(time.time()):
+        for job_id, name in self._jobs.queues.due(time.time()):
             if self._only is not None and job_id != self._only:
                 continue
             if name in held:

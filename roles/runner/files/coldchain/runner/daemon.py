@@ -184,7 +184,7 @@ class Runner:
         idle = self.jobs.timetable.idle_seconds
         if idle is not None:
             timeout = min(timeout, idle)
-        queued = self.jobs.timetable.next_queued()
+        queued = self.jobs.queues.next_time()
         if queued is not None and queued > clock:
             timeout = min(timeout, queued - clock)
         return timeout
@@ -348,7 +348,7 @@ class Runner:
             "%d jobs, %d runs in progress, %d waiting, next due in %s s",
             len(self.jobs.states),
             len(self.runs),
-            len(self.jobs.timetable.waiting),
+            len(self.jobs.queues),
             self.jobs.timetable.idle_seconds,
         )
         for job_id, run in self.runs.items():

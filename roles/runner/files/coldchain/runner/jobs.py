@@ -17,8 +17,9 @@ from coldchain.core.instants import from_epoch, iso
 from coldchain.core.settings import Settings
 from coldchain.runner.one_off import OneOffs
 from coldchain.runner.outlook import taken_in
+from coldchain.runner.queues import Queues
 from coldchain.runner.states import States
-from coldchain.runner.timetable import Timetable, Waiting
+from coldchain.runner.timetable import Timetable
 from coldchain.store import Document, Event, JobRecord, Run, State, Store
 
 _WAITING_PLACE = "waiting for a free place: {0} running (concurrent_jobs)"
@@ -27,13 +28,15 @@ log = logging.getLogger(__name__)
 
 
 class Jobs:
-    """All jobs of the host: their ``states``, and the ``timetable`` that says when they are due."""
+    """All jobs of the host: their ``states``, the ``timetable`` that says when they are due, and
+    what waits of them in ``queues``."""
 
     def __init__(self, store: Store, settings: Settings, *, live: bool = True) -> None:
         self.store = store
         self.states = States(store)
-        self.timetable = Timetable(store, settings, self.states, live=live)
-        self.one_offs = OneOffs(store, self.states, self.timetable)
+        self.queues = Queues(store, self.states)
+        self.timetable = Timetable(store, settings, self.states, self.queues, live=live)
+        self.one_offs = OneOffs(store, self.states, self.queues, self.timetable)
         self.on_record: Callable[[JobRecord], None] = lambda record: None
         """Is told of each declaration that is there, whenever one has changed."""
         # Whatever reads the declarations, or writes them, brings in what was written there
@@ -62,7 +65,6 @@ class Jobs:
         for job_id in [job_id for job_id in self.states if job_id not in declared]:
             if not self.states[job_id].one_off:
                 self._removed(job_id)
-        waiting = self.timetable.waiting
         for job_id, record in declared.items():
             self.on_record(record)
             state = self.states.get(job_id)
@@ -73,8 +75,8 @@ class Jobs:
                 self.timetable.take(record)
             elif state.unusable or not self.timetable.knows(job_id):
                 self.timetable.take(record)
-            elif job_id in waiting:
-                waiting[job_id] = Waiting.of(record)
+            else:
+                self.queues.declared(record)
 
     @staticmethod
     def _is_taken(state: State, record: JobRecord) -> bool:
@@ -202,7 +204,7 @@ class Jobs:
     def _run_now(self, job_id: str, now: float, *, asked: bool) -> None:
         """*asked*: even if the job is stopped, which it stays."""
         if not self.states[job_id].queue:
-            self.timetable.queue(job_id, slot=now, at=now, cause="event", asked=asked)
+            self.queues.add(job_id, slot=now, at=now, cause="event", asked=asked)
 
     # -- runs ----------------------------------------------------------------------------------
 
@@ -233,7 +235,7 @@ class Jobs:
 
     def begun(self, job_id: str, run: Run, queue: Sequence[dict[str, Any]]) -> None:
         """A run was made, or found on disk; *queue* is what waits behind it."""
-        self.timetable.unqueue(job_id, queue)
+        self.queues.put(job_id, queue)
         self.states.change(
             job_id,
             run_id=run["run_id"],

@@ -17,6 +17,7 @@ from typing import Any
 from coldchain import lifecycle
 from coldchain.core.instants import from_epoch, iso
 from coldchain.execution.runfile import Cause, new_record
+from coldchain.runner.queues import Queues
 from coldchain.runner.states import States
 from coldchain.runner.timetable import Timetable
 from coldchain.store import Event, State, Store
@@ -32,8 +33,9 @@ log = logging.getLogger(__name__)
 class OneOffs:
     """The queues of what is not declared, beside those of the jobs."""
 
-    def __init__(self, store: Store, states: States, timetable: Timetable) -> None:
-        self._store, self._states, self._timetable = store, states, timetable
+    def __init__(self, store: Store, states: States, queues: Queues, timetable: Timetable) -> None:
+        self._store, self._states = store, states
+        self._queues, self._timetable = queues, timetable
 
     def ask(self, request: Event) -> None:
         """Queue the run that *request* asks for, unless it was taken in before a crash."""
@@ -48,7 +50,7 @@ class OneOffs:
             log.info("job %s: asked for by %s", job_id, request.by)
             if state is None:
                 self._states.add(job_id, State())
-            self._timetable.queue_one_off(job_id, entry_of(request))
+            self._queues.add_one_off(job_id, entry_of(request))
 
     def _known(self, job_id: str, state: State | None, request_id: str) -> bool:
         if state is not None and state.asked(request_id):
@@ -94,7 +96,7 @@ class OneOffs:
             if self._store.run_of_request(job_id, entry["request"]["id"]) is None:
                 self._not_run(job_id, entry, result, reason)
             rest = [other for other in self._states[job_id].queue if other is not entry]
-            self._timetable.unqueue(job_id, rest)
+            self._queues.put(job_id, rest)
         if entries and not self._states[job_id].active:
             self.ended(job_id)
 

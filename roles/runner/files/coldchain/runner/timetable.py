@@ -1,15 +1,14 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When each job is due: triggers on the scheduler, slots accounted for, and the queue to run."""
+"""When each job is due: triggers on the scheduler, and every slot accounted for."""
 
 from __future__ import annotations
 
 import itertools
 import logging
 import time
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from coldchain import lifecycle
 from coldchain import schedule as calendar
@@ -17,32 +16,16 @@ from coldchain.core.instants import from_epoch, iso
 from coldchain.core.settings import Settings
 from coldchain.execution.members import host_boot
 from coldchain.runner.outlook import ON_TIME, STEP, Declared, Outlook, Recorded, is_late
+from coldchain.runner.queues import Queues
 from coldchain.runner.scheduler import TriggerScheduler
 from coldchain.runner.states import States
 from coldchain.runner.trigger_cache import Triggers
-from coldchain.store import Document, JobRecord, Run, Store
+from coldchain.store import JobRecord, Run, Store
 
 BACKLOG = 100
 """Runs that may wait of one job whose missed slots are all made up for."""
 
 log = logging.getLogger(__name__)
-
-
-class Waiting(NamedTuple):
-    """What decides when a queued job begins, besides its time.  lock: "" for none."""
-
-    priority: int = 0
-    lock: str = ""
-
-    @classmethod
-    def of(cls, record: JobRecord) -> Waiting:
-        """What the document of *record* says."""
-        return cls.of_document(record.document)
-
-    @classmethod
-    def of_document(cls, document: Document) -> Waiting:
-        """What a canonical document says."""
-        return cls(document.get("priority", 0), document.get("lock", ""))
 
 
 class Timetable:
@@ -51,22 +34,21 @@ class Timetable:
     live: False keeps every schedule off the scheduler (``coldchain run`` runs one job only).
     """
 
-    def __init__(self, store: Store, settings: Settings, states: States, *, live: bool) -> None:
-        self.waiting: dict[str, Waiting] = {}  # jobs with a queue
+    def __init__(
+        self, store: Store, settings: Settings, states: States, queues: Queues, *, live: bool
+    ) -> None:
         self._paused = False  # no slot is accounted for: the clock is wrong, or may be
         self._behind = False  # it is known to be behind
         self._declared_behind: set[str] = set()  # jobs that were declared by it
         self._tolerance = ON_TIME
         self.stepped = 0.0
         """Seconds by which the clock was set before the start, until every job was taken in."""
-        self._store, self._settings, self._states = store, settings, states
+        self._store, self._settings = store, settings
+        self._states, self._queues = states, queues
         self._live = live
         self._scheduler = TriggerScheduler(self._next_at, self.account_slots)
         self._triggers = Triggers(settings)
         self._recorded: dict[str, Recorded] = {}  # jobs whose clock was set back -> runs on record
-        for job_id, state in states.items():
-            if state.queue:
-                self.waiting[job_id] = Waiting.of_document(state.queue[0].get("document", {}))
 
     def outlook(self, job_id: str) -> Outlook:
         """What becomes of a job that ``take`` was told of, as things are now."""
@@ -94,8 +76,7 @@ class Timetable:
     def take(self, record: JobRecord) -> None:
         """A declaration that is new or changed, or whose schedule was not usable: plan its job."""
         job_id = record.job_id
-        if job_id in self.waiting:
-            self.waiting[job_id] = Waiting.of(record)
+        self._queues.declared(record)
         self._restore_grid(record)
         self._build(record)
         if self._behind and record.anchor <= time.time():
@@ -131,7 +112,7 @@ class Timetable:
             # What passed while it was stopped is not missed.
             self._states.change(job_id, checked_until=now)
             if not self.outlook(job_id).has_more:
-                self.queue(job_id, slot=now, at=now, cause="event")
+                self._queues.add(job_id, slot=now, at=now, cause="event")
         self.account_slots(job_id)
 
     def pass_over(self, job_id: str, now: float) -> None:
@@ -153,7 +134,7 @@ class Timetable:
         self._scheduler.remove(job_id)
         self._triggers.discard(job_id)
         self._recorded.pop(job_id, None)
-        self.waiting.pop(job_id, None)
+        self._queues.forget(job_id)
 
     # -- status ----------------------------------------------------------------------------------
 
@@ -223,7 +204,7 @@ class Timetable:
         checked = state.checked_until
         if once and checked is not None and self.outlook(job_id).following(checked) is not None:
             self._states.change(job_id, checked_until=None)  # its splay is not over
-        self.unqueue(job_id, [entry for entry in state.queue if entry.get("asked")])
+        self._queues.put(job_id, [entry for entry in state.queue if entry.get("asked")])
 
     # -- slots -----------------------------------------------------------------------------------
 
@@ -262,10 +243,10 @@ class Timetable:
             if busy and not late:
                 self._states.skip(job_id, [slot], busy)
             else:
-                self.queue(job_id, slot=slot, at=at, cause="catch-up" if late else "schedule")
+                self._queues.add(job_id, slot=slot, at=at, cause="catch-up" if late else "schedule")
         for occurrence in caught.later:
             slot, at = occurrence.slot.timestamp(), occurrence.at.timestamp()
-            self.queue(job_id, slot=slot, at=at, cause="catch-up")
+            self._queues.add(job_id, slot=slot, at=at, cause="catch-up")
         seen = self._states[job_id].seen_until
         if seen is not None and seen <= now:
             self._recorded.pop(job_id, None)
@@ -285,7 +266,7 @@ class Timetable:
         if isinstance(trigger, calendar.BootTrigger) and not (declared_since or stopped):
             now = time.time()
             at = trigger.after_boot(from_epoch(now)).timestamp()
-            self.queue(job_id, slot=int(now), at=at, cause="schedule")
+            self._queues.add(job_id, slot=int(now), at=at, cause="schedule")
 
     def _busy(self, job_id: str, trigger: calendar.Trigger) -> str:
         """Why a slot that is due now is passed over; "" when it is not."""
@@ -319,28 +300,6 @@ class Timetable:
             candidates.append(due.timestamp())
         return iso(from_epoch(min(candidates))) if candidates else None
 
-    # -- the queue -------------------------------------------------------------------------------
-
-    def queue(
-        self, job_id: str, *, slot: float, at: float, cause: str, asked: bool = False
-    ) -> None:
-        """Let the job run once as soon as a place and its lock are free.
-
-        slot, at: POSIX seconds that the run is for, and before which it does not begin; cause: see
-        RUN; asked: whether the job is stopped or not.
-        """
-        record = self._store.job(job_id)
-        entry: dict[str, Any] = {"slot": slot, "at": at, "cause": cause}
-        if asked:
-            entry["asked"] = True
-        self._states.change(job_id, queue=[*self._states[job_id].queue, entry])
-        self.waiting[job_id] = Waiting() if record is None else Waiting.of(record)
-
-    def queue_one_off(self, job_id: str, entry: dict[str, Any]) -> None:
-        """Let what is not declared run once (see one_off.py), behind what waits of its name."""
-        self._states.change(job_id, queue=[*self._states[job_id].queue, entry])
-        self.waiting.setdefault(job_id, Waiting.of_document(entry["document"]))
-
     def make_up_for(self, job_id: str, run: Run, now: float) -> None:
         """Queue the slot of *run* again, whose backup the runner's own end has cut off.
 
@@ -360,28 +319,8 @@ class Timetable:
         slot = datetime.fromisoformat(run["scheduled_for"]).timestamp()
         begin = now if until is None else until.timestamp()
         once = trigger.kind == "once"
-        self.queue(job_id, slot=slot, at=begin, cause="catch-up", asked=once)
+        self._queues.add(job_id, slot=slot, at=begin, cause="catch-up", asked=once)
         self.account_slots(job_id)
-
-    def unqueue(self, job_id: str, queue: Sequence[dict[str, Any]]) -> None:
-        """The first entries became runs, or will not; *queue* is what is left."""
-        self._states.change(job_id, queue=queue)
-        if not queue:
-            self.waiting.pop(job_id, None)
-        elif "document" in queue[0]:
-            self.waiting[job_id] = Waiting.of_document(queue[0]["document"])
-
-    def due(self, now: float) -> list[tuple[str, str]]:
-        """Jobs that may begin a run now, and their locks, in order of priority and then of time.
-
-        Their documents are not looked at: a hundred of them may wait for four places.
-        """
-        ready = []
-        for job_id, waiting in self.waiting.items():
-            state = self._states[job_id]
-            if state.status == lifecycle.SCHEDULED and state.queue and state.queue[0]["at"] <= now:
-                ready.append((-waiting.priority, state.queue[0]["at"], job_id, waiting.lock))
-        return [(job_id, lock) for _unused, _unused, job_id, lock in sorted(ready)]
 
     # -- time ------------------------------------------------------------------------------------
 
@@ -393,15 +332,6 @@ class Timetable:
     def idle_seconds(self) -> float | None:
         """Until the next slot of any job; negative when it has passed."""
         return self._scheduler.idle_seconds
-
-    def next_queued(self) -> float | None:
-        """POSIX seconds of the earliest queued run that is still to come."""
-        times = [
-            self._states[job_id].queue[0]["at"]
-            for job_id in self.waiting
-            if self._states[job_id].queue
-        ]
-        return min(times) if times else None
 
     def pause(self, *, behind: bool) -> None:
         """Account for no slot until ``resume``.  behind: the clock is known to be behind; else it
