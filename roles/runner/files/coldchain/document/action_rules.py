@@ -13,7 +13,7 @@ from coldchain.document import lint
 from coldchain.document.canonical_form import LEVEL_OPTIONS, expanded
 from coldchain.document.context import Context, Findings
 from coldchain.document.json_path import Place, shown
-from coldchain.document.normalize import Normalized
+from coldchain.document.normalized import Normalized
 
 LONGEST_WAIT = 31_536_000  # seconds
 

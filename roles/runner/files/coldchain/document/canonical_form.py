@@ -16,7 +16,8 @@ from typing import Any
 from coldchain.core.instants import UTC, in_largest_unit, iso, parse_duration, parse_instant
 from coldchain.core.rates import parse_rate, rate_text
 from coldchain.document.fields import LEVELS, Field
-from coldchain.document.normalize import Normalized, normalize
+from coldchain.document.normalize import normalize
+from coldchain.document.normalized import Normalized
 
 LEVEL_OPTIONS = ("max_level", "always_level", "restart_always_level")
 STOP = "stop"

@@ -19,7 +19,8 @@ from coldchain.document.fields import FORMATS, LEVELS
 from coldchain.document.freezer_options import REMEDIES, SECRETS
 from coldchain.document.json_path import Place, json_path, shown
 from coldchain.document.mistakes import hint_for_name, hint_for_time
-from coldchain.document.normalize import INVERTED, Normalized, kind_of, normalize
+from coldchain.document.normalize import INVERTED, kind_of, normalize
+from coldchain.document.normalized import Normalized
 from coldchain.document.rules import apply_rules
 from coldchain.document.sanity import sanity_problems
 from coldchain.document.schema import validator

@@ -28,11 +28,11 @@ from coldchain.document.normalize import (
     JOB_ID,
     OLD_SPELLING,
     OPTIONS_HOLDERS,
-    Normalized,
     kind_of,
     normalize,
     own_name,
 )
+from coldchain.document.normalized import Normalized
 from coldchain.document.sanity import sanity_problems
 from coldchain.document.schedule_rules import KINDS
 

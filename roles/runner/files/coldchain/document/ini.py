@@ -14,7 +14,8 @@ from typing import Any
 
 from coldchain.core.errors import DataError
 from coldchain.document.json_path import shown
-from coldchain.document.normalize import OWN_WORDS, option, switch_of
+from coldchain.document.normalize import option
+from coldchain.document.value_forms import OWN_WORDS, switch_of
 
 # What Freezer's own programs write for an option that is not set.
 _NOT_SET = {"False": False, "None": None}

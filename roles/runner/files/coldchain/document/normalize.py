@@ -11,16 +11,12 @@ messages for it.
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from coldchain.core.errors import Problem
-from coldchain.core.rates import NO_LIMIT
 from coldchain.document.fields import LEVELS, Field
 from coldchain.document.freezer_options import (
     IDENTITY,
@@ -30,22 +26,15 @@ from coldchain.document.freezer_options import (
     says_nothing,
 )
 from coldchain.document.json_path import Place, json_path, shown
+from coldchain.document.normalized import Normalized
+from coldchain.document.value_forms import NOT_SET, is_null_as_text, normalize_value
 
 # Old name -> today's name of the opposite; the sense was turned round in 2026.
 INVERTED = {"no_incremental": "incremental"}
 
 OLD_SPELLING = "is an old spelling"
-_TRUE = frozenset({"true", "yes", "on", "1"})
-_FALSE = frozenset({"false", "no", "off", "0"})
-_NULL = frozenset({"none", "null"})
-_WHOLE = re.compile(r"\s*([+-]?[0-9]{1,18})(?:\.0{0,18})?\s*")
-_DECIMAL = re.compile(r"\s*[+-]?[0-9]{1,18}(\.[0-9]{0,18})?\s*")
 _DAY = r"(?:mon|tue|wed|thu|fri|sat|sun)"
 _DAYS = re.compile(rf"\s*{_DAY}(?:\s*[,-]\s*{_DAY})*\s*", re.IGNORECASE)
-_NOT_SET = object()
-# Fields of an action for which somebody may have chosen a word that YAML takes for false; in all
-# others false is Freezer's way to say nothing.
-OWN_WORDS = frozenset({"backup_name", "container", "path_to_backup", "command", "user"})
 _OF_CLIENTS = {"client", "client_id", "hostname", "description", "config_id", "supported_actions"}
 _SHOWN = {"job", "progress", "stopped_by"}
 
@@ -58,27 +47,6 @@ OPTIONS_HOLDERS = frozenset({"freezer_action", "freezer-action"})
 _ACTIONS_HOLDERS = frozenset({"job_actions", "job-actions", "job_action", "job-action"})
 # Whoever writes one of these does not mean a bare freezer_action.
 _OF_JOBS = frozenset({"job_schedule", "job-schedule", "action_defaults", "action-defaults"})
-
-
-@dataclass
-class Normalized:
-    """A document in today's spelling.
-
-    unset: for each action, the options that it says are not set, so that action_defaults do not
-    fill them; errors: contradictions that only the original spelling shows; empty_times: the
-    fields of job_schedule that are there without a value; action: it was an action and no job.
-    """
-
-    document: Any = None
-    warnings: list[Problem] = dataclasses.field(default_factory=list)
-    errors: list[Problem] = dataclasses.field(default_factory=list)
-    unset: dict[int, set[str]] = dataclasses.field(default_factory=dict)
-    empty_times: set[str] = dataclasses.field(default_factory=set)
-    action: bool = False
-
-    def warn(self, place: Place, message: str, hint: str = "") -> None:
-        """Add a warning about *place*; hint: what to write instead."""
-        self.warnings.append(Problem(json_path(place), message, hint))
 
 
 def normalize(raw: object) -> Normalized:
@@ -170,29 +138,30 @@ def _level(
         if field is None and "-" in key:
             name = key.replace("-", "_")
             field = index.get(name)
-        today = INVERTED.get(name) if level == "freezer_action" else None
-        if today is not None:
-            field = index[today]
+        opposite = INVERTED.get(name) if level == "freezer_action" else None
+        if opposite is not None:
+            field = index[opposite]
         if field is None:
             if not _dropped(name, item, level, (*place, key), modern):
                 result[key] = item
             continue
         here = (*place, field.name)
-        if item is None or _null_as_text(field, item, here, modern):
+        if item is None or is_null_as_text(field, item, here, modern):
             if level == "job_schedule":
                 modern.empty_times.add(field.name)
             continue
         if field.name != key:
-            hint = f'write "{field.name}"' + (" with the opposite value" if today else "")
+            hint = f'write "{field.name}"' + (" with the opposite value" if opposite else "")
             modern.warn((*place, key), f'"{key}" {OLD_SPELLING}', hint)
-        new = _value(field, item, here, modern)
-        if new is _NOT_SET:
+        convert = _nested if field.nested else normalize_value
+        new = convert(field, item, here, modern)
+        if new is NOT_SET:
             if unset is not None:
                 unset.add(field.name)
             if level == "job_schedule":
                 modern.empty_times.add(field.name)
             continue
-        if today is not None and isinstance(new, bool):
+        if opposite is not None and isinstance(new, bool):
             new = not new
         if field.name in result and result[field.name] != new:
             modern.errors.append(
@@ -232,53 +201,7 @@ def _dropped(name: str, item: object, level: str, place: Place, modern: Normaliz
 
 
 _RULES = ("max_retries", "max_retries_interval", "mandatory")
-_STOP = 'leave it out; only "stop" stops a job'
 _BESIDE = {"timeout": 'beside "freezer_action"', "priority": 'beside "job_actions"'}
-
-
-def _value(field: Field, item: Any, place: Place, modern: Normalized) -> Any:
-    if field.nested:
-        return _nested(field, item, place, modern)
-    if field.type == "bool":
-        switch = _switch(item, place, modern)
-        # Unlike any other switch it is a schedule, and without it there is none.
-        return _NOT_SET if field.name == "schedule_boot" and switch is False else switch
-    blank = place[0] == "job_schedule" or field.type in ("int", "float")
-    if isinstance(item, str) and (item == "" or (blank and item.isspace())):
-        return _NOT_SET
-    if field.name == "dereference_symlink" and str(item).strip().lower() == "true":
-        modern.warn(place, "true means links of both kinds, as in Horizon's form", 'write "all"')
-        return "all"
-    if item is False:
-        if place[-2:-1] != ("freezer_action",) or field.name in OWN_WORDS:
-            hint = "leave it out, or write null; YAML takes no and off for false: quote a text"
-            modern.warn(place, "false is taken as 'not set'", hint)
-        return _NOT_SET
-    if field.type == "str":
-        if field.name == "status" and item in ("completed", "running", "aborting", "aborted"):
-            modern.warn(
-                place, f'"{item}" is a fact of Freezer\'s API and counts as scheduled', _STOP
-            )
-            return "scheduled"
-        text = _as_text(item)
-        return _NOT_SET if field.format == "rate" and text in NO_LIMIT else text
-    if field.type in ("int", "float"):
-        return _number(field, item, place, modern)
-    if field.type == "dict":
-        return _variables(item)
-    if field.type == "list" and isinstance(item, (str, int)) and item is not True:
-        item = [item]
-    if isinstance(item, list):
-        return [_as_text(element) for element in item] or _NOT_SET
-    return _as_text(item)
-
-
-def _variables(item: Any) -> Any:
-    if not isinstance(item, dict):
-        return item
-    return {
-        key: _as_text(element) for key, element in item.items() if element is not None
-    } or _NOT_SET
 
 
 def _nested(field: Field, item: Any, place: Place, modern: Normalized) -> Any:
@@ -298,11 +221,11 @@ def _nested(field: Field, item: Any, place: Place, modern: Normalized) -> Any:
             if isinstance(element, dict)
             else element
             for number, element in enumerate(item)
-        ] or _NOT_SET
+        ] or NOT_SET
     if not isinstance(item, dict):
         return item
     new = _level(item, field.nested, place, modern)
-    return new if new or field.name == "job_schedule" else _NOT_SET
+    return new if new or field.name == "job_schedule" else NOT_SET
 
 
 def _action(item: Mapping[str, Any], place: Place, modern: Normalized) -> dict[str, Any]:
@@ -333,59 +256,6 @@ def _without_rules(
         else:
             kept[key] = item
     return kept
-
-
-def switch_of(word: str) -> bool | None:
-    """What a word says about a switch; None when it says nothing."""
-    plain = word.strip().lower()
-    return plain in _TRUE if plain in _TRUE or plain in _FALSE else None
-
-
-def _switch(item: Any, place: Place, modern: Normalized) -> Any:
-    if isinstance(item, str):
-        value = switch_of(item)
-        if value is not None:
-            modern.warn(place, f"{shown(item)} is text", f"write {shown(value)} without quotes")
-            return value
-        return item if item.strip() else _NOT_SET
-    if isinstance(item, int) and not isinstance(item, bool) and item in (0, 1):
-        return bool(item)
-    return item
-
-
-def _as_text(item: Any) -> Any:
-    """A number as the text that a person would write for it; anything else as it is."""
-    if isinstance(item, bool) or not isinstance(item, (int, float)):
-        return item
-    return str(int(item)) if item == int(item) else repr(item)
-
-
-def _null_as_text(field: Field, item: Any, place: Place, modern: Normalized) -> bool:
-    """Whether *item* is null as text, where a text cannot be meant; the name of a job may be so."""
-    if field.type not in ("bool", "int", "float") or not isinstance(item, str):
-        return False
-    null = item.strip().lower() in _NULL
-    if null:
-        modern.warn(place, f"{shown(item)} is text", "leave it out, or write null")
-    return null
-
-
-def _number(field: Field, item: Any, place: Place, modern: Normalized) -> Any:
-    if isinstance(item, str):
-        if item.strip().lower() == "false":  # Freezer's default of several numbers, as text
-            modern.warn(
-                place, f"{shown(item)} is taken as 'not set'", "leave it out, or write null"
-            )
-            return _NOT_SET
-        whole = _WHOLE.fullmatch(item)
-        if whole:
-            return int(whole[1])
-        if field.type == "int" or not _DECIMAL.fullmatch(item):
-            return item
-        item = float(item)
-    if isinstance(item, float) and math.isfinite(item) and item == int(item):
-        return int(item)
-    return item
 
 
 def _schedule(schedule: dict[str, Any], modern: Normalized) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from coldchain.document.action_rules import check_actions
 from coldchain.document.context import Context, Findings
 from coldchain.document.json_path import Place, shown
-from coldchain.document.normalize import Normalized
+from coldchain.document.normalized import Normalized
 from coldchain.document.notify_rules import faults
 from coldchain.document.schedule_rules import check_schedule
 from coldchain.document.value_rules import check_values

@@ -16,7 +16,7 @@ from coldchain.document.context import Context, Findings
 from coldchain.document.fields import CRON_FIELDS
 from coldchain.document.json_path import Place
 from coldchain.document.mistakes import hint_for_time, is_bare_number
-from coldchain.document.normalize import Normalized
+from coldchain.document.normalized import Normalized
 from coldchain.schedule import ScheduleError, Trigger, build
 from coldchain.schedule.describe import duration as format_duration
 from coldchain.schedule.gaps import shortest_gap
