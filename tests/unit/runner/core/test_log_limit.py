@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldchain.core import log_limit
-from coldchain.core.log_limit import CAUSES, FIRST_PAUSE, LONGEST_PAUSE, TROUBLES, LimitedLog
+from coldchain.core.log_limit import (
+    CAUSES,
+    FIRST_PAUSE,
+    LONGEST_OF_OTHERS,
+    LONGEST_PAUSE,
+    TROUBLES,
+    LimitedLog,
+)
 
 DAY = 86400
 
@@ -88,9 +95,38 @@ def test_what_rests_for_long_is_news_again(lines: Lines) -> None:
     ]
 
 
+@pytest.mark.parametrize("others", [1, 201, 10_000, TROUBLES, TROUBLES + 5])
+def test_no_trouble_hides_another(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    limited = LimitedLog(lines.log)
+    for number in range(others):
+        limited.say(f"job {number}", f"job {number}: no room", cause="no room")
+        limited.say(f"job {number}", f"job {number}: no room", cause="no room")
+    assert len(lines.texts) == others, "each once"
+    lines.texts.clear()
+    limited.say("new", "it is new", cause="no room")
+    limited.over("new", "it is over")
+    assert lines.texts == ["it is new", "it is over, after 0.0 s"]
+    assert len(limited._troubles) <= TROUBLES
+
+
+def test_a_cause_that_is_new_is_not_hidden_for_long_by_those_that_turn(lines: Lines) -> None:
+    limited, began = LimitedLog(lines.log), lines.now
+    while lines.now < began + DAY:
+        limited.say("send", f"port {lines.now} is closed")
+        lines.now += 2
+    assert len(lines.texts) < CAUSES + DAY / LONGEST_OF_OTHERS + 5
+    lines.texts.clear()
+    while lines.now < began + DAY + LONGEST_OF_OTHERS + 2:
+        limited.say("send", "the disk is full")
+        lines.now += 2
+    assert [text.partition(" (")[0] for text in lines.texts] == ["the disk is full"]
+
+
 @given(
     st.lists(st.integers(0, 3 * CAUSES), min_size=1, max_size=20),
-    st.integers(1, 2 * TROUBLES),
+    st.integers(1, 400),
 )
 def test_no_order_of_causes_and_troubles_makes_noise(causes: list[int], troubles: int) -> None:
     lines = Lines()
@@ -102,7 +138,7 @@ def test_no_order_of_causes_and_troubles_makes_noise(causes: list[int], troubles
             limited.say(f"job {turn % troubles}", f"{cause}", cause=str(cause))
             lines.now += 0.01
         # 20 seconds: nothing is said twice of a cause that is told apart, and few are.
-        assert len(lines.texts) <= (CAUSES + 1) * min(troubles, TROUBLES + 1)
+        assert len(lines.texts) <= (CAUSES + 1) * troubles
         assert len(lines.texts) >= min(len(set(causes)), CAUSES + 1) if troubles == 1 else True
 
 

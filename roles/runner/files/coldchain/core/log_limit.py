@@ -18,21 +18,29 @@ LONGEST_PAUSE = 6 * 3600.0
 CAUSES = 8
 """So many causes of one trouble are told apart; what turns from one to another is no news for
 ever."""
-TROUBLES = 200
-"""So many at a time, which may be of as many jobs, are told apart."""
-_REST = "\0"  # stands for all that are too many
+LONGEST_OF_OTHERS = 960.0
+"""Seconds after which what has another cause once more is said at the latest: it may be news."""
+TROUBLES = 25_000
+"""So many at a time are told apart: more than two of each of 10,000 jobs.  Of more, the one that
+was not heard of for longest is forgotten, and news again when it comes: none hides another."""
+_OTHERS = "\0"  # stands for the causes that are too many
 
 
 class _Cause:
-    """said: how often it would have been; next, pause: seconds (monotonic) of the next line."""
+    """unsaid: how often it would have been said; next: when it is said again (monotonic); pause and
+    longest: seconds."""
 
-    def __init__(self, now: float) -> None:
-        self.pause = FIRST_PAUSE
+    __slots__ = ("longest", "next", "pause", "unsaid")
+
+    def __init__(self, now: float, longest: float) -> None:
+        self.pause, self.longest = FIRST_PAUSE, longest
         self.next = now + FIRST_PAUSE
         self.unsaid = 0
 
 
 class _Trouble:
+    __slots__ = ("causes", "last", "since")
+
     def __init__(self, now: float) -> None:
         self.since = self.last = now
         self.causes: dict[str, _Cause] = {}
@@ -63,23 +71,25 @@ class LimitedLog:
         over is a new one; exc_info: with the traceback of what is handled.
         """
         now = time.monotonic()
-        if trouble not in self._troubles and len(self._troubles) >= TROUBLES:
-            trouble = _REST
-        known = self._troubles.setdefault(trouble, _Trouble(now))
-        if now - known.last > rest:
-            known = self._troubles[trouble] = _Trouble(now)
+        known = self._troubles.pop(trouble, None)
+        if known is None or now - known.last > rest:
+            known = _Trouble(now)
+        self._troubles[trouble] = known  # the last one, as it was heard of last
+        if len(self._troubles) > TROUBLES:
+            del self._troubles[next(iter(self._troubles))]
         known.last = now
         cause = text if cause is None else cause
         if cause not in known.causes and len(known.causes) >= CAUSES:
-            cause = _REST
+            cause = _OTHERS
         it = known.causes.get(cause)
         if it is None:
-            known.causes[cause] = _Cause(now)
+            longest = LONGEST_OF_OTHERS if cause is _OTHERS else LONGEST_PAUSE
+            known.causes[cause] = _Cause(now, longest)
         elif now < it.next:
             it.unsaid += 1
             return
         else:
-            it.pause = min(GROWTH * it.pause, LONGEST_PAUSE)
+            it.pause = min(GROWTH * it.pause, it.longest)
             text += f" (for {format_duration(now - known.since)}, {it.unsaid} times unsaid)"
             it.next, it.unsaid = now + it.pause, 0
         self._log.log(level, "%s", text, exc_info=exc_info)
