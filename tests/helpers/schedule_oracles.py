@@ -1,6 +1,10 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Random schedules, and slow but obvious second opinions on when they fire."""
+"""Random schedules, and slow but obvious second opinions on when they fire.
+
+Names and ranges stand here once more on purpose: an opinion that took them from the schedule would
+share its mistakes.
+"""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
+from typing import NamedTuple
 
 from coldchain.core.instants import iso
 from coldchain.schedule import describe, values
@@ -28,10 +29,30 @@ from coldchain.schedule.slots import (
     complete,
     is_wildcard,
 )
-from coldchain.schedule.triggers import BootTrigger, ContinuousTrigger, PointTrigger
+from coldchain.schedule.triggers import BootTrigger, Common, ContinuousTrigger, PointTrigger
 
 _CRON = [(name, f"schedule_{name}", partial(values.cron_field, name)) for name in FIELDS]
 _DST = {"gap": ("next", "skip", "shift"), "overlap": ("first", "second", "both")}
+
+
+class _Given(NamedTuple):
+    """What a job_schedule says; None, 0 or nothing for what it does not say.
+
+    interval, splay, offset: seconds; fields, dst: by their names.
+    """
+
+    zone: tzinfo
+    start: datetime | None
+    end: datetime | None
+    date: datetime | None
+    interval: int | None
+    fields: dict[str, str]
+    boot: bool
+    splay: int
+    offset: int | None
+    dst: dict[str, str]
+    missed: CatchUpPolicy
+    blackout: Blackout | None
 
 
 def build(
@@ -47,6 +68,23 @@ def build(
 
     ScheduleError carries every problem found, also that the schedule can never fire.
     """
+    given = _read(job_schedule, zone, created)
+    delay = Delay.of(key, given.splay, given.offset)
+    common = Common(given.zone, delay, given.blackout, given.missed)
+    words = describe.Conditions(
+        given.zone, given.start, given.end, given.splay, given.offset, given.blackout
+    )
+    if given.boot:
+        return BootTrigger(common, words.of_boot)
+    if given.date is not None or (given.interval is None and not given.fields):
+        return _point(given, common, words, created)
+    if given.interval == 0:
+        return _continuous(given, common, words)
+    return _series(given, common, words, created)
+
+
+def _read(job_schedule: Mapping[str, object], zone: tzinfo, created: datetime) -> _Given:
+    """Raises ScheduleError with all that is wrong with single fields, and between two of them."""
     reader = Reader(job_schedule)
     local = reader.read("schedule_timezone", values.zone) or zone
     start = reader.read("schedule_start_date", lambda value: values.instant(value, local))
@@ -87,74 +125,61 @@ def build(
             "write a schedule_splay that is at least as long",
         )
     reader.check()
+    return _Given(
+        local, start, end, date, interval, fields, boot, splay, offset, dst, missed, blackout
+    )
 
-    delay = Delay.of(key, splay, offset)
-    words = describe.Conditions(local, start, end, splay, offset, blackout)
-    if boot:
-        return BootTrigger(
-            zone=local,
-            delay=delay,
-            blackout=blackout,
-            missed=missed,
-            details=words.of_boot,
-        )
-    first, last = _first_second(start), None if end is None else seconds(end)
-    if date is not None or (interval is None and not fields):
-        point = PointTrigger(
-            "once" if date is None else "date",
-            created if date is None else date,
-            zone=local,
-            delay=delay,
-            blackout=blackout,
-            missed=missed,
-            details=words.of_once if date is None else partial(words.of_date, date),
-        )
-        _require_a_run(point, "schedule_date", [moment(-1)], "the date lies in a blackout")
-        return point
-    if interval == 0:
-        continuous = ContinuousTrigger(
-            first,
-            last,
-            zone=local,
-            blackout=blackout,
-            missed=missed,
-            details=words.of_continuous,
-        )
-        _require_a_run(
-            continuous, "schedule_interval", [moment(first - 1)], "no time is left for it"
-        )
-        return continuous
-    slots: Slots
-    if interval is not None:
-        begin = first if start is not None else seconds(created) + interval
-        slots = IntervalSlots(begin, interval, last)
-        kind, field = "interval", "schedule_interval"
-        details = partial(words.of_interval, interval, moment(begin))
-        # An end before the job was declared is not a mistake: the job is over.
-        over = start is None and end is not None and end < created
+
+def _point(
+    given: _Given, common: Common, words: describe.Conditions, created: datetime
+) -> PointTrigger:
+    if given.date is None:
+        point = PointTrigger("once", created, common, words.of_once)
     else:
-        parsed = complete(fields)
-        slots = CronSlots(parsed, local, _policy(dst, is_wildcard(parsed)), first, last)
-        kind, field = "cron", f"schedule_{[*fields][-1]}"
+        point = PointTrigger("date", given.date, common, partial(words.of_date, given.date))
+    _require_a_run(point, "schedule_date", [moment(-1)], "the date lies in a blackout")
+    return point
+
+
+def _continuous(given: _Given, common: Common, words: describe.Conditions) -> ContinuousTrigger:
+    first, last = _bounds(given)
+    trigger = ContinuousTrigger(first, last, common, words.of_continuous)
+    _require_a_run(trigger, "schedule_interval", [moment(first - 1)], "no time is left for it")
+    return trigger
+
+
+def _series(
+    given: _Given, common: Common, words: describe.Conditions, created: datetime
+) -> SlotTrigger:
+    first, last = _bounds(given)
+    slots: Slots
+    if given.interval is not None:
+        begin = first if given.start is not None else seconds(created) + given.interval
+        slots = IntervalSlots(begin, given.interval, last)
+        kind, field = "interval", "schedule_interval"
+        details = partial(words.of_interval, given.interval, moment(begin))
+        # An end before the job was declared is not a mistake: the job is over.
+        over = given.start is None and given.end is not None and given.end < created
+    else:
+        parsed = complete(given.fields)
+        policy = _policy(given.dst, is_wildcard(parsed))
+        slots = CronSlots(parsed, given.zone, policy, first, last)
+        kind, field = "cron", f"schedule_{[*given.fields][-1]}"
         details = partial(words.of_cron, parsed)
         over = False
     # Mostly there is a slot ahead, in years whose clock changes are needed anyway.
     if not over and slots.slot(seconds(created)) is None and slots.slot(0) is None:
-        raise ScheduleError(field, *_never(fields, start, end))
-    trigger = SlotTrigger(
-        kind,
-        slots,
-        zone=local,
-        delay=delay,
-        blackout=blackout,
-        missed=missed,
-        details=details,
-    )
-    if not over and blackout is not None:
-        _require_a_run(
-            trigger, "blackout", [created, moment(first - 1)], "every slot lies in a blackout"
-        )
+        raise ScheduleError(field, *_never(given.fields, given.start, given.end))
+    trigger = SlotTrigger(kind, slots, common, details)
+    if not over and given.blackout is not None:
+        instants = [created, moment(first - 1)]
+        _require_a_run(trigger, "blackout", instants, "every slot lies in a blackout")
     return trigger
+
+
+def _bounds(given: _Given) -> tuple[int, int | None]:
+    """The first and the last second that counts; None for no last one."""
+    return _first_second(given.start), None if given.end is None else seconds(given.end)
 
 
 def _policy(choices: Mapping[str, str], wildcard: bool) -> Dst:

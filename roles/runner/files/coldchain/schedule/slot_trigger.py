@@ -5,16 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from coldchain.core.instants import EPOCH
-from coldchain.schedule.blackout import Blackout, Span
-from coldchain.schedule.delay import Delay
-from coldchain.schedule.model import CatchUpPolicy, Occurrence, moment, seconds
+from coldchain.schedule.blackout import Span
+from coldchain.schedule.model import Occurrence, moment, seconds
 from coldchain.schedule.readings import DAY
 from coldchain.schedule.slots import HORIZON, Slots
-from coldchain.schedule.triggers import BaseTrigger
+from coldchain.schedule.triggers import BaseTrigger, Common
 
 # "all" runs at most that many missed slots: a job of every second does not run 86,400 times.
 CATCH_UP_LIMIT = 100
@@ -36,28 +35,15 @@ class Planned(NamedTuple):
 
 
 class SlotTrigger(BaseTrigger):
-    """A trigger with a series of slots: kind "interval" or "cron".
+    """A trigger with a series of slots: kind "interval" or "cron"."""
 
-    delay: of each run.
-    """
-
-    def __init__(
-        self,
-        kind: str,
-        slots: Slots,
-        *,
-        zone: tzinfo,
-        delay: Delay,
-        blackout: Blackout | None,
-        missed: CatchUpPolicy,
-        details: Callable[[], str],
-    ) -> None:
-        super().__init__(zone=zone, blackout=blackout, missed=missed, details=details)
+    def __init__(self, kind: str, slots: Slots, common: Common, details: Callable[[], str]) -> None:
+        super().__init__(common, details)
         self.kind = kind
         self._slot = slots.slot
-        self._delay = delay
-        self._splay = delay.splay
-        self._plain = delay.splay == 0 and blackout is None
+        self._delay = common.delay
+        self._splay = common.delay.splay
+        self._plain = common.delay.splay == 0 and common.blackout is None
 
     def next(self, after: datetime) -> Occurrence | None:
         """The first run after *after*, moved by splay and blackout."""

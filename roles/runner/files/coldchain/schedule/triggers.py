@@ -6,11 +6,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, tzinfo
+from typing import NamedTuple
 
 from coldchain.schedule.blackout import Blackout
 from coldchain.schedule.delay import Delay
 from coldchain.schedule.model import CatchUpPolicy, Occurrence, moment, seconds
 from coldchain.schedule.slots import HORIZON
+
+
+class Common(NamedTuple):
+    """What any schedule may say, of whatever kind it is.
+
+    zone: where its local times are read; delay: of each run.
+    """
+
+    zone: tzinfo
+    delay: Delay
+    blackout: Blackout | None
+    missed: CatchUpPolicy
 
 
 class BaseTrigger:
@@ -19,17 +32,10 @@ class BaseTrigger:
     details: gives the describing text.
     """
 
-    def __init__(
-        self,
-        *,
-        zone: tzinfo,
-        blackout: Blackout | None,
-        missed: CatchUpPolicy,
-        details: Callable[[], str],
-    ) -> None:
-        self.zone = zone
-        self.missed = missed
-        self._blackout = blackout
+    def __init__(self, common: Common, details: Callable[[], str]) -> None:
+        self.zone = common.zone
+        self.missed = common.missed
+        self._blackout = common.blackout
         self._details = details
 
     def blackout_until(self, instant: datetime) -> datetime | None:
@@ -55,15 +61,12 @@ class PointTrigger(BaseTrigger):
         self,
         kind: str,
         instant: datetime,
-        *,
-        zone: tzinfo,
-        delay: Delay,
-        blackout: Blackout | None,
-        missed: CatchUpPolicy,
+        common: Common,
         details: Callable[[], str],
     ) -> None:
-        super().__init__(zone=zone, blackout=blackout, missed=missed, details=details)
+        super().__init__(common, details)
         self.kind = kind
+        delay, missed = common.delay, common.missed
         self._planned = Occurrence(instant + delay.whole, instant)
         self._occurrence: Occurrence | None = self._planned
         until = self.blackout_until(self._planned.at)
@@ -105,16 +108,9 @@ class ContinuousTrigger(BaseTrigger):
     kind = "continuous"
 
     def __init__(
-        self,
-        start: int,
-        end: int | None,
-        *,
-        zone: tzinfo,
-        blackout: Blackout | None,
-        missed: CatchUpPolicy,
-        details: Callable[[], str],
+        self, start: int, end: int | None, common: Common, details: Callable[[], str]
     ) -> None:
-        super().__init__(zone=zone, blackout=blackout, missed=missed, details=details)
+        super().__init__(common, details)
         self._start = start
         self._end = HORIZON if end is None else min(end, HORIZON)
 
@@ -135,17 +131,9 @@ class BootTrigger(BaseTrigger):
 
     kind = "boot"
 
-    def __init__(
-        self,
-        *,
-        zone: tzinfo,
-        delay: Delay,
-        blackout: Blackout | None,
-        missed: CatchUpPolicy,
-        details: Callable[[], str],
-    ) -> None:
-        super().__init__(zone=zone, blackout=blackout, missed=missed, details=details)
-        self._delay = delay.whole
+    def __init__(self, common: Common, details: Callable[[], str]) -> None:
+        super().__init__(common, details)
+        self._delay = common.delay.whole
 
     def after_boot(self, instant: datetime) -> datetime:
         """When the run begins of a boot that was noticed at *instant*: after splay and blackout."""
