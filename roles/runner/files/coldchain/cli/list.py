@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coldchain.cli.arguments import add_show_secrets, whole_number
@@ -43,11 +43,32 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """The jobs, one line or object each."""
+    jobs, unknown = _chosen(call)
+    alive = call.store.runner_alive()
+    asked = call.arguments.session
+    session = None if asked is None else summary(jobs, asked)
+    if call.output.json:
+        answer = {"jobs": jobs, "unknown": unknown, "runner_alive": alive}
+        call.output.answer({**answer, **({"session": session} if session else {})})
+        return 0
+    _print(call, jobs)
+    for job_id in unknown:
+        call.output.note(f"there is no job {job_id!r}")
+    if session is not None and session["session_tag"] is not None:
+        tag, result = session["session_tag"], session["result"] or "not all jobs have run"
+        when = instant(from_epoch(tag), call.settings.zone)
+        call.output.line(f"session {asked}, tag {tag} ({when}): {result}")
+    if not alive and call.store.jobs():
+        call.output.note(NO_RUNNER)
+    return 0
+
+
+def _chosen(call: Call) -> tuple[list[dict[str, Any]], list[str]]:
+    """The jobs that are asked for, and the names among the arguments that are none's."""
     arguments, store = call.arguments, call.store
     records, states, events = store.jobs(), store.states(), pending_events(call)
     if not arguments.jobs:  # all of them together take a third of the time
         records, states = dict(records.items()), dict(states.items())
-    chosen = list(dict.fromkeys(arguments.jobs)) or sorted(records)
     undeclared = {
         job_id: states[job_id]
         for job_id in arguments.jobs or states
@@ -55,28 +76,24 @@ def run(call: Call) -> int:
         and job_id in states
         and (states[job_id].active or states[job_id].one_off)
     }
-    if not arguments.jobs:
-        chosen = sorted({*records, *undeclared})
-    unknown = [job_id for job_id in chosen if job_id not in records and job_id not in undeclared]
-    jobs = []
-    for job_id in chosen:
-        if job_id not in unknown:
-            if job_id in records:
-                record = records[job_id]
-                state = known_state(call, record, states.get(job_id))
-            else:
-                state = undeclared[job_id]
-                record = call.undeclared(job_id, state)
-            belongs_to = record.document.get("session_id")
-            asked = arguments.session in (None, belongs_to)
-            if asked and arguments.status in (None, state.status):
-                jobs.append(listed_record(call, record, state, events.get(job_id, "")))
-    alive = store.runner_alive()
-    session = None if arguments.session is None else summary(jobs, arguments.session)
-    if call.output.json:
-        answer = {"jobs": jobs, "unknown": unknown, "runner_alive": alive}
-        call.output.answer({**answer, **({"session": session} if session else {})})
-        return 0
+    jobs, unknown = [], []
+    for job_id in dict.fromkeys(arguments.jobs) or sorted({*records, *undeclared}):
+        if job_id in records:
+            record = records[job_id]
+            state = known_state(call, record, states.get(job_id))
+        elif job_id in undeclared:
+            state = undeclared[job_id]
+            record = call.undeclared(job_id, state)
+        else:
+            unknown.append(job_id)
+            continue
+        asked = arguments.session in (None, record.document.get("session_id"))
+        if asked and arguments.status in (None, state.status):
+            jobs.append(listed_record(call, record, state, events.get(job_id, "")))
+    return jobs, unknown
+
+
+def _print(call: Call, jobs: Sequence[Mapping[str, Any]]) -> None:
     zone = call.settings.zone
     rows = []
     for job in jobs:
@@ -100,15 +117,6 @@ def run(call: Call) -> int:
         if job.get("runs"):
             call.output.line()
             print_runs(call, job["runs"])
-    for job_id in unknown:
-        call.output.note(f"there is no job {job_id!r}")
-    if session is not None and session["session_tag"] is not None:
-        tag, result = session["session_tag"], session["result"] or "not all jobs have run"
-        when = instant(from_epoch(tag), zone)
-        call.output.line(f"session {arguments.session}, tag {tag} ({when}): {result}")
-    if records and not alive:
-        call.output.note(NO_RUNNER)
-    return 0
 
 
 def _status(job: Mapping[str, Any]) -> str:

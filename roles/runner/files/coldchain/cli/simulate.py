@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from coldchain.store import Change, JobRecord
 
 if TYPE_CHECKING:
     from coldchain.schedule import Occurrence, Trigger
-    from coldchain.schedule.simulation import Simulation
+    from coldchain.schedule.simulation import SimulatedJob, Simulation
 
 _MOST_DAYS = 3660  # ten years of a daily job take a second
 
@@ -60,57 +61,18 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """The calendar of any set of documents on a virtual clock; exit code 1 when it has troubles."""
-    from coldchain.cli.vocabulary import vocabulary
-    from coldchain.document import Context, check
     from coldchain.schedule.simulate import simulate as on_virtual_clock
-    from coldchain.schedule.simulation import SimulatedJob
 
     arguments, settings = call.arguments, call.settings
     start = instant_of(call, arguments.start)
-    default, at_once = arguments.duration, dict(arguments.slot)
     try:
         elsewhere = measured((name, load(name)) for name in arguments.status)
     except ValueError as error:
         raise DataError(str(error), WAY_OUT) from None
-    context = Context(None, settings.zone, start, vocabulary())
-    accepted, located, index = [], [], 0
-    recorded = _recorded(call)
-    for name in arguments.files:
-        batch = documents(name)
-        for item in batch.items:
-            checked = check(item, context)
-            located += [Located(index, "", problem) for problem in checked.errors]
-            index += 1
-            if checked.document is not None:
-                accepted.append(checked.document)
-    if located:
-        raise Refused("a document is refused", located, single=index == 1)
-    simulated = []
-    for document in accepted:
-        host = document.get("client_id", settings.client_id)
-        job_id = document["job_id"]
-        trigger = trigger_of(document, start, settings, client_id=host)
-        outlook = _declared(document, start, trigger)
-        if outlook.unwanted:
-            continue
-        simulated.append(
-            SimulatedJob(
-                host=host,
-                job_id=job_id,
-                trigger=trigger,
-                duration=elsewhere.get((host, job_id))
-                or (recorded.get(job_id, default) if host == settings.client_id else default),
-                lock=document.get("lock", ""),
-                container=_container(document),
-                priority=document.get("priority", 0),
-                following=partial(_following, outlook),
-                slot=document.get("slot", ""),
-                placed="schedule_offset" in document.get("job_schedule", {}),
-            )
-        )
+    simulated = list(_simulated(call, _accepted(call, start), start, elsewhere))
     try:
         result = on_virtual_clock(
-            simulated, start, arguments.days, settings.concurrent_jobs, at_once
+            simulated, start, arguments.days, settings.concurrent_jobs, dict(arguments.slot)
         )
     except ValueError as error:
         raise DataError(str(error)) from None
@@ -119,6 +81,58 @@ def run(call: Call) -> int:
     else:
         _tell_simulation(call, result)
     return 0 if result.clean else 1
+
+
+def _accepted(call: Call, start: datetime) -> list[dict[str, Any]]:
+    """The documents of all files; Refused with what is wrong in any of them."""
+    from coldchain.cli.vocabulary import vocabulary
+    from coldchain.document import Context, check
+
+    context = Context(None, call.settings.zone, start, vocabulary())
+    accepted, located, index = [], [], 0
+    for name in call.arguments.files:
+        for item in documents(name).items:
+            checked = check(item, context)
+            located += [Located(index, "", problem) for problem in checked.errors]
+            index += 1
+            if checked.document is not None:
+                accepted.append(checked.document)
+    if located:
+        raise Refused("a document is refused", located, single=index == 1)
+    return accepted
+
+
+def _simulated(
+    call: Call,
+    accepted: Iterable[dict[str, Any]],
+    start: datetime,
+    elsewhere: Mapping[tuple[str, str], int],
+) -> Iterator[SimulatedJob]:
+    """The jobs that have runs; elsewhere: what runs of other hosts' jobs took, in seconds."""
+    from coldchain.schedule.simulation import SimulatedJob
+
+    settings, default = call.settings, call.arguments.duration
+    recorded = _recorded(call)
+    for document in accepted:
+        host = document.get("client_id", settings.client_id)
+        job_id = document["job_id"]
+        trigger = trigger_of(document, start, settings, client_id=host)
+        outlook = _declared(document, start, trigger)
+        if outlook.unwanted:
+            continue
+        here = recorded.get(job_id, default) if host == settings.client_id else default
+        yield SimulatedJob(
+            host=host,
+            job_id=job_id,
+            trigger=trigger,
+            duration=elsewhere.get((host, job_id)) or here,
+            lock=document.get("lock", ""),
+            container=_container(document),
+            priority=document.get("priority", 0),
+            following=partial(_following, outlook),
+            slot=document.get("slot", ""),
+            placed="schedule_offset" in document.get("job_schedule", {}),
+        )
 
 
 def _bound(text: str) -> tuple[str, int]:
