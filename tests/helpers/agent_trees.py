@@ -19,7 +19,7 @@ NAMES = st.sampled_from(
         b"a", b"b", b"c", b"-rf", b"--checkpoint-action=exec=false", b"with space", b"100%d",
         b"quo\"te", b"apos'trophe", b"back\\slash", b"new\nline", b"tab\t", b"\xff\xfe\x80",
         "grüße".encode(), b"*", b"[x]", b"co: lon", b"$(id)", b"`id`", b"~", b"#", b"@file", b"x.",
-        b"R a", b"link to", b"y" * 200,
+        b"R a", b"link to", b"y" * 200, b".coldchain", b".coldchain-restore-01234567",
     ]
 )  # fmt: skip
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map(b"/".join)

@@ -78,8 +78,8 @@ def test_a_dry_run_and_a_command_have_nothing_to_remove(bench: Bench) -> None:
 
 def test_a_restore_s_folder_goes_wherever_it_was_begun(bench: Bench) -> None:
     target = bench.root / "new" / "and" / "deep"
-    stale = [bench.root / ".coldchain-restore-1", target / ".coldchain-restore-2"]
-    living = bench.root / ".coldchain-restore-3"
+    stale = [bench.root / ".coldchain-restore-00000001", target / ".coldchain-restore-00000002"]
+    living = bench.root / ".coldchain-restore-00000003"
     foreign = bench.root / "new" / ".coldchain-restore-file"
     for folder in (*stale, living):
         (folder / "tree").mkdir(parents=True)

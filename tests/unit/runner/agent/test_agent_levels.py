@@ -272,17 +272,6 @@ def test_levels_without_our_files_are_continued(bench: Bench, scheme: str | None
     assert (bench.target / "changes").read_text() == "CHANGES and is longer"
 
 
-def test_what_a_killed_restore_has_left_is_not_backed_up(bench: Bench) -> None:
-    (bench.source / "d" / ".coldchain-restore-12345678").mkdir(parents=True)
-    (bench.source / "d" / ".coldchain-restore-12345678" / "half").write_text("x")
-    (bench.source / "d" / "file").write_text("x")
-    for _ in range(2):
-        report = bench.level()
-        assert report.warnings == ()
-    bench.restore()
-    assert os.listdir(bench.target / "d") == ["file"]
-
-
 def test_a_byte_order_mark_in_the_password_is_told(bench: Bench) -> None:
     bench.pass_file.write_bytes(b"\xef\xbb\xbfcorrect horse\n")
     report = bench.backup(encrypt_pass_file=str(bench.pass_file))

@@ -308,7 +308,7 @@ def test_another_hosts_backup_is_restored_by_its_name(bench: Bench) -> None:
 def test_what_a_killed_restore_left_is_removed_by_the_next(bench: Bench) -> None:
     _tree(bench)
     bench.backup()
-    stale = bench.root / ".coldchain-restore-dead"
+    stale = bench.root / ".coldchain-restore-deadbeef"
     (stale / "tree").mkdir(parents=True)
     (stale / "coldchain-restore").touch()
     stale.chmod(0o700)

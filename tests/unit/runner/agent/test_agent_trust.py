@@ -252,7 +252,7 @@ def test_a_folder_of_roots_is_not_taken_for_what_a_restore_left(
     give_away(bench.source)
     bench.backup()
     # Whoever owns the directory can rename what root keeps in it.
-    renamed = theirs / ".coldchain-restore-0"
+    renamed = theirs / ".coldchain-restore-00000000"
     (victim / "sub").rename(victim / inside)
     victim.chmod(mode)
     shutil.move(victim, renamed)

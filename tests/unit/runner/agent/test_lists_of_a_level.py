@@ -19,7 +19,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldchain.agent.engines.tar import member_index, snapshot, source_tree, tree_changes, tree_list
+from coldchain.agent.engines.tar import (
+    member_index,
+    snapshot,
+    source_tree,
+    staging,
+    tree_changes,
+    tree_list,
+)
 from coldchain.agent.engines.tar.source_tree import Tree
 from coldchain.agent.engines.tar.tree_changes import Differences
 from coldchain.core.errors import DataError
@@ -412,11 +419,12 @@ def test_a_tree_is_listed_as_it_is(source: Path) -> None:
 
 
 def test_what_is_left_out_of_a_tree_is_known(source: Path) -> None:
-    stage = source_tree._LEFTOVER
-    (source / os.fsdecode(stage + b"x")).mkdir()
-    tree = source_tree.walk(source, skip={b"./file"}, excluded=lambda member: member == b"./a/b")
+    with staging.stage(source / "new") as stage:
+        name = os.path.basename(os.path.dirname(stage.path))
+        tree = source_tree.walk(source, skip={b"./file"}, excluded=lambda path: path == b"./a/b")
     out = {folder: set(names) for folder, names in tree.left_out.items()}
-    assert out == {b".": {b"file", stage + b"x"}, b"./a": {b"b"}}
+    assert out == {b".": {b"file", name}, b"./a": {b"b"}}
+    assert tree.stages == [b"./" + name]
     assert tree.left_out[b"."][b"file"] == facts(source / "file", "-") + b" file\0"
     assert b"./a/b" not in tree.blocks and b"file" not in listed(tree)[b"."]
 

@@ -7,27 +7,42 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from coldchain.agent.process.pipeline import CHUNK
 from coldchain.core.errors import JobFailed
 from coldchain.core.text import display_name
 
+#: Tells of a member and its path whether it stays out.
+_Out = Callable[[bytes, bytes], bool]
 
-def checksum(path: Path, *, skip: Collection[str] = (), follow: bool = False) -> str:
+
+def _nothing(dummy: bytes) -> bool:
+    return False
+
+
+def checksum(
+    path: Path,
+    *,
+    skip: Collection[str] = (),
+    left_out: Callable[[bytes], bool] = _nothing,
+    follow: bool = False,
+) -> str:
     """SHA-256 (hex) over names, kinds, link targets and contents below *path*, in sorted order.
 
     A directory is covered without its own name, a single file with it: a restore of either
     into another directory gives the same value.  Left out is what an archive or a restore leaves
-    out: the members *skip* ("./a/b"), sockets, device nodes, and what other file systems hold.
-    follow: links are taken for what they lead to.  JobFailed when something cannot be read, or
-    goes.
+    out: the members *skip* ("./a/b"), the paths of which *left_out* says so, sockets, device nodes,
+    and what other file systems hold.  follow: links are taken for what they lead to.  JobFailed
+    when something cannot be read, or goes.
     """
     try:
         total = hashlib.sha256()
-        left_out = {os.fsencode(member) for member in skip}
-        for name, full in _entries(os.fsencode(path), left_out, follow):
+        members = {os.fsencode(member) for member in skip}
+        for name, full in _entries(
+            os.fsencode(path), lambda member, full: member in members or left_out(full), follow
+        ):
             mode = os.stat(full, follow_symlinks=follow).st_mode
             if not (stat.S_ISSOCK(mode) or stat.S_ISBLK(mode) or stat.S_ISCHR(mode)):
                 total.update(name + b"\0" + _fingerprint(full, mode) + b"\n")
@@ -44,21 +59,21 @@ def checksum(path: Path, *, skip: Collection[str] = (), follow: bool = False) ->
         ) from None
 
 
-def _entries(root: bytes, skip: Collection[bytes], follow: bool) -> Iterator[tuple[bytes, bytes]]:
+def _entries(root: bytes, out: _Out, follow: bool) -> Iterator[tuple[bytes, bytes]]:
     """The relative name and the path of each entry."""
     top = os.stat(root)
     if stat.S_ISDIR(top.st_mode):
-        return _walk(root, b"", skip, follow, top.st_dev)
+        return _walk(root, b"", out, follow, top.st_dev)
     return iter([(os.path.basename(root), root)])
 
 
 def _walk(
-    folder: bytes, prefix: bytes, skip: Collection[bytes], follow: bool, device: int
+    folder: bytes, prefix: bytes, out: _Out, follow: bool, device: int
 ) -> Iterator[tuple[bytes, bytes]]:
     for name in sorted(os.listdir(folder)):
-        if b"./" + prefix + name in skip:
-            continue
         full = os.path.join(folder, name)
+        if out(b"./" + prefix + name, full):
+            continue
         try:
             status = os.stat(full, follow_symlinks=follow)
         except OSError:
@@ -67,7 +82,7 @@ def _walk(
             raise
         yield prefix + name, full
         if stat.S_ISDIR(status.st_mode) and status.st_dev == device:
-            yield from _walk(full, prefix + name + b"/", skip, follow, device)
+            yield from _walk(full, prefix + name + b"/", out, follow, device)
 
 
 def _fingerprint(path: bytes, mode: int) -> bytes:

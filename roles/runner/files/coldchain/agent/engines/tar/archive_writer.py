@@ -14,7 +14,7 @@ from pathlib import Path
 
 from coldchain.agent.engines.tar import cipher, gnu_tar, snapshot
 from coldchain.agent.engines.tar.cipher import Part
-from coldchain.agent.engines.tar.layout import DATA, STAGE
+from coldchain.agent.engines.tar.layout import DATA, ENGINE, METADATA
 from coldchain.agent.engines.tar.loops import endless
 from coldchain.agent.engines.tar.member_index import Recorder
 from coldchain.agent.options import BackupOptions
@@ -22,7 +22,7 @@ from coldchain.agent.process.pipeline import Exit, Pipeline, Stage, failure
 from coldchain.agent.process.signals import defer_signals
 from coldchain.agent.process.tools import COMPRESSIONS
 from coldchain.agent.progress import Meter
-from coldchain.agent.storages.base import Draft
+from coldchain.agent.storages.base import PRIVATE, Draft
 from coldchain.core.errors import JobFailed
 from coldchain.core.text import display_name, pluralize
 
@@ -35,6 +35,12 @@ _HEAD = 4096
 #: No compressor makes less of the header of one member, and all make less of nothing.
 _SMALLEST = 48
 _BLOCK, _USTAR = 512, 257
+#: What is ours in a container, by folder; somebody may keep other things beside it.
+_CONTAINER = {
+    "": frozenset({DATA, METADATA, PRIVATE}),
+    DATA: frozenset({ENGINE, PRIVATE}),
+    METADATA: frozenset({ENGINE, PRIVATE}),
+}
 
 #: They go into tar's argument vector, which has its limit.
 MOST_LOOPS = 1000
@@ -54,18 +60,37 @@ class Tally:
         self.written: int | None = None
 
 
-def container_inside(options: BackupOptions) -> str | None:
-    """The container's member name when it lies below the source; "." when around it."""
+def lies_in_container(options: BackupOptions) -> bool:
+    """Whether the source is the container, or lies below it."""
     folder = options.common.location.folder
     if folder is None:
-        return None
+        return False
     root = os.path.realpath(folder)
-    source = os.path.realpath(options.tree)
-    if os.path.commonpath([root, source]) == root:
-        return "."
-    if os.path.commonpath([root, source]) == source:
-        return f"./{os.path.relpath(root, source)}"
-    return None
+    return os.path.commonpath([root, os.path.realpath(options.tree)]) == root
+
+
+def container_inside(options: BackupOptions) -> list[str]:
+    """The members that are the container's, where that lies below the source.
+
+    They are the whole container, unless it holds what is none of ours.
+    """
+    folder = options.common.location.folder
+    if folder is None or lies_in_container(options):
+        return []
+    root, source = os.path.realpath(folder), os.path.realpath(options.tree)
+    if os.path.commonpath([root, source]) != source:
+        return []
+    return [f"./{os.path.relpath(path, source)}" for path in _own_folders(root)]
+
+
+def _own_folders(root: str) -> list[str]:
+    """What is the container's in the directory *root*: itself, if there is nothing else in it."""
+    for folder, ours in _CONTAINER.items():
+        with contextlib.suppress(OSError):  # not there, or nobody can save it
+            if not ours.issuperset(os.listdir(os.path.join(root, folder))):
+                inner = [f"{top}/{name}" for top in (DATA, METADATA) for name in _CONTAINER[top]]
+                return [os.path.join(root, name) for name in sorted([PRIVATE, *inner])]
+    return [root]
 
 
 def follows_links(options: BackupOptions) -> bool:
@@ -79,9 +104,9 @@ def link_loops(options: BackupOptions) -> list[str]:
         return []
     folder = options.common.location.folder
     never = []
-    with contextlib.suppress(OSError):
-        if folder is not None:
-            status = os.stat(folder)
+    for path in [] if folder is None else _own_folders(os.path.realpath(folder)):
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
             never.append((status.st_dev, status.st_ino))
     loops = endless(options.tree, never)
     if len(loops) > MOST_LOOPS:
@@ -130,8 +155,7 @@ def write_archive(
             operand,
             snapshot=snar,
             index=writer,
-            # What a restore that was killed has left is nobody's.
-            exclude=(*options.exclude, f"{STAGE}*"),
+            exclude=options.exclude,
             skip=skip,
             dereference=options.dereference,
         )

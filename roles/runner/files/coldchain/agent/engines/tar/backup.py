@@ -17,14 +17,15 @@ from coldchain.agent.engines.tar import (
     gnu_tar,
     snapshot,
     source_tree,
+    staging,
     tree_changes,
     tree_list,
 )
 from coldchain.agent.engines.tar.admin import remove
 from coldchain.agent.engines.tar.archive_writer import (
     Tally,
-    container_inside,
     follows_links,
+    lies_in_container,
     write_archive,
     write_file,
 )
@@ -73,7 +74,7 @@ def backup(
     receipts: what verifications on this host have found.
     """
     started = time.monotonic()
-    if container_inside(options) == ".":
+    if lies_in_container(options):
         raise DataError(f"path_to_backup {options.tree} lies inside the container")
     empty = exclusion.everything(options.exclude)
     if empty is not None:
@@ -128,7 +129,12 @@ def _write(
     sum_before = None
     if options.consistency_check:
         meter.begin("summing up the files")
-        sum_before = checksum(options.tree, skip=plan.skip, follow=follows_links(options))
+        sum_before = checksum(
+            options.tree,
+            skip=plan.skip,
+            left_out=staging.is_stage,
+            follow=follows_links(options),
+        )
     meter.begin("looking at the files")
     tree = source_tree.walk(
         options.tree,
@@ -161,7 +167,7 @@ def _write(
             draft,
             plan.scheme,
             snar,
-            plan.skip,
+            (*plan.skip, *map(os.fsdecode, tree.stages)),
             recorder,
             tally,
             meter,

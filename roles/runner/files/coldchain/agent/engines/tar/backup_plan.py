@@ -96,12 +96,12 @@ def plan_level(
             "consistency_check covers what exclude leaves out, too: a restore will not have its sum"
         )
     inside = container_inside(options)
-    loops = [name for name in link_loops(options) if name != inside]
+    loops = [name for name in link_loops(options) if name not in inside]
     if loops:
         first = ", ".join(display_name(os.fsencode(name)) for name in loops[:3])
         more = f" and {len(loops) - 3} more" if loops[3:] else ""
         warnings.append(f"left out, as following it would never end: {first}{more}")
-    skip = (*loops, *([] if inside is None else [inside]))
+    skip = (*loops, *inside)
     expected = _expected(options, soundness, chains) if previous is None else 0
     level = next_level(chains, previous, now)
     taken = {orphan.level.time for orphan in container.orphans(storage, series)}

@@ -27,8 +27,6 @@ ENGINE = "tar"
 DATA, METADATA = "data", "metadata"
 ENGINE_METADATA, MANIFEST = "engine_metadata", "manifest.json"
 ENTRIES, TREE = "entries.gz", "tree.gz"
-#: How the name of what a restore is working in begins; no backup has it.
-STAGE = ".coldchain-restore-"
 #: What a manifest has sums of.
 PARTS = (DATA, ENGINE_METADATA, ENTRIES, TREE)
 

@@ -9,10 +9,8 @@ import stat
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from coldchain.agent.engines.tar import tree_list
-from coldchain.agent.engines.tar.layout import STAGE
+from coldchain.agent.engines.tar import staging, tree_list
 
-_LEFTOVER = STAGE.encode("ascii")
 #: Folder and name of an entry.
 Place = tuple[bytes, bytes]
 
@@ -21,16 +19,18 @@ class Tree:
     """The source as it is, by folder.
 
     blocks: the records of each folder, as they are written, none for what is mounted; folders:
-    their inodes; left_out: the records of what is excluded; elsewhere: members on other file
-    systems that are no directories; links: all places of each file that has several names;
-    entries: how many things of it that are no directories are stored; size: the bytes of the files
-    among them, each counted once.
+    their inodes; left_out: the records of what is excluded; stages: the members among that in
+    which restores work, or were killed; elsewhere: members on other file systems that are no
+    directories; links: all places of each file that has several names; entries: how many things of
+    it that are no directories are stored; size: the bytes of the files among them, each counted
+    once.
     """
 
     def __init__(self) -> None:
         self.blocks = tree_list.Blocks()
         self.folders: dict[bytes, int] = {}
         self.left_out: dict[bytes, dict[bytes, bytes]] = {}
+        self.stages: list[bytes] = []
         self.elsewhere: list[bytes] = []
         self.links: dict[tuple[int, int], list[Place]] = {}
         self.entries = self.size = 0
@@ -73,10 +73,12 @@ def walk(
                 status = entry.stat(follow_symlinks=follow)
             except OSError:
                 continue
-            if chosen or name.startswith(_LEFTOVER):
+            stage = name.startswith(staging.STAGE) and staging.is_stage(entry.path)
+            if stage or chosen:
                 member = folder + b"/" + name
-                out = member in skip or name.startswith(_LEFTOVER)
-                if out or (excluded is not None and excluded(member)):
+                if stage:
+                    tree.stages.append(member)
+                if stage or member in skip or (excluded is not None and excluded(member)):
                     tree.left_out.setdefault(folder, {})[name] = tree_list.record(status, name)
                     continue
             kind = stat.S_IFMT(status.st_mode)

@@ -17,14 +17,15 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
 
-from coldchain.agent.engines.tar.layout import STAGE
 from coldchain.agent.mounts import mount_number
 from coldchain.agent.process.signals import allow_signals, defer_signals
 from coldchain.core.errors import CannotWrite, DataError, JobFailed, Unavailable
 from coldchain.core.locks import NoLocks, lock_within
 from coldchain.core.trusted_path import ANYBODY, Way, user_name, walk
 
-_PREFIX = STAGE
+#: How the name of a restore's folder begins; a user's own may begin so, too.
+STAGE = b".coldchain-restore-"
+_NAME = re.compile(r"\.coldchain-restore-[0-9a-f]{8}")
 #: The first file in a restore's folder and the last to go: nobody else's folder has it.
 _MARK = "coldchain-restore"
 #: What a restore keeps in its folder beside that: the tree, and levels that were fetched.
@@ -109,7 +110,7 @@ def _check(way: Way, target: Path, *, overwrite: bool, trust: bool) -> bool:
     try:
         descriptor = os.open(".", OPEN_FOLDER, dir_fd=way.folder)
         try:
-            names = [name for name in os.listdir(descriptor) if not name.startswith(_PREFIX)]
+            names = [name for name in os.listdir(descriptor) if not _is_ours(descriptor, name)]
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -216,7 +217,7 @@ def discard(target: Path) -> int:
 def _private_folder(base: int) -> tuple[str, int]:
     """A new locked folder in *base*; another restore may take it for stale before it is locked."""
     while True:
-        name = _PREFIX + secrets.token_hex(4)
+        name = os.fsdecode(STAGE) + secrets.token_hex(4)
         try:
             os.mkdir(name, 0o700, dir_fd=base)
         except FileExistsError:
@@ -282,7 +283,7 @@ def _remove_stale(base: int) -> int:
         # Whoever may not look there cannot have left anything to be seen.
         return 0
     try:
-        names = [name for name in os.listdir(listed) if name.startswith(_PREFIX)]
+        names = list(filter(_NAME.fullmatch, os.listdir(listed)))
     finally:
         os.close(listed)
     for name in names:
@@ -292,12 +293,7 @@ def _remove_stale(base: int) -> int:
             continue
         try:
             # Who may rename in *base* could give the name to a folder of ours with other things.
-            status = os.fstat(descriptor)
-            private = status.st_uid == os.geteuid() and not status.st_mode & 0o077
-            held = os.listdir(descriptor)
-            # One that was killed at once has nothing in its folder yet.
-            marked = not held or _MARK in held
-            if private and marked and all(map(_OURS.fullmatch, held)) and lock_within(descriptor):
+            if _is_stale(descriptor) and lock_within(descriptor):
                 _remove(base, name, descriptor)
                 removed += 1
         except NoLocks:
@@ -305,6 +301,55 @@ def _remove_stale(base: int) -> int:
         finally:
             os.close(descriptor)
     return removed
+
+
+def is_stage(path: bytes) -> bool:
+    """Whether a restore, whoever's, works in the directory *path*, or was killed there."""
+    if _NAME.fullmatch(os.fsdecode(os.path.basename(path))) is None:
+        return False
+    try:
+        descriptor = os.open(path, OPEN_FOLDER)
+    except OSError:
+        return False
+    try:
+        return _is_marked(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_ours(folder: int, name: str) -> bool:
+    """Whether *name* in the open *folder* is what this user's restores make, and remove."""
+    if _NAME.fullmatch(name) is None:
+        return False
+    try:
+        descriptor = os.open(name, OPEN_FOLDER, dir_fd=folder)
+    except OSError:
+        return False
+    try:
+        return _is_stale(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_stale(descriptor: int) -> bool:
+    """Whether a restore of this user made the open folder, unless it is at work in it."""
+    status = os.fstat(descriptor)
+    if status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        return False
+    # One that was killed at once has nothing in its folder yet.
+    return _is_marked(descriptor) or not os.listdir(descriptor)
+
+
+def _is_marked(descriptor: int) -> bool:
+    """Whether the open folder is private, has a restore's mark, and holds nothing of others."""
+    try:
+        folder, held = os.fstat(descriptor), os.listdir(descriptor)
+        mark = os.stat(_MARK, dir_fd=descriptor, follow_symlinks=False)
+    except OSError:
+        return False
+    if folder.st_mode & 0o077 or not all(map(_OURS.fullmatch, held)):
+        return False
+    return stat.S_ISREG(mark.st_mode) and not mark.st_size and mark.st_uid == folder.st_uid
 
 
 def _remove(base: int, name: str, descriptor: int) -> None:
