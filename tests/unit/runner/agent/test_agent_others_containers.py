@@ -15,7 +15,8 @@ import pytest
 from agent_bench import Bench
 from agent_points import catalogue, verify
 from agent_trees import state
-from agent_users import NOBODY, give_away
+from agent_users import NOBODY, as_nobody, give_away
+from posix_acl import DEFAULT, USER, acl, set_acl
 
 from coldchain.core.errors import ColdchainError
 
@@ -101,12 +102,18 @@ def _restored(target: Path) -> str:
 LENT = ["data", "metadata", "manifest.json", "engine_metadata", "entries.gz", "tree.gz"]
 
 
+@pytest.mark.parametrize("whose", ["their folder", "root's folder, theirs by an ACL"])
 @pytest.mark.parametrize("way", ["link", "hard link", "moved"])
 @pytest.mark.parametrize("part", LENT)
-def test_root_does_not_read_for_others_what_they_may_not(yard: Yard, part: str, way: str) -> None:
-    """A file of a level is root's own, in the folder of somebody else."""
+def test_root_does_not_read_for_others_what_they_may_not(
+    yard: Yard, part: str, way: str, whose: str
+) -> None:
+    """A file of a level is root's own, in a folder that somebody else can write."""
     yard.fill()
     mine, theirs = yard.twin(part), yard.part(part)
+    if whose != "their folder":
+        os.chown(theirs.parent, 0, 0)
+        set_acl(theirs.parent, acl([(USER, 7, NOBODY)]))
     theirs.unlink()
     if way == "link":
         theirs.symlink_to(mine)
@@ -273,3 +280,31 @@ def test_a_spool_that_others_can_write_is_not_used(bench: Bench, mode: int, safe
     assert bool(found.lost) == (not safe)
     assert safe or str(spool) in str(found.findings)
     assert list(spool.iterdir()) == []
+
+
+def test_a_default_acl_opens_nothing_that_root_makes(bench: Bench) -> None:
+    """Neither in a container nor on the way to a target."""
+    bench.root.chmod(0o755)
+    (bench.source / "file").write_text("x")
+    (bench.source / "file").chmod(0o600)
+    inherited = acl([(USER, 7, NOBODY)], group=7)
+    places = bench.container, bench.root / "place"
+    for folder in places:
+        folder.mkdir()
+        set_acl(folder, inherited, kind=DEFAULT)
+    for _unused in range(2):
+        bench.level()
+        (bench.source / "more").write_text("y")
+    bench.restore(restore_abs_path=str(bench.root / "place" / "new" / "and" / "deep"))
+    made = [os.fspath(path) for folder in places for path in folder.rglob("*")]
+    assert len(made) > 20
+    (bench.root / "place" / "all").touch()
+    (bench.root / "place" / "all").chmod(0o666)
+    made.append(str(bench.root / "place" / "all"))
+
+    def may(right: int, within: Path) -> str:
+        found = (path for path in made if path.startswith(f"{within}/") and os.access(path, right))
+        return "\n".join(found)
+
+    assert as_nobody(lambda: may(os.W_OK, bench.root)) == str(bench.root / "place" / "all")
+    assert as_nobody(lambda: may(os.R_OK, bench.container)) == ""

@@ -8,7 +8,6 @@ import grp
 import os
 import pwd
 import stat
-import struct
 import sys
 import tempfile
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from posix_acl import DEFAULT, GROUP, USER, acl, set_acl
 
 from coldchain.core import trusted_path
 from coldchain.core.trusted_path import (
@@ -28,6 +28,7 @@ from coldchain.core.trusted_path import (
     open_file,
     user_name,
     walk,
+    who_gains,
     writers,
 )
 
@@ -159,12 +160,12 @@ def test_who_can_put_something_else_there(
 @pytest.mark.parametrize(
     ("entries", "mode", "expected"),
     [
-        ([(0x02, 7, 54321)], 0o770, {54321}),  # a user
-        ([(0x02, 5, 54321)], 0o770, set()),  # who may only look
-        ([(0x02, 7, 54321)], 0o750, set()),  # the mask takes it away
-        ([(0x02, 7, 54321)], 0o1770, set()),  # sticky: what is root's stays
-        ([(0x08, 7, 54321)], 0o770, {ANYBODY}),  # a group
-        ([(0x08, 7, 0)], 0o770, set()),  # root's own
+        ([(USER, 7, 54321)], 0o770, {54321}),  # a user
+        ([(USER, 5, 54321)], 0o770, set()),  # who may only look
+        ([(USER, 7, 54321)], 0o750, set()),  # the mask takes it away
+        ([(USER, 7, 54321)], 0o1770, set()),  # sticky: what is root's stays
+        ([(GROUP, 7, 54321)], 0o770, {ANYBODY}),  # a group
+        ([(GROUP, 7, 0)], 0o770, set()),  # root's own
     ],
 )
 @pytest.mark.skipif(os.geteuid() != 0, reason="root's own group makes the mode say nothing")
@@ -173,14 +174,44 @@ def test_who_can_put_something_else_there_by_an_acl(
 ) -> None:
     folder = tmp_path / "folder"
     (folder / "below").mkdir(parents=True)
-    mask = mode >> 3 & 7
-    whole = [(0x01, 7, 2**32 - 1), *entries, (0x04, 5, 2**32 - 1), (0x10, mask, 2**32 - 1)]
-    order = sorted((*whole, (0x20, 0, 2**32 - 1)))
-    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in order)
-    os.setxattr(folder, "system.posix_acl_access", acl)
+    set_acl(folder, acl(entries, mask=mode >> 3 & 7))
     folder.chmod(mode)
     with walk(folder / "below") as way:
         assert set(way.others) == expected
+
+
+@pytest.mark.parametrize(
+    ("entries", "group", "file", "expected"),
+    [
+        ([(USER, 7, 54321)], 5, (0o600, 0, 0), 54321),
+        ([(USER, 7, 54321)], 5, (0o604, 0, 0), None),  # everybody may read it
+        ([(USER, 7, 54321)], 5, (0o600, 54321, 0), None),  # it is theirs
+        ([(USER, 5, 54321)], 5, (0o600, 0, 0), None),  # who may not put it there
+        ([(USER, 7, 54321), (USER, 7, 54322)], 5, (0o600, 54321, 0), 54322),
+        ([(USER, 7, 0)], 5, (0o600, 54321, 0), None),  # root may read it anyway
+        ([(GROUP, 7, 54321)], 5, (0o600, 0, 54321), ANYBODY),
+        ([(GROUP, 7, 0)], 5, (0o600, 0, 0), None),
+        ([(USER, 5, 54321)], 7, (0o600, 0, 0), ANYBODY),  # the folder's own group may
+        ([(USER, 5, 54321)], 7, (0o640, 0, 54000), None),  # and may read it
+        ([(USER, 7, 54321)], 5, (0o640, 54321, 1), None),  # the mask is not the group's right
+    ],
+)
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_for_whom_root_would_read_by_an_acl(
+    tmp_path: Path,
+    entries: list[tuple[int, int, int]],
+    group: int,
+    file: tuple[int, int, int],
+    expected: int | None,
+) -> None:
+    os.chown(tmp_path, 0, 54000)
+    set_acl(tmp_path, acl(entries, group=group))
+    set_acl(tmp_path, acl([(USER, 7, 54329)]), kind=DEFAULT)  # it gives nothing here
+    folder = os.open(tmp_path, os.O_PATH)
+    try:
+        assert who_gains(folder, status(*file)) == expected
+    finally:
+        os.close(folder)
 
 
 def test_users_for_people() -> None:

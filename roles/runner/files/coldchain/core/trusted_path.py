@@ -30,7 +30,7 @@ _FOLDER = _STEP | os.O_DIRECTORY
 _MOST_LINKS = 40
 _ACL = "system.posix_acl_access"
 #: Tags and right of its entries (linux/posix_acl_xattr.h, linux/posix_acl.h).
-_ACL_USER, _ACL_GROUP, _ACL_WRITE = 0x02, 0x08, 0x02
+_ACL_USER, _ACL_OWN_GROUP, _ACL_GROUP, _ACL_WRITE = 0x02, 0x04, 0x08, 0x02
 
 
 class Way(NamedTuple):
@@ -188,8 +188,8 @@ class _Walker:
 
     def _note(self, following: os.stat_result | None) -> bool:
         """Note who could put something else in the place of what follows; is there somebody?"""
-        named = named_writers(self._folder, self._status)
-        users = writers(self._status, following, named) - self._ours
+        listed = listed_writers(self._folder, self._status)
+        users = writers(self._status, following, listed) - self._ours
         for user in users:
             self._others.setdefault(user, self._path or "/")
         return bool(users)
@@ -202,41 +202,62 @@ def _names(path: str) -> list[str]:
 def changers(folder: int, following: os.stat_result | None) -> set[int]:
     """``writers`` of the open *folder*."""
     status = os.fstat(folder)
-    return writers(status, following, named_writers(folder, status))
+    return writers(status, following, listed_writers(folder, status))
 
 
-def named_writers(folder: int, status: os.stat_result) -> set[int]:
-    """Whom an ACL of the open *folder* lets write, beside its owner and its group."""
+class Listed(NamedTuple):
+    """Who may write a directory by its ACL, beside its owner and everybody.
+
+    named: users (or ANYBODY) with an entry of their own; group: its own group may.
+    """
+
+    named: Collection[int] = ()
+    group: bool = True
+
+
+_BY_MODE = Listed()
+
+
+def listed_writers(folder: int, status: os.stat_result) -> Listed:
+    """Whom an ACL of the open *folder* lets write; without one its group, as the mode has it.
+
+    What its default ACL says counts for nobody: it gives nothing in the directory itself, and what
+    is made there gets no more of it than the mode leaves, with which it is made.
+    """
     if not status.st_mode & stat.S_IWGRP:  # of a directory with an ACL that is its mask
-        return set()
+        return _BY_MODE
     try:
         acl = os.getxattr(f"/proc/self/fd/{folder}", _ACL)
     except OSError:  # it has none
-        return set()
-    return {
-        number if tag == _ACL_USER else ANYBODY
-        for tag, rights, number in struct.iter_unpack("<HHI", acl[4:])
-        if rights & _ACL_WRITE and (tag == _ACL_USER or (tag == _ACL_GROUP and number))
-    }
+        return _BY_MODE
+    entries = list(struct.iter_unpack("<HHI", acl[4:]))
+    may = [(tag, number) for tag, rights, number in entries if rights & _ACL_WRITE]
+    named = {number for tag, number in may if tag == _ACL_USER}
+    if any(tag == _ACL_GROUP and number for tag, number in may):
+        named.add(ANYBODY)
+    return Listed(named, any(tag == _ACL_OWN_GROUP for tag, _unused in may))
+
+
+def _group_writes(folder: os.stat_result, listed: Listed) -> bool:
+    """Whether others can write *folder* because they are in its group."""
+    by_mode = bool(folder.st_mode & stat.S_IWGRP) and listed.group
+    return by_mode and not _private_group(folder.st_gid, folder.st_uid)
 
 
 def writers(
-    folder: os.stat_result, following: os.stat_result | None, named: Collection[int] = ()
+    folder: os.stat_result, following: os.stat_result | None, listed: Listed = _BY_MODE
 ) -> set[int]:
     """Who can rename or replace an entry of *folder*; ANYBODY for more than its owners.
 
-    following: the entry, None when it is still to be made; named: ``named_writers``.  In a
+    following: the entry, None when it is still to be made; listed: ``listed_writers``.  In a
     directory with the sticky bit only the owner of the entry and that of the directory can.
     """
     found = {folder.st_uid}
-    mode = folder.st_mode
-    open_to_all = bool(mode & stat.S_IWOTH) or (
-        bool(mode & stat.S_IWGRP) and not _private_group(folder.st_gid, folder.st_uid)
-    )
-    if (open_to_all or named) and mode & stat.S_ISVTX:
+    open_to_all = bool(folder.st_mode & stat.S_IWOTH) or _group_writes(folder, listed)
+    if (open_to_all or listed.named) and folder.st_mode & stat.S_ISVTX:
         found |= {following.st_uid} if following is not None else set()
     else:
-        found |= {*named, *([ANYBODY] if open_to_all else [])}
+        found |= {*listed.named, *([ANYBODY] if open_to_all else [])}
     return found
 
 
@@ -359,19 +380,20 @@ class Lure(KnownRemedy):
     hint = "name the directory that it leads to, or give the link to root (chown -h)"
 
 
-def who_gains(folder: os.stat_result, file: os.stat_result) -> int | None:
+def who_gains(folder: int, file: os.stat_result) -> int | None:
     """Somebody (user id or ANYBODY) for whom we would read what that one may not; None for nobody.
 
-    Who can write the *folder* could have put a *file* of somebody else there: a hard link, or what
-    was renamed.
+    Who can write the open *folder*, by its mode or its ACL, could have put a *file* of somebody
+    else there: a hard link, or what was renamed.
     """
     if file.st_mode & stat.S_IROTH:
         return None
-    if folder.st_mode & stat.S_IWOTH:
+    status = os.fstat(folder)
+    if status.st_mode & stat.S_IWOTH:
         return ANYBODY
-    by_group = folder.st_mode & stat.S_IWGRP and not _private_group(folder.st_gid, folder.st_uid)
-    if by_group and not (file.st_gid == folder.st_gid and file.st_mode & stat.S_IRGRP):
+    listed = listed_writers(folder, status)
+    read_by_group = file.st_gid == status.st_gid and file.st_mode & stat.S_IRGRP
+    if _group_writes(status, listed) and not read_by_group:
         return ANYBODY
-    if folder.st_uid in (0, os.geteuid(), file.st_uid):
-        return None
-    return folder.st_uid
+    could = {status.st_uid, *listed.named} - {0, os.geteuid(), file.st_uid}
+    return min(could, default=None)

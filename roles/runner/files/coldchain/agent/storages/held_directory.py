@@ -169,7 +169,7 @@ def check_file(folder: int, file: os.stat_result) -> None:
     """
     if stat.S_ISLNK(file.st_mode):
         raise OSError(errno.ELOOP, "is a link")
-    gains = who_gains(os.fstat(folder), file)
+    gains = who_gains(folder, file)
     if gains is not None:
         raise OSError(
             errno.EPERM,

@@ -21,6 +21,8 @@ from coldchain.core.errors import CannotWrite, JobFailed
 from coldchain.core.trusted_path import Way
 
 _ACLS = frozenset({"system.posix_acl_access", "system.posix_acl_default"})
+#: Of directories on the way to the target: no umask, and no default ACL above, lets others write.
+_NEW_MODE = 0o755
 #: ioctl_iflags(2); the number is that of most machines, and the others refuse it.
 _GET_FLAGS, _IMMUTABLE, _APPEND_ONLY = 0x80086601, 0x10, 0x20
 
@@ -83,7 +85,7 @@ def _parent(way: Way, stack: contextlib.ExitStack) -> tuple[int | None, str]:
     parent = way.folder
     for name in way.missing[:-1]:
         with contextlib.suppress(FileExistsError):
-            os.mkdir(name, dir_fd=parent)
+            os.mkdir(name, _NEW_MODE, dir_fd=parent)
         parent = _enter(name, parent, stack)
     return parent, way.missing[-1]
 
@@ -118,7 +120,7 @@ def _target(way: Way, parent: int | None, name: str, stack: contextlib.ExitStack
         return _enter(".", way.folder, stack)
     assert parent is not None
     with contextlib.suppress(FileExistsError):
-        os.mkdir(name, dir_fd=parent)
+        os.mkdir(name, _NEW_MODE, dir_fd=parent)
     return _enter(name, parent, stack)
 
 
