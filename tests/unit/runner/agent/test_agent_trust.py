@@ -12,6 +12,7 @@ import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from agent_bench import CAP_SYS_ADMIN, Bench, capable
@@ -19,7 +20,7 @@ from agent_points import catalogue, verify
 from agent_trees import state
 from agent_users import NOBODY, as_nobody, give_away
 
-from coldchain.agent.engines.tar import restore, staging
+from coldchain.agent.engines.tar import restore, staged_tree, staging
 from coldchain.agent.storages.base import private_name
 from coldchain.core.errors import CannotWrite, ColdchainError, DataError, JobFailed
 
@@ -137,13 +138,18 @@ def _swap_way(theirs: Path, victim: Path) -> None:
 
 
 @pytest.mark.parametrize("there", [False, True])
-@pytest.mark.parametrize("moment", ["extract_all", "_prune", "_measure"])
+@pytest.mark.parametrize(
+    ("module", "moment"),
+    [(restore, "extract_all"), (staged_tree, "prune"), (staged_tree, "measure")],
+    ids=["extract", "prune", "measure"],
+)
 @pytest.mark.parametrize("swap", [_swap_stage, _swap_target, _swap_inside, _swap_way])
 def test_what_is_swapped_meanwhile_leads_nowhere(
     bench: Bench,
     theirs: Path,
     victim: Path,
     swap: Callable[[Path, Path], None],
+    module: ModuleType,
     moment: str,
     there: bool,
     monkeypatch: pytest.MonkeyPatch,
@@ -162,7 +168,7 @@ def test_what_is_swapped_meanwhile_leads_nowhere(
         (target / "sub" / "file").write_text("old")
     give_away(theirs)
     before = state(os.fsencode(victim))
-    real = getattr(restore, moment)
+    real = getattr(module, moment)
 
     def meddle(*arguments: object, **named: object) -> object:
         answer = real(*arguments, **named)
@@ -170,11 +176,11 @@ def test_what_is_swapped_meanwhile_leads_nowhere(
         give_away(theirs)
         return answer
 
-    monkeypatch.setattr(restore, moment, meddle)
+    monkeypatch.setattr(module, moment, meddle)
     with contextlib.suppress(CannotWrite, JobFailed):
         bench.restore(
             restore_abs_path=str(target), overwrite=True, trust_target=True,
-            restore_paths=["sub"] if moment == "_prune" else [],
+            restore_paths=["sub"] if moment == "prune" else [],
         )  # fmt: skip
     assert state(os.fsencode(victim)) == before
 

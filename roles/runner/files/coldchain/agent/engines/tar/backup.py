@@ -50,7 +50,7 @@ from coldchain.agent.mounts import mounted_below
 from coldchain.agent.options import BackupOptions
 from coldchain.agent.progress import Meter
 from coldchain.agent.report import Report
-from coldchain.agent.storages.base import Storage
+from coldchain.agent.storages.base import Draft, Storage
 from coldchain.core.errors import CannotWrite, DataError
 from coldchain.core.text import display_name, pluralize
 
@@ -136,21 +136,8 @@ def _write(
             follow=follows_links(options),
         )
     meter.begin("looking at the files")
-    tree = source_tree.walk(
-        options.tree,
-        follow=follows_links(options),
-        skip={os.fsencode(name) for name in plan.skip},
-        excluded=exclusion.matcher(options.exclude),
-    )
-    _check_devices(options, tree)
+    tree, differences = _look(options, plan, snar, listed)
     hollow = tuple(_hollow(options, storage, tree))
-    differences = tree_changes.Differences()
-    if plan.previous is not None:
-        assert plan.base is not None
-        try:
-            differences = reconcile(options, tree, snar, listed, plan.base.facts)
-        except DataError as error:
-            raise _Unusable(error.message) from None
     meter.begin(f"writing level {plan.level.number}", plan.expected, estimated=True)
     tally = Tally()
     kind = FOLDER if options.tree.is_dir() else FILE
@@ -209,18 +196,42 @@ def _write(
             parts=parts,
             warnings=dict(tally.complaints.counts),
         )
-        seal = None
-        if plan.scheme == "strong":
-            assert options.encryption is not None
-            secret = options.encryption.secret
-            seal = cipher.seal(secret, statement(series, manifest))
-        with draft.write(MANIFEST) as sink:
-            sink(manifest.encode())
-        draft.commit(Metadata(options.compression, plan.scheme, seal).encode())
+        _commit(options, draft, series, manifest)
     _confirm(options, storage, plan.level)
     duration = time.monotonic() - started
     plan = plan._replace(warnings=(*plan.warnings, *hollow))
     return report_of(options, plan, manifest, tally, tree, differences, sum_before, duration)
+
+
+def _look(
+    options: BackupOptions, plan: Plan, snar: int, listed: int
+) -> tuple[source_tree.Tree, tree_changes.Differences]:
+    """The source as it is, and what of it is not as the level before has it."""
+    tree = source_tree.walk(
+        options.tree,
+        follow=follows_links(options),
+        skip={os.fsencode(name) for name in plan.skip},
+        excluded=exclusion.matcher(options.exclude),
+    )
+    _check_devices(options, tree)
+    if plan.previous is None:
+        return tree, tree_changes.Differences()
+    assert plan.base is not None
+    try:
+        return tree, reconcile(options, tree, snar, listed, plan.base.facts)
+    except DataError as error:
+        raise _Unusable(error.message) from None
+
+
+def _commit(options: BackupOptions, draft: Draft, series: Series, manifest: Manifest) -> None:
+    """Write the manifest, and with its seal the marker that makes the draft a level."""
+    seal = None
+    if manifest.scheme == "strong":
+        assert options.encryption is not None
+        seal = cipher.seal(options.encryption.secret, statement(series, manifest))
+    with draft.write(MANIFEST) as sink:
+        sink(manifest.encode())
+    draft.commit(Metadata(manifest.compression, manifest.scheme, seal).encode())
 
 
 def _check_devices(options: BackupOptions, tree: source_tree.Tree) -> None:

@@ -4,21 +4,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import grp
 import os
-import pwd
-import shutil
-import stat
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from coldchain.agent.engines.tar import (
     placing,
     settled_tree,
+    staged_tree,
     staging,
 )
 from coldchain.agent.engines.tar.admin import remove
@@ -31,10 +26,10 @@ from coldchain.agent.engines.tar.layout import (
 )
 from coldchain.agent.engines.tar.level_fetch import LevelFetcher
 from coldchain.agent.engines.tar.level_reader import (
+    StoredLevel,
     authenticate,
 )
-from coldchain.agent.engines.tar.link_model import above
-from coldchain.agent.engines.tar.selected_paths import not_there, selected_paths
+from coldchain.agent.engines.tar.selected_paths import selected_paths
 from coldchain.agent.engines.tar.wanted_point import (
     levels_of_point,
     naming_the_way_out,
@@ -48,7 +43,6 @@ from coldchain.agent.storages.base import Storage
 from coldchain.core.errors import ColdchainError, DataError, JobFailed
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.text import (
-    display_name,
     format_bytes,
     pluralize,
 )
@@ -56,7 +50,20 @@ from coldchain.core.text import (
 if TYPE_CHECKING:
     from coldchain.agent.receipts import Receipts
 
-_ARMED = stat.S_ISUID | stat.S_ISGID
+
+class _Restored(NamedTuple):
+    """What has come into its place.
+
+    size: bytes; surplus: how much was taken out that the last level did not hold; containment: by
+    what the kernel held tar; place: the target, in words.
+    """
+
+    files: int
+    size: int
+    surplus: int
+    containment: Sequence[str]
+    place: str
+    warnings: list[str]
 
 
 def restore(
@@ -74,15 +81,7 @@ def restore(
     started = time.monotonic()
     levels = levels_of_point(options, storage, receipts)
     _check_place(options)
-    refused = ""
-    try:
-        staging.check_target(
-            options.directory, overwrite=options.overwrite, trust=options.trust_target
-        )
-    except DataError as error:
-        if not options.common.dry_run:
-            raise
-        refused = f"{error.message}; {error.hint}" if error.hint else error.message
+    refused = _refusal(options)
     trusted: list[str] = []
     for level in levels:
         trusted += authenticate(storage, level, options.encryption)
@@ -94,30 +93,75 @@ def restore(
         fields = {**report.fields, "refused": refused}
         said = (*told, *trusted, *report.warnings)
         return Report(report.action, report.message, said, fields)
-    seen = Seen(track_owners=os.geteuid() != 0)
     point = levels[-1].level
     when = iso(from_epoch(levels[-1].moment))
+    with naming_the_way_out(options, storage, receipts):
+        restored = _bring_back(options, storage, meter, levels, paths, f"as of {when}")
+    removed, kept = _remove_old(options, storage, receipts, levels[0].level.zero)
+    duration = time.monotonic() - started
+    message = (
+        f"restored {options.common.backup_name} as of {when} (level {point.number}):"
+        f" {pluralize(restored.files, 'file')}, {format_bytes(restored.size)}"
+        f" in {duration:.1f} s"
+        f" to {restored.place}"
+        + (f"; removed {pluralize(len(removed), 'chain')}" if removed else "")
+    )
+    fields = {
+        **report_fields(options, levels),
+        "removed": removed,
+        "files": restored.files,
+        "bytes": restored.size,
+        "size": total,
+        "surplus": restored.surplus,
+        "containment": list(restored.containment),
+        "duration": round(duration, 3),
+    }
+    return Report("restore", message, (*trusted, *restored.warnings, *kept), fields)
+
+
+def _refusal(options: RestoreOptions) -> str:
+    """Why a restore to this target would be refused, for a dry run; else that is an error."""
+    try:
+        staging.check_target(
+            options.directory, overwrite=options.overwrite, trust=options.trust_target
+        )
+    except DataError as error:
+        if not options.common.dry_run:
+            raise
+        return f"{error.message}; {error.hint}" if error.hint else error.message
+    return ""
+
+
+def _bring_back(
+    options: RestoreOptions,
+    storage: Storage,
+    meter: Meter,
+    levels: Sequence[StoredLevel],
+    paths: list[bytes],
+    point: str,
+) -> _Restored:
+    """Extract *levels*, only *paths* if given, look at what came, and move it into its place.
+
+    point: which one it is, in words.
+    """
+    seen = Seen(track_owners=os.geteuid() != 0)
     with (
-        naming_the_way_out(options, storage, receipts),
         staging.stage(
             options.directory, overwrite=options.overwrite, trust=options.trust_target
         ) as stage,
         LevelFetcher(storage, levels, stage.private, meter) as fetcher,
     ):
-        warnings = [
-            *trusted,
-            *extract_all(
-                storage,
-                fetcher,
-                levels,
-                options.encryption,
-                paths,
-                stage,
-                meter,
-                seen,
-                options.numeric_owner,
-            ),
-        ]
+        warnings = extract_all(
+            storage,
+            fetcher,
+            levels,
+            options.encryption,
+            paths,
+            stage,
+            meter,
+            seen,
+            options.numeric_owner,
+        )
         modes = staging.open_up(stage.descriptor)
         selected = below(paths) if paths else staging.everything
         surplus, differing = settled_tree.end(
@@ -125,16 +169,16 @@ def restore(
         )
         warnings += differing
         if paths:
-            _prune(stage.descriptor, paths, f"as of {when}")
-        foreign = _foreign_owners(seen, numeric=options.numeric_owner)
-        files, restored, owners, changed = _measure(stage.descriptor, disarm=bool(foreign))
-        warnings += changed
-        if seen.root and not paths:
-            owners.add(os.fstat(stage.descriptor).st_uid)
+            staged_tree.prune(stage.descriptor, paths, point)
+        foreign = staged_tree.foreign_owners(seen, numeric=options.numeric_owner)
+        contents = staged_tree.measure(stage.descriptor, disarm=bool(foreign))
+        warnings += contents.warnings
         if options.trust_target:
             warnings += stage.trusted()
+        elif seen.root and not paths:
+            stage.check_owners({*contents.owners, os.fstat(stage.descriptor).st_uid})
         else:
-            stage.check_owners(owners)
+            stage.check_owners(contents.owners)
         restored_sum = checksum(Path(os.fsdecode(stage.tree))) if options.checksum else None
         if restored_sum != options.checksum:
             raise JobFailed(
@@ -147,28 +191,10 @@ def restore(
     if foreign:
         first = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if foreign[3:] else "")
         warnings.append(f"what belonged to {first} is yours now: only root can give files away")
-    removed, kept = _remove_old(options, storage, receipts, levels[0].level.zero)
-    warnings += kept
     place = str(options.directory)
     if place != stage.way.path:
         place += f" ({stage.way.path})"
-    message = (
-        f"restored {options.common.backup_name} as of {when} (level {point.number}):"
-        f" {pluralize(files, 'file')}, {format_bytes(restored)}"
-        f" in {time.monotonic() - started:.1f} s"
-        f" to {place}" + (f"; removed {pluralize(len(removed), 'chain')}" if removed else "")
-    )
-    fields = {
-        **report_fields(options, levels),
-        "removed": removed,
-        "files": files,
-        "bytes": restored,
-        "size": total,
-        "surplus": surplus,
-        "containment": list(seen.containment),
-        "duration": round(time.monotonic() - started, 3),
-    }
-    return Report("restore", message, tuple(warnings), fields)
+    return _Restored(contents.files, contents.size, surplus, seen.containment, place, warnings)
 
 
 def _check_place(options: RestoreOptions) -> None:
@@ -202,92 +228,3 @@ def _remove_old(
 
 def _below_top(name: bytes) -> bool:
     return name != b""
-
-
-def _prune(tree: int, paths: Sequence[bytes], point: str) -> None:
-    """Keep only the selected *paths* of the open *tree*; JobFailed when one is not there."""
-    for path in paths:
-        if not all(map(partial(_is_folder, tree), above(path))) or _kind(tree, path) is None:
-            raise not_there(path, point)
-    selected = below(paths)
-    waiting = [b""]
-    while waiting:
-        folder = waiting.pop()
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(folder or b".", flags, dir_fd=tree)
-        try:
-            for name in map(os.fsencode, os.listdir(descriptor)):
-                inner = os.path.join(folder, name)
-                if selected(inner):
-                    continue
-                if not _is_folder(descriptor, name):
-                    os.unlink(name, dir_fd=descriptor)
-                elif any(path.startswith(inner + b"/") for path in paths):
-                    waiting.append(inner)
-                else:
-                    shutil.rmtree(b"/proc/self/fd/%d/%s" % (descriptor, name))
-        finally:
-            os.close(descriptor)
-
-
-def _kind(folder: int, name: bytes) -> int | None:
-    """The kind of file that *name* is; None when it is not there."""
-    try:
-        return stat.S_IFMT(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def _is_folder(folder: int, name: bytes) -> bool:
-    return _kind(folder, name) == stat.S_IFDIR
-
-
-def _measure(tree: int, *, disarm: bool) -> tuple[int, int, set[int], list[str]]:
-    """Files, bytes and user ids in the open *tree*; device nodes are taken out and described.
-
-    A device node from an archive gives whoever may open it the device behind, so it is only
-    made by hand.  disarm: files belong to another user than they did; one that ran as its owner
-    would let everybody act as that user.
-    """
-    files = total = 0
-    owners = set()
-    warnings = []
-    armed = []
-    for folder, descriptor, entries in staging.folders(tree):
-        before = os.fstat(descriptor)
-        for entry in entries:
-            status = entry.stat(follow_symlinks=False)
-            owners.add(status.st_uid)
-            kind = stat.S_IFMT(status.st_mode)
-            if kind in (stat.S_IFBLK, stat.S_IFCHR):
-                os.unlink(entry.name, dir_fd=descriptor)
-                os.utime(descriptor, ns=(before.st_atime_ns, before.st_mtime_ns))
-                node = display_name(os.path.join(folder, os.fsencode(entry.name)))
-                letter = "b" if kind == stat.S_IFBLK else "c"
-                number = f"{os.major(status.st_rdev)} {os.minor(status.st_rdev)}"
-                warnings.append(f"device node not restored: mknod {node} {letter} {number}")
-            elif kind != stat.S_IFDIR:
-                files += 1
-                total += status.st_size if kind == stat.S_IFREG else 0
-                if disarm and kind == stat.S_IFREG and status.st_mode & _ARMED:
-                    mode = stat.S_IMODE(status.st_mode) & ~_ARMED
-                    os.chmod(entry.name, mode, dir_fd=descriptor)
-                    armed.append(display_name(os.path.join(folder, os.fsencode(entry.name))))
-    if armed:
-        first = ", ".join(armed[:3]) + (f" and {len(armed) - 3} more" if armed[3:] else "")
-        warnings.append(f"setuid and setgid not restored, the owner is another one: {first}")
-    return files, total, owners, warnings
-
-
-def _foreign_owners(seen: Seen, *, numeric: bool) -> list[str]:
-    """Whose files an ordinary user cannot restore as theirs: user/group as tar shows them."""
-    if os.geteuid() == 0:
-        return []
-    # In a container the user may have no name; tar then shows the number, too.
-    user, group = str(os.geteuid()), str(os.getegid())
-    if not numeric:
-        with contextlib.suppress(KeyError):
-            user = pwd.getpwuid(os.geteuid()).pw_name
-        with contextlib.suppress(KeyError):
-            group = grp.getgrgid(os.getegid()).gr_name
-    return sorted(seen.owners - {f"{user}/{group}"})

@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,25 +20,18 @@ from coldchain.agent.engines.base import (
     Verification,
 )
 from coldchain.agent.engines.tar import container
-from coldchain.agent.engines.tar.cipher import UnwantedScheme, WrongPassword
-from coldchain.agent.engines.tar.extract import list_members
-from coldchain.agent.engines.tar.fetch_group import NearLevels, open_spool
+from coldchain.agent.engines.tar.fetch_group import NearLevels
 from coldchain.agent.engines.tar.info import asked, series_of, size_of
 from coldchain.agent.engines.tar.info import describe as describe_level
 from coldchain.agent.engines.tar.layout import (
     DATA,
-    ENTRIES,
-    MANIFEST,
     METADATA,
     Chain,
     Level,
     Series,
 )
-from coldchain.agent.engines.tar.level_fetch import checked_once
+from coldchain.agent.engines.tar.level_check import check_level, flaw_of
 from coldchain.agent.engines.tar.level_reader import (
-    StoredLevel,
-    authenticate,
-    checked_blocks,
     read_level,
 )
 from coldchain.agent.engines.tar.soundness import Soundness
@@ -47,13 +40,10 @@ from coldchain.agent.password_file import PasswordFile
 from coldchain.agent.progress import Meter
 from coldchain.agent.storages.base import Storage
 from coldchain.agent.storages.location import Location
-from coldchain.core.errors import ColdchainError, DataError, JobFailed, Unavailable, UsageError
+from coldchain.core.errors import ColdchainError, DataError, Unavailable, UsageError
 
 if TYPE_CHECKING:
     from coldchain.agent.receipts import Receipt, Receipts
-
-#: engine_metadata and entries.gz: the next backup begins a new chain without them.
-_SPARE = " (no restore needs it)"
 
 
 def verify(
@@ -110,10 +100,7 @@ def _verify(
         encryption = Encryption(PasswordFile(pass_file), query.scheme, query.accept_unsealed)
     findings: list[Flaw] = []
     notes: list[str] = []
-    damaged: set[tuple[Series, Level]] = set()
-    read: set[tuple[Series, Level]] = set()
-    doubted: set[tuple[Series, Level]] = set()  # perhaps only the password is wrong
-    unwanted: set[tuple[Series, Level]] = set()  # of another scheme
+    verdicts = _Verdicts()
     schemes = _Schemes(storage)
     # What lies here is read where it lies.
     remote = location.folder is None
@@ -129,26 +116,17 @@ def _verify(
                 with_password = None
             source = near.of(series, level) if full else storage
             bad = list(
-                _level(source, series, level, with_password, full, meter, notes, query.spool)
+                check_level(source, series, level, with_password, full, meter, notes, query.spool)
             )
-            needed = [finding for finding in bad if not finding.spare]
-            if needed:
-                if all(finding.kind == "unsealed" for finding in needed):
-                    unwanted.add(key)
-                else:
-                    (doubted if all(finding.doubtful for finding in needed) else damaged).add(key)
-            if full and len(notes) == noted:  # a note says that not all could be checked
-                read.add(key)
+            # A note says that not all could be checked.
+            verdicts.add(key, bad, read=full and len(notes) == noted)
             findings += bad
-    # A password that opens one level of a name is the right one for the others.
-    opened = {series for series, _unused in read - damaged - doubted - unwanted}
-    damaged |= {key for key in doubted if key[0] in opened}
-    doubted -= damaged
+    verdicts.settle()
     for series in names:
         findings += _gaps(storage, series)
         findings += _orphans(storage, series)
-    outcome = _outcome(points, damaged, read - doubted - unwanted)
-    usable, lost = _points(storage, location, points, damaged | doubted | unwanted, outcome)
+    outcome = _outcome(points, verdicts)
+    usable, lost = _points(storage, location, points, verdicts.bad, outcome)
     if receipts is not None:
         try:
             receipts.keep(location.key, outcome)
@@ -157,6 +135,44 @@ def _verify(
     return Verification(
         check, tuple(findings), usable, lost, len(points), len(thorough), tuple(notes)
     )
+
+
+class _Verdicts:
+    """What the levels that were looked at are worth.
+
+    read: all of it was, and is what was written or damaged; damaged: is not what was written;
+    doubted: perhaps only the password is wrong; unwanted: of another scheme.
+    """
+
+    def __init__(self) -> None:
+        self.read: set[tuple[Series, Level]] = set()
+        self.damaged: set[tuple[Series, Level]] = set()
+        self.doubted: set[tuple[Series, Level]] = set()
+        self.unwanted: set[tuple[Series, Level]] = set()
+
+    def add(self, key: tuple[Series, Level], found: Sequence[Flaw], *, read: bool) -> None:
+        """The flaws that were found in a level; read: all of it was."""
+        needed = [flaw for flaw in found if not flaw.spare]
+        if needed:
+            if all(flaw.kind == "unsealed" for flaw in needed):
+                self.unwanted.add(key)
+            else:
+                (self.doubted if all(flaw.doubtful for flaw in needed) else self.damaged).add(key)
+        if read:
+            self.read.add(key)
+
+    def settle(self) -> None:
+        """Judge what is doubted by the others: all of them were looked at."""
+        # A password that opens one level of a name is the right one for the others.
+        opened = {series for series, _unused in self.read - self.bad}
+        self.damaged |= {key for key in self.doubted if key[0] in opened}
+        self.doubted -= self.damaged
+        self.read -= self.doubted | self.unwanted
+
+    @property
+    def bad(self) -> set[tuple[Series, Level]]:
+        """Those that cannot be restored, as far as is known."""
+        return self.damaged | self.doubted | self.unwanted
 
 
 class _Schemes:
@@ -179,9 +195,7 @@ class _Schemes:
 
 
 def _outcome(
-    points: Sequence[tuple[Series, Chain, Level]],
-    damaged: Collection[tuple[Series, Level]],
-    read: Collection[tuple[Series, Level]],
+    points: Sequence[tuple[Series, Chain, Level]], verdicts: _Verdicts
 ) -> dict[str, dict[str, Receipt]]:
     from coldchain.agent.receipts import DAMAGED, FULL, QUICK, SOUND, Receipt
 
@@ -189,8 +203,8 @@ def _outcome(
     outcome: dict[str, dict[str, Receipt]] = {}
     for series, _unused, level in points:
         key = (series, level)
-        how = FULL if key in read else QUICK
-        result = DAMAGED if key in damaged else SOUND
+        how = FULL if key in verdicts.read else QUICK
+        result = DAMAGED if key in verdicts.damaged else SOUND
         outcome.setdefault(series.host_name, {})[level.path] = Receipt(now, how, result)
     return outcome
 
@@ -202,111 +216,6 @@ def _draw(
     if check == "quick":
         return []
     return levels if check == "full" else random.sample(levels, min(sample, len(levels)))
-
-
-def _level(
-    storage: Storage,
-    series: Series,
-    level: Level,
-    encryption: Encryption | None,
-    full: bool,
-    meter: Meter | None,
-    notes: list[str],
-    spool: Path | None,
-) -> Iterator[Flaw]:
-    try:
-        stored = read_level(storage, series, level)
-    except (DataError, Unavailable) as error:
-        if isinstance(error, Unavailable):
-            notes.append(_not_read(level))
-        yield _finding(series, level, "unreadable", error.message)
-        return
-    sizes = list(_sizes(storage, stored))
-    yield from sizes
-    spare = {finding.spare for finding in sizes}
-    if not full:
-        return
-    if True not in spare:
-        yield from _spare_parts(storage, stored)
-    if any(finding.kind in ("missing", "unreadable") and not finding.spare for finding in sizes):
-        return
-    try:
-        if stored.metadata.scheme is not None and encryption is None:
-            notes.append(
-                f"{stored.place}: encrypted and no password given, so only its sum is checked"
-            )
-            for _unused in checked_blocks(storage, stored, meter=meter):
-                pass
-            return
-        authenticate(storage, stored, encryption)
-        with ExitStack() as stack:
-
-            def source() -> Iterator[bytes]:
-                return checked_blocks(storage, stored, meter=meter)
-
-            if stored.metadata.seal is not None:
-                folder = stack.enter_context(open_spool(spool))
-                once = checked_once(storage, stored, folder, meter)
-                list_members(stored, stack.enter_context(once), encryption, lambda line: None)
-            else:
-                list_members(stored, source, encryption, lambda line: None)
-    except Unavailable as error:
-        notes.append(_not_read(level))
-        yield _finding(series, level, "unreadable", error.message)
-    except (JobFailed, DataError) as error:
-        if False not in spare:
-            kind = "unsealed" if isinstance(error, UnwantedScheme) else "altered"
-            text = f"{error.message} ({error.hint})" if kind == "unsealed" else error.message
-            finding = _finding(series, level, kind, text)
-            yield finding._replace(doubtful=isinstance(error, WrongPassword))
-
-
-def _spare_parts(storage: Storage, stored: StoredLevel) -> Iterator[Flaw]:
-    for name in stored.parts:
-        if name != DATA:
-            try:
-                for _unused in checked_blocks(storage, stored, name):
-                    pass
-            except (JobFailed, DataError) as error:
-                finding = _finding(stored.series, stored.level, "altered", error.message + _SPARE)
-                yield finding._replace(spare=True)
-
-
-def _sizes(storage: Storage, stored: StoredLevel) -> Iterator[Flaw]:
-    if stored.manifest is None and _is_there(storage, stored.path(ENTRIES)):
-        # Ours, then.  A sealed level cannot be checked without it, and is not restored.
-        text = f"{stored.place}: {MANIFEST} is missing, and with it the sums of all parts"
-        finding = _finding(stored.series, stored.level, "missing", text)
-        yield finding._replace(spare=stored.metadata.seal is None)
-    for name in stored.parts or (DATA,):
-        expected = stored.parts.get(name)
-        kind, text = "", ""
-        try:
-            size = storage.size(stored.path(name))
-        except DataError as error:
-            spare = name != DATA
-            text = error.message + (_SPARE if spare else "")
-            flaw = _finding(stored.series, stored.level, "unreadable", text)
-            yield flaw._replace(spare=spare)
-            continue
-        if size is None:
-            kind, text = "missing", "is missing"
-        elif size == 0 and name == DATA:
-            kind, text = "truncated", "is empty"
-        elif expected is not None and size != expected.size:
-            kind = "truncated" if size < expected.size else "altered"
-            text = f"is {size} bytes long, {expected.size} were written"
-        if kind:
-            spare = name != DATA
-            text = f"{stored.place}: {name} {text}{_SPARE if spare else ''}"
-            yield _finding(stored.series, stored.level, kind, text)._replace(spare=spare)
-
-
-def _is_there(storage: Storage, path: str) -> bool:
-    try:
-        return storage.size(path) is not None
-    except DataError:
-        return True
 
 
 def _gaps(storage: Storage, series: Series) -> Iterator[Flaw]:
@@ -327,7 +236,7 @@ def _orphans(storage: Storage, series: Series) -> Iterator[Flaw]:
             text += f" with its {METADATA} it could be restored; the action admin can remove it"
         else:
             text += " the next backup removes it when it is certainly abandoned"
-        yield _finding(series, orphan.level, "orphaned", text)
+        yield flaw_of(series, orphan.level, "orphaned", text)
 
 
 def _points(
@@ -354,12 +263,3 @@ def _points(
         backup = backup._replace(verified=None if lineage.problem else weakest(results))
         (usable if backup.restorable else lost).append(backup)
     return tuple(usable), tuple(lost)
-
-
-def _not_read(level: Level) -> str:
-    """What the storage does not give now may be sound: it is no finding that lasts."""
-    return f"level {level.number} ({level.path}) could not be read, and was not checked"
-
-
-def _finding(series: Series, level: Level, kind: str, message: str) -> Flaw:
-    return Flaw(series.hostname, series.backup_name, level.zero, level.number, kind, message)
