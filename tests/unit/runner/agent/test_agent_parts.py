@@ -139,7 +139,7 @@ def test_mounts_below_a_folder_are_known_by_their_true_names(
     below = [b"/srv/a b", b"/srv/\xc3\xa4", b"/srv/a\\b"]
     assert mounts.mount_points(b"/srv") == mounts.mount_points(b"/srv/") == below
     assert mounts.mount_points(b"/") == [b"/srv", below[0], below[1], b"/srvx", below[2]]
-    first = mounts.Mount(b"/srv", "0:1", b"/part one", "ext4")
+    first = mounts.Mount(b"/srv", "0:1", b"/part one", "ext4", 1)
     table.write_text(r"1 2 0:1 /part\040one /srv rw shared:1 - ext4 s rw" + "\n")
     assert mounts.mounts() == [first]
     table.unlink()

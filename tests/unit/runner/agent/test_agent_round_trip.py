@@ -329,6 +329,58 @@ def test_the_container_inside_the_source_is_not_backed_up_into_itself(bench: Ben
     assert os.listdir(bench.target) == ["file"]
 
 
+def _as_it_lies(bench: Bench) -> tuple[Path, Path, list[tuple[Path, Path]]]:
+    return bench.source / "inside", bench.source, []
+
+
+def _mounted_inside(bench: Bench) -> tuple[Path, Path, list[tuple[Path, Path]]]:
+    return bench.container, bench.source, [(bench.container, bench.source / "m")]
+
+
+def _its_folder_mounted_inside(bench: Bench) -> tuple[Path, Path, list[tuple[Path, Path]]]:
+    outer = bench.root / "outer"
+    return outer / "c", bench.source, [(outer, bench.source / "m")]
+
+
+def _its_data_mounted_inside(bench: Bench) -> tuple[Path, Path, list[tuple[Path, Path]]]:
+    return bench.container, bench.source, [(bench.container / "data", bench.source / "m")]
+
+
+def _in_the_other_name_of_the_source(bench: Bench) -> tuple[Path, Path, list[tuple[Path, Path]]]:
+    other = bench.root / "other"
+    return bench.source / "inside", other, [(bench.source, other)]
+
+
+@pytest.mark.skipif(not capable(CAP_SYS_ADMIN), reason="needs root that may mount")
+@pytest.mark.parametrize(
+    "layout",
+    [
+        _as_it_lies,
+        _mounted_inside,
+        _its_folder_mounted_inside,
+        _its_data_mounted_inside,
+        _in_the_other_name_of_the_source,
+    ],
+)
+def test_no_second_name_of_the_container_is_backed_up_into_it(
+    bench: Bench, layout: Callable[[Bench], tuple[Path, Path, list[tuple[Path, Path]]]]
+) -> None:
+    (bench.source / "file").write_text("x")
+    container, source, binds = layout(bench)
+    fields = {"container": str(container), "path_to_backup": str(source)}
+    container.mkdir(parents=True)
+    with contextlib.ExitStack() as mounts:
+        for what, where in binds:
+            what.mkdir(mode=0o700, exist_ok=True)
+            where.mkdir(exist_ok=True)
+            subprocess.run(["mount", "--bind", what, where], check=True)
+            mounts.callback(subprocess.run, ["umount", where], check=False)
+        numbers = [bench.level(**fields).fields["files"] for _round in range(3)]
+        assert numbers == [1, 0, 0]
+        bench.restore(container=str(container))
+    assert {name for _top, _folders, names in os.walk(bench.target) for name in names} == {"file"}
+
+
 def test_plain_tar_reads_what_we_write(bench: Bench) -> None:
     (bench.source / "d").mkdir()
     (bench.source / "d" / "f").write_text("x")

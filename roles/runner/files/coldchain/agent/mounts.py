@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is mounted below a directory."""
+"""What is mounted below a directory, and by which names a directory is reached."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ class Mount(NamedTuple):
     """What is mounted where.
 
     point: an absolute path; device: "major:minor"; part: the directory of the file system that is
-    mounted, "/" for all of it; kind: its type.
+    mounted, "/" for all of it; kind: its type; number: what ``mount_number`` tells of it.
     """
 
     point: bytes
     device: str
     part: bytes
     kind: str
+    number: int
 
 
 def mounts(table: Path = _MOUNTS) -> list[Mount]:
@@ -37,7 +38,8 @@ def mounts(table: Path = _MOUNTS) -> list[Mount]:
         fields = line.split(b" ")
         part, point = (_ESCAPE.sub(_character, field) for field in fields[3:5])
         kind = fields[fields.index(b"-") + 1].decode("ascii", "replace")
-        found.append(Mount(point, fields[2].decode("ascii", "replace"), part, kind))
+        device = fields[2].decode("ascii", "replace")
+        found.append(Mount(point, device, part, kind, int(fields[0])))
     return found
 
 
@@ -55,6 +57,79 @@ def mount_number(descriptor: int) -> int:
         return int(text.partition(b"mnt_id:")[2].split()[0])
     except (OSError, IndexError, ValueError):
         return -os.fstat(descriptor).st_dev
+
+
+class Place(NamedTuple):
+    """A directory or file by its name in its own file system, wherever that is mounted."""
+
+    device: str
+    path: bytes
+
+    def below(self, other: Place) -> bytes | None:
+        """Its name relative to *other*, "." for that itself; None when it lies elsewhere."""
+        return None if self.device != other.device else _below(self.path, other.path)
+
+
+def place(path: bytes) -> Place | None:
+    """Where *path*, absolute and without links, lies; None where the host does not tell.
+
+    Of what is not there, where it would be.
+    """
+    there = path
+    while not os.path.lexists(there):
+        there = os.path.dirname(there)
+    number = _number_at(there)
+    for mount in mounts():
+        inner = _below(path, mount.point)
+        if mount.number == number and inner is not None:
+            return Place(mount.device, os.path.normpath(os.path.join(mount.part, inner)))
+    return None
+
+
+def names_within(folder: str | os.PathLike[str], tree: str | os.PathLike[str]) -> list[bytes]:
+    """The members of *tree* ("./a/b") that are *folder*, or lie in it; "." when *tree* does.
+
+    What is mounted in a second place has a second name: a container that is mounted below the
+    source, too, or a source that is the second name of a directory around the container.
+    """
+    wanted, top = (os.fsencode(os.path.realpath(path)) for path in (folder, tree))
+    found = {_member(b".", _below(wanted, top), _below(top, wanted))}
+    there, here = place(wanted), place(top)
+    if there is not None and here is not None:
+        found.add(_member(b".", there.below(here), here.below(there)))
+        for mount in mounts():
+            inner, view = _below(mount.point, top), Place(mount.device, mount.part)
+            if inner not in (None, b"."):
+                member = _member(b"./%b" % inner, there.below(view), view.below(there))
+                # Nobody comes to what something else is mounted above.
+                if member is not None and _number_at(mount.point) == mount.number:
+                    found.add(member)
+    return [b"."] if b"." in found else sorted(filter(None, found))
+
+
+def _member(name: bytes, inner: bytes | None, outer: bytes | None) -> bytes | None:
+    """What of the member *name* is to be found: *inner* in it, or all of it, as it lies in that
+    (*outer*); None for nothing."""
+    if inner in (None, b"."):
+        return None if inner is outer is None else name
+    return b"%b/%b" % (name, inner)
+
+
+def _below(path: bytes, folder: bytes) -> bytes | None:
+    """*path* relative to *folder*, "." for that itself; None when it is not below it."""
+    return os.path.relpath(path, folder) if os.path.commonpath([path, folder]) == folder else None
+
+
+def _number_at(path: bytes) -> int | None:
+    """The number of the mount that *path* leads to."""
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return mount_number(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def mounted_below(source: Path) -> dict[bytes, os.stat_result]:

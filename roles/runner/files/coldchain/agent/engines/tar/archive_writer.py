@@ -17,6 +17,7 @@ from coldchain.agent.engines.tar.cipher import Part
 from coldchain.agent.engines.tar.layout import DATA, ENGINE, METADATA
 from coldchain.agent.engines.tar.loops import endless
 from coldchain.agent.engines.tar.member_index import Recorder
+from coldchain.agent.mounts import names_within
 from coldchain.agent.options import BackupOptions
 from coldchain.agent.process.pipeline import Exit, Pipeline, Stage, failure
 from coldchain.agent.process.signals import defer_signals
@@ -63,24 +64,23 @@ class Tally:
 def lies_in_container(options: BackupOptions) -> bool:
     """Whether the source is the container, or lies below it."""
     folder = options.common.location.folder
-    if folder is None:
-        return False
-    root = os.path.realpath(folder)
-    return os.path.commonpath([root, os.path.realpath(options.tree)]) == root
+    return folder is not None and b"." in names_within(folder, options.tree)
 
 
 def container_inside(options: BackupOptions) -> list[str]:
-    """The members that are the container's, where that lies below the source.
+    """The members that are the container's, where that lies below the source, by each mount.
 
     They are the whole container, unless it holds what is none of ours.
     """
     folder = options.common.location.folder
     if folder is None or lies_in_container(options):
         return []
-    root, source = os.path.realpath(folder), os.path.realpath(options.tree)
-    if os.path.commonpath([root, source]) != source:
-        return []
-    return [f"./{os.path.relpath(path, source)}" for path in _own_folders(root)]
+    names = {
+        os.fsdecode(name)
+        for path in _own_folders(os.path.realpath(folder))
+        for name in names_within(path, options.tree)
+    }
+    return sorted(names)
 
 
 def _own_folders(root: str) -> list[str]:

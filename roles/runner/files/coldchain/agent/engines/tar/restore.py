@@ -36,6 +36,7 @@ from coldchain.agent.engines.tar.wanted_point import (
     report_fields,
 )
 from coldchain.agent.modes.tree_checksum import checksum
+from coldchain.agent.mounts import names_within
 from coldchain.agent.options import RestoreOptions
 from coldchain.agent.progress import Meter
 from coldchain.agent.report import Report
@@ -200,10 +201,7 @@ def _bring_back(
 def _check_place(options: RestoreOptions) -> None:
     """A container holds backups, and what else lies in it goes with them or is taken for some."""
     folder = options.common.location.folder
-    target = os.path.realpath(options.directory)
-    if folder is not None and os.path.commonpath([os.path.realpath(folder), target]) == (
-        os.path.realpath(folder)
-    ):
+    if folder is not None and b"." in names_within(folder, options.directory):
         raise DataError(
             f"restore_abs_path {options.directory} lies inside the container",
             "choose a directory outside of it",
