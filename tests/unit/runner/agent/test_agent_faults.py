@@ -146,7 +146,8 @@ def test_doubtful_password_files_are_told(bench: Bench) -> None:
     bench.pass_file.chmod(0o600)
     (marked,) = bench.backup(**options, backup_name="marked").warnings
     assert "byte order mark" in marked
-    for bad in (b"", b"\n", b"\nsecond", b"a\0b\n", b"x" * 1001):
+    empty = (b"", b"\n", b"\nsecond", b"\r\n", b" \t\n", b"\xef\xbb\xbf\n", b"\xef\xbb\xbf\r\n")
+    for bad in (*empty, b"a\0b\n", b"x" * 1001):
         bench.pass_file.write_bytes(bad)
         with pytest.raises(DataError, match="first line cannot be a password"):
             bench.backup(**options)

@@ -14,7 +14,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from agent_bench import CAP_LINUX_IMMUTABLE, Bench, capable
+from agent_bench import CAP_LINUX_IMMUTABLE, CAP_SYS_ADMIN, Bench, capable
 from agent_hostile import REG, plant
 from agent_points import verify
 from agent_trees import state
@@ -45,6 +45,23 @@ def test_a_target_with_content_needs_overwrite_and_keeps_foreign_files(bench: Be
     # tar --incremental would have deleted what the backup does not hold.
     for name in ("foreign", "sub/foreign", "sub/one"):
         assert (bench.target / name).read_text() == "mine"
+
+
+@pytest.mark.skipif(not capable(CAP_SYS_ADMIN), reason="needs root that may mount")
+@pytest.mark.parametrize("part", ["", "data"])
+def test_no_second_name_of_the_container_is_a_target(bench: Bench, part: str) -> None:
+    _tree(bench)
+    bench.backup()
+    before, second = bench.files(), bench.root / "second"
+    second.mkdir()
+    subprocess.run(["mount", "--bind", bench.container / part, second], check=True)
+    try:
+        for place in (second, second / "new"):
+            with pytest.raises(DataError, match="lies inside the container"):
+                bench.restore(restore_abs_path=str(place), overwrite=True)
+    finally:
+        subprocess.run(["umount", second], check=True)
+    assert bench.files() == before
 
 
 def test_what_cannot_be_a_target_is_one_error(bench: Bench) -> None:
@@ -467,7 +484,7 @@ def test_the_longest_paths_come_back(bench: Bench, merge: bool, paths: bool) -> 
 
 
 @pytest.mark.skipif(not capable(CAP_LINUX_IMMUTABLE), reason="needs the right to use chattr")
-@pytest.mark.parametrize("name", ["a", "sub", "sub/b", "z"])
+@pytest.mark.parametrize("name", ["", "a", "sub", "sub/b", "z"])
 def test_what_must_not_be_changed_stops_a_merge_before_it_begins(bench: Bench, name: str) -> None:
     (bench.source / "sub").mkdir()
     for path in ("a", "sub/b", "z"):
@@ -477,13 +494,14 @@ def test_what_must_not_be_changed_stops_a_merge_before_it_begins(bench: Bench, n
     for path in ("a", "sub/b", "z"):
         (bench.target / path).write_text("old")
     before = state(os.fsencode(bench.target))
-    subprocess.run(["chattr", "+i", bench.target / name], check=True)
+    kept = bench.target / name
+    subprocess.run(["chattr", "+i", kept], check=True)
     try:
-        with pytest.raises(JobFailed, match=f"{bench.target}/{name} must not be changed") as caught:
+        with pytest.raises(JobFailed, match=f"{kept} must not be changed") as caught:
             bench.restore(overwrite=True)
-        assert f"chattr -i -a {bench.target}/{name}" in caught.value.hint
+        assert f"chattr -i -a {kept}," in caught.value.hint
         assert state(os.fsencode(bench.target)) == before
     finally:
-        subprocess.run(["chattr", "-i", bench.target / name], check=True)
+        subprocess.run(["chattr", "-i", kept], check=True)
     bench.restore(overwrite=True)
     assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))

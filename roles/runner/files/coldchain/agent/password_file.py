@@ -14,6 +14,8 @@ from coldchain.core.errors import DataError
 
 #: openssl reads at most 1023 bytes of the first line.
 LONGEST_PASSWORD = 1000
+#: Windows begins texts in UTF-8 with it.
+_MARK = b"\xef\xbb\xbf"
 
 
 class PasswordFile:
@@ -39,7 +41,7 @@ class PasswordFile:
         line, mode = self._content
         if mode & (stat.S_IRGRP | stat.S_IROTH):
             warnings.append(f"{self} can be read by others (mode {mode:04o}): chmod 600 {self}")
-        if line.startswith(b"\xef\xbb\xbf"):
+        if line.startswith(_MARK):
             warnings.append(
                 f"{self}: its first line begins with a byte order mark (Windows), which is a part"
                 " of the password: keep it so, or take it out and begin a new chain"
@@ -69,10 +71,12 @@ class PasswordFile:
                 f"encrypt_pass_file {self} cannot be read: {error.strerror}",
                 "name a file whose first line is the password",
             ) from None
-        if not line or len(line) > LONGEST_PASSWORD or b"\0" in line:
+        # A line that an editor shows as empty is one: nobody chose a byte order mark as a password.
+        blank = not line.replace(_MARK, b"").strip()
+        if blank or len(line) > LONGEST_PASSWORD or b"\0" in line:
             raise DataError(
                 f"encrypt_pass_file {self}: its first line cannot be a password",
-                f"1 to {LONGEST_PASSWORD} bytes, none of them zero",
+                f"1 to {LONGEST_PASSWORD} bytes that are no blanks alone, none of them zero",
             )
         return _Content(line, stat.S_IMODE(status.st_mode))
 

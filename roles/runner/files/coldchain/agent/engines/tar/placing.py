@@ -64,6 +64,7 @@ def place(
                 # Where it is by now; the names of mounts are only needed to tell them.
                 path = os.fsencode(os.readlink(f"/proc/self/fd/{target}"))
                 merge = _Merge(wanted, set(mount_points(path)))
+                _check_mutable(b".", target, os.fstat(target), path)
                 merge.check(staged.descriptor, target, path)
                 merge.run(staged.descriptor, target, path, b"")
             for path, mode in reversed(due.items()):
@@ -163,12 +164,7 @@ class _Merge:
                         f"something is mounted at {os.fsdecode(full)}: nothing was restored",
                         "unmount it, or restore into an empty directory and move the files",
                     )
-                if _is_immutable(name, target, there):
-                    raise JobFailed(
-                        f"{os.fsdecode(full)} must not be changed (chattr +i or +a): nothing was"
-                        " restored",
-                        f"chattr -i -a {os.fsdecode(full)}, or restore into an empty directory",
-                    )
+                _check_mutable(name, target, there, full)
                 if not stat.S_ISDIR(there.st_mode):
                     continue
                 if stat.S_ISDIR(entry.st_mode):
@@ -240,6 +236,15 @@ def _both(name: bytes, source: int, target: int, path: bytes) -> Iterator[tuple[
 def _holds(name: bytes, folder: int) -> bool:
     with contextlib.ExitStack() as stack:
         return bool(os.listdir(_enter(name, folder, stack)))
+
+
+def _check_mutable(name: bytes, folder: int, status: os.stat_result, path: bytes) -> None:
+    """JobFailed when chattr keeps *name* in the open *folder* as it is; path: for messages."""
+    if _is_immutable(name, folder, status):
+        raise JobFailed(
+            f"{os.fsdecode(path)} must not be changed (chattr +i or +a): nothing was restored",
+            f"chattr -i -a {os.fsdecode(path)}, or restore into an empty directory",
+        )
 
 
 def _is_immutable(name: bytes, folder: int, status: os.stat_result) -> bool:
