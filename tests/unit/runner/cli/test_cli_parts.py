@@ -7,13 +7,17 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
+from contextlib import redirect_stdout
 from datetime import datetime, timedelta, timezone
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coldchain.agent.engines.base import Backup, Flaw, Verification
 from coldchain.agent.receipts import Receipt
@@ -21,6 +25,7 @@ from coldchain.agent.storages.location import Location
 from coldchain.cli import arguments, backups, restore_points, verify, waiting
 from coldchain.cli.collisions import Locks
 from coldchain.cli.context import Call
+from coldchain.cli.findings import show_findings
 from coldchain.cli.job_series import JobSeries
 from coldchain.cli.output import Output, age, cell, copyable, instant
 from coldchain.cli.sessions import point_key, summary, written_points
@@ -30,6 +35,7 @@ from coldchain.cli.yaml_text import to_yaml
 from coldchain.core.errors import TryAgain, Unavailable
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
+from coldchain.observe.findings import Finding
 from coldchain.store import State, Store
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -81,6 +87,18 @@ def test_a_table_is_as_wide_as_it_has_to_be(capsys: pytest.CaptureFixture[str]) 
     Output().table(("A", "LONG"), [("x", None), ("three", ""), (0, "a\x1bb")], ["good", "", "bad"])
     assert capsys.readouterr().out == "A      LONG\nx      -\nthree  -\n0      a\\x1bb\n"
     assert [cell(value) for value in (None, "", 0, False)] == ["-", "-", "0", "False"]
+
+
+@given(st.lists(st.text(st.sampled_from("ab-/._ "), max_size=120), max_size=8))
+def test_no_name_in_a_finding_is_broken_in_two(words: list[str]) -> None:
+    text = " ".join(words)
+    with redirect_stdout(StringIO()) as shown:
+        show_findings(Output(), [Finding("warning", "job nightly-www", text, "do it")])
+    *lines, remedy = shown.getvalue().splitlines()
+    assert " ".join(lines).split() == f"warning: job nightly-www: {text}".split()
+    assert remedy == "  -> do it"
+    for line in lines:
+        assert len(line) <= 80 or " " not in line.strip()
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,8 @@ def test_a_host_that_is_well_or_nearly_so(
 def test_the_status_of_a_host_in_colours(
     command: Command, host: SimpleNamespace, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Green is what is well, yellow what somebody has stopped, red what needs somebody."""
+    """Green is what is well, yellow what its declaration stops, red what needs somebody: each job
+    that is red has a finding that is."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(Output, "colours", property(lambda _output: True))
@@ -286,7 +287,7 @@ def test_the_status_of_a_host_in_colours(
         "a-name-that-is-longer-than-it...": "green",
         "bad": "red",
         "busy": "red",
-        "byhand": "yellow",
+        "byhand": "red",
         "far": "green",
         "good": "green",
         "none": "red",
@@ -298,6 +299,11 @@ def test_the_status_of_a_host_in_colours(
         "In no backup (uncovered_ignore in the settings silences a line)": "bold",
         "/srv/x": "",
     }
+    findings = command.json("status")["findings"]
+    critical = {it["about"] for it in findings if it["severity"] == "critical"}
+    named = {f"job {name}" for name in ("bad", "busy", "byhand", "none")}
+    assert {about for about in critical if about.startswith("job ")} == named
+    assert command("status") == 1
     poor = [line for line in command.out.splitlines() if line.startswith("\x1b[31mfar ")]
     assert poor == [
         "\x1b[31mfar                          not known  never           never       0 B\x1b[0m"

@@ -9,18 +9,14 @@ from collections.abc import Sequence
 from coldchain.cli.output import Output
 from coldchain.observe.findings import Finding
 
-_WIDTH = 80
 _TONES = {"critical": "bad", "warning": "doubtful", "info": ""}
 
 
 def show_findings(output: Output, findings: Sequence[Finding]) -> None:
     """What was found, the remedy below each."""
-    from textwrap import wrap
-
     for finding in findings:
         text = f"{finding.severity}: {finding.about}: {finding.text}"
-        for part in wrap(text, _WIDTH, subsequent_indent="  "):
-            output.line(part, _TONES[finding.severity])
+        output.paragraph(text, _TONES[finding.severity])
         # A command stays in one piece: somebody will copy it.
         if finding.remedy:
             output.line(f"  -> {finding.remedy}")

@@ -24,6 +24,9 @@ _AGES = (
     (60, "minutes", 2),
 )
 
+WIDTH = 80
+"""Columns of a terminal that everybody has."""
+
 #: Tone of a line -> how a terminal shows it (SGR).
 _TONES = {"good": "32", "bad": "31", "doubtful": "33", "head": "1"}
 
@@ -69,6 +72,16 @@ class Output:
         if tone and self.colours:
             text = f"\x1b[{_TONES[tone]}m{text}\x1b[0m"
         sys.stdout.write(text + "\n")
+
+    def paragraph(self, text: str, tone: str = "") -> None:
+        """A text in lines of 80 columns; a name or a path that is longer than that, or that has a
+        hyphen, stays in one piece: somebody will copy it."""
+        from textwrap import wrap
+
+        for part in wrap(
+            text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        ):
+            self.line(part, tone)
 
     @property
     def colours(self) -> bool:

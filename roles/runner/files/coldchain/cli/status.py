@@ -22,7 +22,6 @@ from coldchain.core.instants import from_epoch
 from coldchain.core.text import format_bytes, pluralize, shorten
 from coldchain.runner.protection import JobStatus
 
-_WIDTH = 80
 _DAY = 86400
 _TONE = {"ok": "good", "running": "good", "stopped": "doubtful"}
 
@@ -109,7 +108,7 @@ def _show_jobs(call: Call, jobs: Sequence[JobStatus], now: float) -> None:
         )
         for job in jobs
     ]
-    tones = [_TONE.get(job.state, "bad" if job.needs_somebody else "") for job in jobs]
+    tones = ["bad" if job.needs_somebody else _TONE.get(job.state, "") for job in jobs]
     call.output.table(("JOB", "STATE", "LAST SUCCESS", "NEXT RUN"), rows, tones)
 
 
@@ -126,14 +125,11 @@ def _series_row(row: JobSeries, now: float) -> tuple[object, ...]:
 
 
 def _show_uncovered(call: Call, things: Sequence[Uncovered]) -> None:
-    from textwrap import wrap
-
     if things:
         call.output.line()
         call.output.line("In no backup (uncovered_ignore in the settings silences a line):", "head")
     for thing in things:
-        for part in wrap(f"{thing.what}: {thing.why}", _WIDTH, subsequent_indent="  "):
-            call.output.line(part)
+        call.output.paragraph(f"{thing.what}: {thing.why}")
 
 
 def _ago(seconds: float | None, now: float) -> str:
