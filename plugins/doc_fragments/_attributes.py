@@ -76,3 +76,18 @@ attributes:
     details:
       - This module reads and never changes anything.
 """
+
+    # A module that works on the controller, for what other tasks then do.
+    CONTROLLER = r"""
+attributes:
+  check_mode:
+    description: Can run in check mode and says whether it would change anything, without writing.
+    support: full
+  diff_mode:
+    description: Returns what has changed in diff mode.
+    support: none
+  platform:
+    description: Where it runs.
+    support: full
+    platforms: posix
+"""

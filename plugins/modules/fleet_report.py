@@ -17,17 +17,8 @@ description:
   - The next report reads the JSON file. Hosts that do not answer then are shown as they were, and a ledger that has lost entries or has
     others in their place is found, which nothing on the host itself could be trusted to tell.
   - It runs on the controller, and connects to no host.
-attributes:
-  check_mode:
-    description: Can run in check mode and says whether it would change anything, without writing.
-    support: full
-  diff_mode:
-    description: Returns what has changed in diff mode.
-    support: none
-  platform:
-    description: Where it runs.
-    support: full
-    platforms: posix
+extends_documentation_fragment:
+  - coldchain.freezer._attributes.controller
 options:
   path:
     description:

@@ -17,17 +17,8 @@ description:
   - It needs no Python on the host. It fails with everything that the host lacks and that is wrong with the options, each with its remedy.
   - What the options do not say, the settings and the unit, it takes from the variables of the role, which begin with C(coldchain_).
   - It is the first task of the role. There is no need to call it elsewhere.
-attributes:
-  check_mode:
-    description: Can run in check mode and says whether it would change anything, without writing.
-    support: full
-  diff_mode:
-    description: Returns what has changed in diff mode.
-    support: none
-  platform:
-    description: Where it runs.
-    support: full
-    platforms: posix
+extends_documentation_fragment:
+  - coldchain.freezer._attributes.controller
 options:
   state:
     description:

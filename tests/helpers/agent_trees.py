@@ -96,6 +96,25 @@ KINDS = (
     ["write"] * 6 + ["folder", "symlink", "link", "fifo", "sparse"] + ["remove", "move"] * 2
     + ["chmod"]
 )  # fmt: skip
+
+
+_FEW = st.lists(st.sampled_from([b"a", b"b", b"c", b"d"]), min_size=1, max_size=3).map(b"/".join)
+
+
+def changes_among_few(*kinds: str) -> st.SearchStrategy[Change]:
+    """Changes of these kinds, and of KINDS, in a tree of so few names that they meet."""
+    return st.builds(
+        Change,
+        kind=st.sampled_from([*KINDS, *kinds]),
+        path=_FEW,
+        other=_FEW,
+        content=st.binary(max_size=30),
+        repeat=st.just(1),
+        mode=MODES,
+        time=TIMES,
+    )
+
+
 CHANGES = st.builds(
     Change,
     kind=st.sampled_from(KINDS),

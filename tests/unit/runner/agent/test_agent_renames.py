@@ -13,22 +13,11 @@ from pathlib import Path
 
 import pytest
 from agent_bench import make_bench
-from agent_trees import KINDS, MODES, TIMES, Change, apply, state
+from agent_trees import Change, apply, changes_among_few, state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-STEPS = st.sampled_from([b"a", b"b", b"c", b"d"])
-PATHS = st.lists(STEPS, min_size=1, max_size=3).map(b"/".join)
-CHANGES = st.builds(
-    Change,
-    kind=st.sampled_from([*KINDS, "folder", "move", "move", "symlink", "symlink"]),
-    path=PATHS,
-    other=PATHS,
-    content=st.binary(max_size=30),
-    repeat=st.just(1),
-    mode=MODES,
-    time=TIMES,
-)
+CHANGES = changes_among_few("folder", "move", "move", "symlink", "symlink")
 HISTORIES = st.lists(st.lists(CHANGES, min_size=3, max_size=12), min_size=2, max_size=3)
 
 

@@ -12,24 +12,13 @@ from pathlib import Path
 
 import pytest
 from agent_bench import Bench, make_bench
-from agent_trees import KINDS, MODES, TIMES, Change, apply, state
+from agent_trees import Change, apply, changes_among_few, state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldchain.core.errors import JobFailed
 
-STEPS = st.sampled_from([b"a", b"b", b"c", b"d"])
-PATHS = st.lists(STEPS, min_size=1, max_size=3).map(b"/".join)
-CHANGES = st.builds(
-    Change,
-    kind=st.sampled_from([*KINDS, *["link"] * 6, "write", "write"]),
-    path=PATHS,
-    other=PATHS,
-    content=st.binary(max_size=30),
-    repeat=st.just(1),
-    mode=MODES,
-    time=TIMES,
-)
+CHANGES = changes_among_few(*["link"] * 6, "write", "write")
 HISTORIES = st.lists(st.lists(CHANGES, min_size=4, max_size=14), min_size=1, max_size=3)
 
 
