@@ -61,7 +61,7 @@ offsets = st.one_of(
     st.integers(-14, 14).map(str),
     st.tuples(st.integers(0, 13), st.integers(0, 59)).map(lambda t: f"-{t[0]}:{t[1]:02d}"),
 )
-clocks = st.sampled_from(["", "/0", "/1", "/2:30", "/03", "/23:59:59"])
+clocks = st.sampled_from(["", "/0", "/1", "/2:30", "/03", "/23:59:59", "/26", "/-1:30", "/100"])
 
 
 def dates(first: int, last: int) -> st.SearchStrategy[str]:
@@ -70,6 +70,8 @@ def dates(first: int, last: int) -> st.SearchStrategy[str]:
     return st.one_of(
         months.map(lambda t: f"M{t[0]}.{t[1]}.{t[2]}"),
         st.integers(first * 30, last * 30).map(lambda day: f"J{day}"),
+        st.integers(first * 30, last * 30).map(str),
+        st.sampled_from(["J59", "J60"] if first == 3 else ["J300", "300"]),
     )
 
 
@@ -86,6 +88,7 @@ values = st.one_of(
     st.sampled_from(NAMES or ["UTC"]).map(lambda name: f":{ZONES / name}"),
     st.tuples(rules, daylight).map("".join),
     st.sampled_from(["", ":", "UTC", "UTC0", "Foo/Bar", "europe/berlin", "%$!", "AB5"]),
+    st.sampled_from(["Asia/Tokyo/", "./Asia/Tokyo", "Asia//Tokyo", " Asia/Tokyo", "::Asia/Tokyo"]),
 )
 
 
@@ -122,6 +125,21 @@ def test_a_rule_without_dates_has_the_dates_of_the_c_library(month: int) -> None
     instant = int(datetime(2026, month, 1).timestamp())
     zone = host_zone.host_zone({"TZ": "CET-1CEST"})
     assert offset_in(zone, instant) == offset_of("CET-1CEST", instant)
+
+
+@pytest.mark.parametrize("rule", ["J59", "J60", "58", "59", "60", "0/12", "365", "J365", "J1/20"])
+@pytest.mark.parametrize("year", [2026, 2028])
+def test_a_rule_by_the_number_of_a_day_is_of_that_day(rule: str, year: int) -> None:
+    for value in (f"AAA0BBB,{rule},180", f"AAA0BBB,180,{rule}"):
+        zone = host_zone.host_zone({"TZ": value})
+        begin = int(datetime(year, 1, 1, 13).timestamp())
+        for instant in range(begin, begin + 364 * 86400, 43200):
+            assert offset_in(zone, instant) == offset_of(value, instant), (value, instant)
+
+
+def test_a_clock_that_is_a_day_away_part_of_the_year_is_said_to_be_none() -> None:
+    for value in ("AAA24BBB,M2.1.0,M12.1.0", "AAA3BBB-24,M5.1.0,M5.2.0", "AAA-23:30BBB"):
+        assert value in host_zone.host_zone({"TZ": value}).problem
 
 
 @pytest.mark.parametrize("value", ["Foo/Bar", ":europe/berlin", "%$!", "AAA-24", "AAA4BBB24"])

@@ -37,21 +37,38 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualHost]:
 
 def schedule(chance: random.Random, now: float) -> dict[str, Any]:
     """A job_schedule as an inventory may have it."""
-    kind = chance.randrange(8)
+    kind = chance.randrange(13)
+
+    def then(*seconds: float) -> str:
+        return iso(from_epoch(int(now + chance.choice(seconds))))
+
     if kind == 0:
         chosen: dict[str, Any] = {}
     elif kind == 1:
-        at = from_epoch(int(now + chance.choice((-2 * DAY, -600, 600, 5 * HOUR, 3 * DAY))))
-        chosen = {"schedule_date": iso(at)}
+        chosen = {"schedule_date": then(-2 * DAY, -3601, -600, 0, 1, 600, 5 * HOUR, 3 * DAY)}
+        if chance.random() < 0.5:
+            chosen["schedule_splay"] = "20 minutes"
     elif kind in (2, 3):
         chosen = {"schedule_interval": chance.choice(("20 minutes", "1 hours", "1 days"))}
     elif kind == 4:
         chosen = {"schedule_interval": "2 hours", "schedule_timezone": "Mars/Base"}
     elif kind == 5:
         chosen = {"schedule_hour": "*/2", "schedule_splay": "10 minutes"}
+    elif kind == 6:
+        begin = then(-30 * DAY, -100, 5000, 2 * DAY)
+        chosen = {"schedule_interval": "90 minutes", "schedule_start_date": begin}
+    elif kind == 7:
+        chosen = {"schedule_minute": "*/30", "schedule_end_date": then(100, 4000, 2 * DAY)}
+    elif kind == 8:
+        chosen = {"schedule_minute": "15,45", "blackout": [{"start": "06:00", "end": "13:00"}]}
+    elif kind == 9:
+        chosen = {"schedule_boot": True}
+    elif kind == 10:  # in the hour that is left out, or exists twice
+        chosen = {"schedule_hour": "2", "schedule_minute": "30"}
+        chosen["schedule_timezone"] = "Europe/Berlin"
     else:
         chosen = {"schedule_hour": str(chance.randrange(24)), "schedule_minute": "30"}
-    if chance.random() < 0.2:
+    if chance.random() < 0.2 and chosen and "schedule_boot" not in chosen:
         chosen["missed"] = {"run": chance.choice(("skip", "all")), "max_age": "3 hours"}
     if chance.random() < 0.3:
         chosen["status"] = "stop"
@@ -68,6 +85,8 @@ class History:
         self.stopped: dict[str, str] = {}  # job -> the newest start, stop or abort
         self.clock_was_set = False
         host.reset()
+        if self.chance.random() < 0.3:  # days before clocks change in Berlin
+            host.offset += DAY * self.chance.choice((67, 68, 69, 284, 285, 286))
         ImitatedRun.seconds = self.chance.choice((0.0, 0.0, 90.0, 3000.0))
 
     def go(self, length: int) -> None:
@@ -179,9 +198,12 @@ class History:
             return False
         ran = {run["scheduled_for"] for run in self.host.runs(record.job_id)}
         occurrence = trigger.next(from_epoch(now))
-        while occurrence is not None and iso(occurrence.slot) in ran:
+        while occurrence is not None:
+            before = occurrence.slot.timestamp() < int(record.anchor)
+            if not before and iso(occurrence.slot) not in ran:
+                return True
             occurrence = trigger.next(occurrence.at)
-        return occurrence is not None
+        return False
 
     def trigger(self, record: Any) -> Trigger:
         assert self.host.runner is not None

@@ -68,6 +68,31 @@ def test_a_date_that_passed_while_the_runner_was_down_is_made_up_for(host: Virtu
     assert slots(host) == ["Mon 00:10"]
 
 
+@pytest.mark.parametrize("how", ["declaration", "event", "start, then declaration"])
+@pytest.mark.parametrize("schedule", [{"schedule_date": at(600.0)}, {"schedule_minute": "10"}])
+def test_a_stop_that_is_over_before_the_splay_costs_no_run(
+    host: VirtualHost, schedule: dict[str, Any], how: str
+) -> None:
+    schedule = {**schedule, "schedule_splay": "40 minutes"}
+    host.start()
+    host.declare("j", **schedule)
+    begin = next(iter(host.outlook("j").coming(host.now))).at.timestamp()
+    assert begin > MONDAY + 620.0, "the slot is over before its run begins"
+    host.pass_time(MONDAY + 605.0 - host.now)
+    if how == "event":
+        host.event("j", "stop")
+        host.event("j", "start")
+    else:
+        host.declare("j", **schedule, status="stop")
+        if how != "declaration":
+            host.event("j", "start")
+        host.declare("j", **schedule)
+    (coming,) = host.foreseen("j", begin)
+    assert coming.at.timestamp() == begin
+    host.pass_time(begin + 1.0 - host.now)
+    assert slots(host) == ["Mon 00:10"]
+
+
 @pytest.mark.parametrize("schedule", [{}, {"schedule_date": at(600.0)}])
 def test_a_finished_one_shot_that_is_declared_again_does_not_run_again(
     host: VirtualHost, schedule: dict[str, Any]

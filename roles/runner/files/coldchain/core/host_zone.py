@@ -32,7 +32,11 @@ _LARGEST = 1 << 20
 """Bytes: the largest zone of the tz database has 4 kB."""
 _NAME = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)"
 _TIME = r"\d{1,3}(?::\d{1,2}(?::\d{1,2})?)?"
-_POSIX = re.compile(rf"({_NAME}[+-]?{_TIME})(?:({_NAME}(?:[+-]?{_TIME})?)(,.*)?)?", re.ASCII)
+_OFFSET = rf"([+-]?)({_TIME})"
+_POSIX = re.compile(rf"({_NAME}){_OFFSET}(?:({_NAME})(?:{_OFFSET})?(,.*)?)?", re.ASCII)
+_DATE = re.compile(rf"(J?)(\d{{1,3}})(?:/([+-]?)({_TIME}))?", re.ASCII)
+"""A date of a rule that is a number of a day: J1 to J365 without 29 February, 0 to 365 with it."""
+_DAY = 86400
 _RULE = ",M3.2.0,M11.1.0"
 """When daylight saving begins and ends where TZ does not tell: what glibc takes (tzset(3))."""
 
@@ -80,7 +84,7 @@ def host_zone(environment: Mapping[str, str]) -> HostZone:
     text = value[1:] if value.startswith(":") else value
     if not text:
         return _UTC
-    data = _content(Path(environment.get("TZDIR") or _ZONES, text))
+    data = _content(os.path.join(environment.get("TZDIR") or _ZONES, text))
     if data is not None:
         return HostZone(text, data)
     rule = _posix(text)
@@ -139,12 +143,12 @@ def _name_of(data: bytes) -> str:
     return ""
 
 
-def _content(path: Path) -> bytes | None:
-    """The file *path* if it is a time zone that can be used."""
+def _content(path: str | Path) -> bytes | None:
+    """The file *path* if it is a time zone that can be used.  A slash at its end is no file's."""
     try:
-        if not path.is_file():
+        if not os.path.isfile(path):
             return None
-        with path.open("rb") as stream:
+        with open(path, "rb") as stream:
             data = stream.read(_LARGEST)
         if not data.startswith(_MAGIC):
             return None
@@ -159,17 +163,54 @@ def _posix(text: str) -> bytes | None:
     match = _POSIX.fullmatch(text)
     if match is None:
         return None
-    _standard, daylight, rule = match.groups()
-    if daylight and not rule:
-        text += _RULE
+    *_standard, daylight, sign, time, rule = match.groups()
+    behind = _seconds(match[2], match[3])
+    if daylight:
+        ahead = behind - 3600 if time is None else _seconds(sign, time)
+        text = text[: match.end(6 if time else 4)] + _exact(rule or _RULE)
+    # glibc goes as far as 24:59:59, a datetime less far than a day.
+    if max(abs(behind), abs(ahead if daylight else behind)) >= _DAY:
+        return None
     data = _tzfile(text.encode("ascii"))
     try:
-        # glibc goes as far as 24:59:59, a datetime less far than a day.
-        for month in (1, 7):
-            datetime(2026, month, 1, tzinfo=_rules(text, data)).utcoffset()
+        _rules(text, data)
     except (ValueError, struct.error):
         return None
     return data
+
+
+def _seconds(sign: str, time: str) -> int:
+    hours, minutes, seconds = [*map(int, time.split(":")), 0, 0][:3]
+    return (hours * 3600 + minutes * 60 + seconds) * (-1 if sign == "-" else 1)
+
+
+def _exact(rule: str) -> str:
+    """The two dates of *rule* such that zoneinfo reads them as the C library does.
+
+    It takes J59, 28 February, for the day after it in leap years, and day 0 for the day before.
+    """
+
+    def moved(match: re.Match[str]) -> str:
+        julian, number, sign, time = match.groups()
+        day = int(number)
+        if (julian and day != 59) or not (julian or _zero_is_early()):
+            return match[0]
+        if not julian and day < 365:
+            return f"{day + 1}{match[0][len(number) :]}"
+        seconds = _seconds(sign or "", time or "2") + _DAY
+        minutes, hours = abs(seconds) // 60 % 60, abs(seconds) // 3600
+        later = f"{'-' * (seconds < 0)}{hours}:{minutes:02}:{abs(seconds) % 60:02}"
+        return f"J58/{later}" if julian else f"{day}/{later}"
+
+    dates = [_DATE.fullmatch(date) or date for date in rule.split(",")]
+    return ",".join(date if isinstance(date, str) else moved(date) for date in dates)
+
+
+@lru_cache(maxsize=1)
+def _zero_is_early() -> bool:
+    """Does this Python take a day that is counted from 0 for the day before?"""
+    zone = _rules("", _tzfile(b"AAA0BBB,10/0,20/0"))
+    return bool(datetime(2026, 1, 10, 12, tzinfo=zone).dst())
 
 
 def _tzfile(rule: bytes) -> bytes:

@@ -335,8 +335,10 @@ class Outlook:
         """Whether a run may come of the slot: not if it has had one, or has it now, or lies before
         the declaration."""
         state, slot = self.state, occurrence.slot.timestamp()
-        if slot < int(self.floor) and self.trigger is not None and self.trigger.kind != "once":
-            return False  # its splay would be over after it
+        # A slot from before a stop that is over has its run where its splay ends after the stop.
+        begin = state.re_anchored if state.re_anchored is not None else self.declared.anchor
+        if slot < int(begin) and self.trigger is not None and self.trigger.kind != "once":
+            return False
         name = iso(occurrence.slot)
         if state.active and state.scheduled_for == name:
             return False
