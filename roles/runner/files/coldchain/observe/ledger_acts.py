@@ -13,6 +13,7 @@ from pathlib import Path
 
 from coldchain.core.errors import ColdchainError
 from coldchain.core.log_limit import LimitedLog
+from coldchain.core.text import pluralize
 from coldchain.observe.ledger import Ledger, no_entry
 from coldchain.observe.ledger_format import MISSED, OWN, Act, act, run_fields
 from coldchain.observe.records import RunEnded
@@ -62,7 +63,7 @@ class RunLedger:
         self._write(len(self._waiting))
         if self._waiting:
             number = len(self._waiting) + self._missed
-            log.error("the ledger lacks the last %d runs", number)
+            log.error("the ledger lacks the last %s", pluralize(number, "run"))
 
     def _write(self, most: int) -> None:
         try:
@@ -71,7 +72,8 @@ class RunLedger:
                 self.entries = self._ledger.write(self._waiting[0], patience=0.0).entries
                 self._waiting.popleft()
             if self._missed and not self._waiting:
-                text = f"{self._missed} runs are not here: nothing could be written for too long"
+                count = pluralize(self._missed, "run")
+                text = f"missing here: {count}, as nothing could be written for too long"
                 said = {"did": MISSED, "text": text, "runs": self._missed}
                 self._ledger.write(act(OWN, said), patience=0.0)
                 self._missed = 0

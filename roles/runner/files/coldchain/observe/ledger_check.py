@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -14,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, BinaryIO, NamedTuple
 
 from coldchain.core.digest import canonical_json, sha256_hex
-from coldchain.core.errors import ColdchainError
+from coldchain.core.errors import REMEDIES, ColdchainError, Unavailable
 from coldchain.core.locks import lock_within
 from coldchain.observe.findings import WARNING, Finding
 from coldchain.observe.ledger import Ledger, gone
@@ -68,6 +69,8 @@ class Opened(NamedTuple):
     files: tuple[tuple[str, BinaryIO, int], ...]
     head: Head | None
     problem: str = ""
+    strange: tuple[str, ...] = ()
+    """What lies in the place of a file and is none."""
 
 
 @contextmanager
@@ -83,14 +86,17 @@ def _quiet(ledger: Ledger) -> Iterator[None]:
 
 def _open_all(ledger: Ledger, stack: ExitStack) -> Opened:
     """Open what is there, so that it stays what it is, and read the head that goes with it."""
-    files = []
+    files, strange = [], []
     with _quiet(ledger):
         for path in [*files_aside(ledger.lib).values(), ledger.file]:
             with suppress(FileNotFoundError):
+                if not stat.S_ISREG(path.lstat().st_mode):
+                    strange.append(f"{path.name}: is not a file")
+                    continue
                 stream = stack.enter_context(opened(path))
                 size = os.fstat(stream.fileno()).st_size
                 files.append((path.name, stream, size))
-        return Opened(tuple(files), *_head(ledger))
+        return Opened(tuple(files), *_head(ledger), tuple(strange))
 
 
 def _head(ledger: Ledger) -> tuple[Head | None, str]:
@@ -104,7 +110,10 @@ def _head(ledger: Ledger) -> tuple[Head | None, str]:
 def entries(ledger: Ledger) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """Every entry that can be read, oldest first: the line and what it says.  Unavailable."""
     with ExitStack() as stack:
-        for _unused, stream, size in _open_all(ledger, stack).files:
+        opened = _open_all(ledger, stack)
+        if opened.strange:
+            raise Unavailable(f"{ledger.lib}/{opened.strange[0]}", "move away what is there")
+        for _unused, stream, size in opened.files:
             for line in _lines(stream, size):
                 with suppress(ValueError, RecursionError):
                     entry = json.loads(line)
@@ -132,7 +141,7 @@ def verify(ledger: Ledger, seen: tuple[int, str] | None = None) -> LedgerVerdict
     with ExitStack() as stack:
         opened = _open_all(ledger, stack)
         there = opened.head is not None or any(size for _name, _stream, size in opened.files)
-        known = 0 if there else ledger.known()
+        known = 0 if there or opened.strange else ledger.known()
         if known and not opened.problem:
             return LedgerVerdict(0, None, (gone(known),))
         return _Check(opened, seen).verdict()
@@ -143,7 +152,7 @@ class _Check:
 
     def __init__(self, opened: Opened, seen: tuple[int, str] | None) -> None:
         self._opened, self._seen = opened, seen
-        self._problems: list[str] = []
+        self._problems = list(opened.strange)
         self._notes: list[str] = []
         self._digest: str | None = NOTHING  # of the line before; None when that is not known
         self._number = 0  # of the line before
@@ -249,7 +258,9 @@ class _Check:
         if (self._begins if head.size else head.entries + 1) != head.first:
             self._problem(f"{HEAD}: says that {name} begins with entry {head.first}")
         if self._number < head.entries:
-            self._problem(f"entries {self._number + 1} to {head.entries} are gone")
+            first = self._number + 1
+            many = f"entries {first} to {head.entries} are gone"
+            self._problem(many if first < head.entries else f"entry {first} is gone")
         elif self._number > head.entries:
             self._problem(f"{HEAD}: counts {head.entries} entries of {self._number}")
         elif self._digest != head.digest:
@@ -342,7 +353,9 @@ def _out_of_reach(ledger: Ledger) -> tuple[str, str]:
             mend = f"check it (coldchain ledger verify), then: chown {os.geteuid()} {path};"
             return f"others can write {path}", f"{mend} chmod 600 {path}"
         if not os.access(path, os.W_OK):
-            return f"{path} cannot be written: what is done is not put down", f"chmod 600 {path}"
+            read_only = os.statvfs(path).f_flag & os.ST_RDONLY
+            remedy = REMEDIES[errno.EROFS] if read_only else f"chmod 600 {path}"
+            return f"{path} cannot be written: what is done is not put down", remedy
     if os.statvfs(ledger.lib).f_bavail == 0:
         text = f"{ledger.lib}: there is no space left, what is done is not put down"
         return text, "make room on that file system"
@@ -361,6 +374,8 @@ def _at_the_ends(ledger: Ledger, head: Head | None) -> str:
         return f"it was altered before entry {head.damaged}"
     if not path.exists() and head.size:
         path = ledger.lib / aside(head.first)
+    if not path.exists() and head.size:
+        return f"{ledger.file} is gone"
     size = path.lstat().st_size if path.exists() else 0
     if size < head.size:
         return f"{path} was cut off: it has {size} bytes of {head.size}"
