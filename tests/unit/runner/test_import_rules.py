@@ -67,6 +67,17 @@ def _imports(source: str, package: str) -> Iterator[str]:
                 yield name.partition(".")[2]
 
 
+@cache
+def loaded_by_name(source: str) -> tuple[str, ...]:
+    """The modules of ours that *source* names in a text, as a registry does, or the begin of it."""
+    texts = (
+        node.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    return tuple(text[10:] for text in texts if re.fullmatch(r"coldchain(\.\w+)+\.?", text))
+
+
 def room(module: str) -> str:
     return module.partition(".")[0]
 
@@ -78,7 +89,9 @@ def test_every_room_keeps_to_its_imports() -> None:
     wrong = set()
     for name, path in modules():
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        for imported in imports(path.read_text("utf-8"), f"coldchain.{package}".rstrip(".")):
+        source = path.read_text("utf-8")
+        written = imports(source, f"coldchain.{package}".rstrip("."))
+        for imported in (*written, *loaded_by_name(source)):
             # A name in the package itself, such as its version.
             other = room(imported)
             if other in rooms and other != room(name) and other not in ALLOWED[room(name)]:
@@ -144,6 +157,14 @@ def test_the_walk_sees_imports_of_every_kind() -> None:
     assert sorted(imports(source, "coldchain.agent")) == [
         *("agent.action", "cli.show", "core.text", "runner", "store.Store")
     ]
+
+
+def test_the_walk_sees_what_is_loaded_by_its_name() -> None:
+    source = (
+        "import_module('coldchain.store.store')\n__import__('coldchain.cli')\n"
+        "import_module(f'coldchain.agent.{name}')\nsay('see coldchain.cli', 'coldchain run')\n"
+    )
+    assert loaded_by_name(source) == ("store.store", "cli", "agent.")
 
 
 def test_a_storage_knows_nothing_of_what_it_keeps() -> None:
