@@ -21,8 +21,13 @@ CHANGES = changes_among_few("folder", "move", "move", "symlink", "symlink")
 HISTORIES = st.lists(st.lists(CHANGES, min_size=3, max_size=12), min_size=2, max_size=3)
 
 
-def _tar(*words: str | Path, source: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["tar", *words], input=source, capture_output=True, check=False)
+def _tar(
+    *words: str | Path, folder: Path, source: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """folder: where tar leaves the directories by which it swaps two names."""
+    return subprocess.run(
+        ["tar", *words], cwd=folder, input=source, capture_output=True, check=False
+    )
 
 
 @pytest.mark.long(24)
@@ -45,9 +50,10 @@ def _restored_as_tar_does(histories: list[list[Change]]) -> bool:
         known = True
         for number, changes in enumerate(histories):
             apply(os.fsencode(bench.source), changes)
-            archive = _tar("-cf-", "-g", bench.root / "snapshot", "-C", bench.source, ".").stdout
+            words = ("-cf-", "-g", bench.root / "snapshot", "-C", bench.source, ".")
+            archive = _tar(*words, folder=bench.root).stdout
             options = ["--incremental"] if number else []
-            ended = _tar("-xpf-", *options, "-C", plain, source=archive)
+            ended = _tar("-xpf-", *options, "-C", plain, folder=bench.root, source=archive)
             known = known and not ended.returncode
             name = f"host_docs/1700000000/{number}_{1700000000 + number}"
             for tree, part in (("data", "data"), ("metadata", "metadata")):

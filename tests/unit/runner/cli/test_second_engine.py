@@ -11,13 +11,14 @@ import pytest
 from cli_command import Command
 
 from coldchain.agent.engines.registry import ENGINES, EngineKind
+from coldchain.agent.modes.base import STREAM, TREE
 from coldchain.agent.modes.registry import MODES, ModeKind
 from coldchain.core import own_program
 
 HELPERS = Path(__file__).parents[3] / "helpers"
 ROWS = {
-    "engines": {"copy": EngineKind("copy_engine", "CopyEngine", ("tree", "stream"))},
-    "modes": {"stream": ModeKind("stream_mode", "StreamMode", "stream")},
+    "engines": {"copy": EngineKind("copy_engine", "CopyEngine", (TREE, STREAM))},
+    "modes": {"stream": ModeKind("stream_mode", "StreamMode", STREAM)},
 }
 
 

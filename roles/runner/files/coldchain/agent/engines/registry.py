@@ -7,6 +7,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
+from coldchain.agent.modes.base import TREE
 from coldchain.agent.modes.registry import MODES
 from coldchain.core.errors import DataError
 
@@ -18,7 +19,7 @@ DEFAULT_ENGINE = "tar"
 
 
 class EngineKind(NamedTuple):
-    """An engine.  module, name: where its class is; keeps: "tree", "stream" or both."""
+    """An engine.  module, name: where its class is; keeps: TREE, STREAM or both (modes/base.py)."""
 
     module: str
     name: str
@@ -26,7 +27,7 @@ class EngineKind(NamedTuple):
 
 
 #: engine_name -> where it is.  A new engine is a file and a row.
-ENGINES = {"tar": EngineKind("coldchain.agent.engines.tar.engine", "TarEngine", ("tree",))}
+ENGINES = {"tar": EngineKind("coldchain.agent.engines.tar.engine", "TarEngine", (TREE,))}
 
 
 def engine(name: str) -> Engine:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
+from coldchain.agent.modes.base import TREE
 from coldchain.core.errors import DataError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ DEFAULT_MODE = "fs"
 
 
 class ModeKind(NamedTuple):
-    """A mode.  module, name: where its class is; gives: "tree" or "stream"."""
+    """A mode.  module, name: where its class is; gives: TREE or STREAM (base.py)."""
 
     module: str
     name: str
@@ -24,7 +25,7 @@ class ModeKind(NamedTuple):
 
 
 #: mode -> where it is.  A new mode is a file and a row.
-MODES = {"fs": ModeKind("coldchain.agent.modes.fs", "FsMode", "tree")}
+MODES = {"fs": ModeKind("coldchain.agent.modes.fs", "FsMode", TREE)}
 
 
 def mode(name: str) -> Mode:
