@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_oracles import trigger, utc
 
-from coldchain.core.instants import UTC, parse_duration
+from coldchain.core.instants import DAY, UTC, parse_duration
 from coldchain.schedule import describe
 from coldchain.schedule.blackout import Blackout, Span, Window
 from coldchain.schedule.build import build
@@ -22,7 +22,7 @@ from coldchain.schedule.cron import LIMITS, MONTHS, WEEKDAYS, parse_field
 from coldchain.schedule.delay import splay_fraction
 from coldchain.schedule.errors import ScheduleError
 from coldchain.schedule.model import CatchUpPolicy
-from coldchain.schedule.readings import DAY, END_DAY, Readings, Times
+from coldchain.schedule.readings import END_DAY, Readings, Times
 from coldchain.schedule.slot_trigger import bisect_first
 from coldchain.schedule.slots import HORIZON, CronSlots, Dst, IntervalSlots, complete, is_wildcard
 from coldchain.schedule.triggers import BootTrigger

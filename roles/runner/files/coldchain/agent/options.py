@@ -16,11 +16,10 @@ from coldchain.agent.modes.base import Content, Source, Target, Tree
 from coldchain.agent.modes.registry import DEFAULT_MODE, mode
 from coldchain.agent.password_file import PasswordFile
 from coldchain.agent.storages.location import Location, location
+from coldchain.core.instants import DAY
 
 #: Freezer's own default, which it writes to disk unexpanded.
 DEFAULT_BACKUP_NAME = "freezer_{mode}_{resource_id}"
-
-_DAY = 86400
 
 
 class Encryption(NamedTuple):
@@ -61,7 +60,7 @@ class Removal(NamedTuple):
             return self.before
         if self.older_than_days is None:
             return -1
-        return math.floor(now - self.older_than_days * _DAY)
+        return math.floor(now - self.older_than_days * DAY)
 
 
 class Common(NamedTuple):

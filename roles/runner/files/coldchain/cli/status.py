@@ -18,11 +18,10 @@ from coldchain.cli.job_series import JobSeries
 from coldchain.cli.output import age, instant
 from coldchain.cli.status_days import coming, runs_since
 from coldchain.core.errors import Unavailable
-from coldchain.core.instants import from_epoch
+from coldchain.core.instants import DAY, from_epoch
 from coldchain.core.text import format_bytes, pluralize, shorten
 from coldchain.runner.protection import JobStatus
 
-_DAY = 86400
 _TONE = {"ok": "good", "running": "good", "stopped": "doubtful"}
 
 
@@ -52,7 +51,7 @@ def _days(call: Call, status: HostStatus) -> dict[str, Any]:
     """What --days asks for."""
     if call.arguments.days is None:
         return {}
-    since = status.now - call.arguments.days * _DAY
+    since = status.now - call.arguments.days * DAY
     return {
         "runs": [runs_since(call, job.job_id, since) for job in status.jobs],
         "coming": coming(call, status.records, status.outlooks, status.now),

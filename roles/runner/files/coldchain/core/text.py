@@ -7,6 +7,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from coldchain.core.instants import DAY
+
 _LONGEST_WORD = 128  # of a longer one nobody means a name of ours, and a guess would take long
 _SHORT = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _LONG = {shown[1]: character for character, shown in _SHORT.items()}
@@ -24,7 +26,7 @@ def format_duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     left = round(seconds)
     parts = []
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+    for size, unit in ((DAY, "d"), (3600, "h"), (60, "min"), (1, "s")):
         number, left = divmod(left, size)
         if number:
             parts.append(f"{number} {unit}")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, time, timedelta, tzinfo
 from typing import Any, NamedTuple
 
-from coldchain.core.instants import from_epoch
+from coldchain.core.instants import DAY, from_epoch
 from coldchain.observe.notifiers.registry import (
     FAILURE,
     FINDING,
@@ -26,7 +26,6 @@ from coldchain.observe.notifiers.target import Target
 
 MOST_HELD = 200
 """Messages that are held for one target; of more, only their number is told."""
-_DAY = 86400
 _ALARMS = (FAILURE, SILENCE, FINDING)
 
 
@@ -207,7 +206,7 @@ class Rules:
         """POSIX seconds before which an alarm is not told."""
         policy, now, until = self._policy, event.time, event.time
         if policy.cool_down and known.alarmed is not None:
-            if now < known.alarmed <= now + policy.cool_down + policy.summary + _DAY:
+            if now < known.alarmed <= now + policy.cool_down + policy.summary + DAY:
                 until = known.alarmed  # one is held, and takes this along
             elif known.alarmed <= now:
                 until = max(until, known.alarmed + policy.cool_down)

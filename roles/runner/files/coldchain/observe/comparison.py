@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from coldchain.core.instants import DAY
 from coldchain.core.text import format_bytes, format_duration, pluralize
 
 SHORT, LONG, SHRANK, GREW, HALVED, CHANGED, INCOMPRESSIBLE, OFTEN = CHECKS = (
@@ -28,8 +29,7 @@ SHORT, LONG, SHRANK, GREW, HALVED, CHANGED, INCOMPRESSIBLE, OFTEN = CHECKS = (
     "often",
 )
 """What is looked for; fields of ``guard`` in a document."""
-_DAY = 86400.0
-ENOUGH = ((7, 28 * _DAY), (14, 8 * _DAY), (100, 0.0))
+ENOUGH = ((7, 28 * DAY), (14, 8 * DAY), (100, 0.0))
 """Enough is known with so many like runs that so many seconds lie between the first and the last
 of: a week has a weekend, and a day a night."""
 COMPARED = 60

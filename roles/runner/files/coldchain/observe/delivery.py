@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from coldchain.core.credentials import credential_path, read_credentials
 from coldchain.core.errors import CannotWrite, ColdchainError
+from coldchain.core.instants import DAY
 from coldchain.core.locks import lock_within, open_lock
 from coldchain.observe.notifiers.base import Sender, Task, Undelivered
 from coldchain.observe.notifiers.registry import NOTIFIERS, START, SUCCESS
@@ -26,7 +27,7 @@ from coldchain.observe.outbox import FAILED, GIVEN_UP, SENT, Outbox, WaitingMess
 
 FIRST, LONGEST = 2, 1800
 """Seconds before the second attempt, and the most between two: each wait is twice the last one."""
-GIVE_UP = 3 * 86400
+GIVE_UP = 3 * DAY
 """Seconds after which a message is given up."""
 DEADLINE = 30.0
 """Seconds that one delivery may take, however slowly the other side answers."""

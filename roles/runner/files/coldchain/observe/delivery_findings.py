@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from coldchain.core.instants import DAY
 from coldchain.core.text import format_duration, pluralize
 from coldchain.observe.findings import WARNING, Finding
 from coldchain.observe.notifiers.target import describe
@@ -16,7 +17,7 @@ _REMEDY = "coldchain notify tells why, coldchain notify --retry tries again now"
 _NOBODY_TRIES = "coldchain notify --retry tries now; the log of the runner tells why it does not"
 _UNTRIED = 300.0
 """Seconds after which a message that is due, and that no attempt was made with, is told."""
-_LOST = 86400.0
+_LOST = DAY
 """Seconds for which it is told that messages were lost."""
 
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from coldchain.core.instants import DAY
 from coldchain.observe.comparison import (
     BYTES,
     CHANGED,
@@ -32,7 +33,7 @@ from coldchain.observe.findings import WARNING, Finding
 
 KNOWN = 120
 """So many earlier runs count at most: reading them costs 1.5 ms."""
-RECENT = 3 * 86400.0
+RECENT = 3 * DAY
 """Seconds for which a finding is shown: what Friday brings is still there on Monday."""
 _MUCH = 0.2  # of the entries; a few files that cannot be compressed are nothing
 _FEWEST = 20  # entries: most of less is soon changed

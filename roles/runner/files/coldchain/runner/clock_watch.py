@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from coldchain.core import host_zone
 from coldchain.core.host_zone import HostZone
+from coldchain.core.instants import DAY
 
 STEP = 2.0
 """Seconds: NTP slews what is less, and a second's difference moves no run by more than that."""
@@ -91,7 +92,7 @@ PATIENCE = 120.0
 have been written when it was ahead."""
 PATIENCE_SAME_BOOT = 3.0
 """Seconds for that when somebody has set it between two runners of one boot, mostly rightly."""
-LONG_OFF = 86400.0
+LONG_OFF = DAY
 """Seconds: a host that seems to have been off for longer may have a clock that is ahead."""
 DOUBT = 60.0
 """Seconds after such a boot in which nothing that was missed is decided on."""

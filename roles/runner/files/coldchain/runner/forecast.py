@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
-from coldchain.core.instants import from_epoch
+from coldchain.core.instants import DAY, from_epoch
 from coldchain.runner.outlook import Outlook
 from coldchain.schedule import Trigger
 from coldchain.schedule.describe import zone_name
@@ -25,7 +25,6 @@ COLUMNS = ("at", "slot")
 UNKNOWN_DURATION = 600
 """Seconds: what a run is taken to last of which there is no record."""
 _MOST_RUNS = 144  # a day; of what runs more often nobody wants to read each run
-_DAY = 86400
 
 
 class ForecastJob(NamedTuple):
@@ -44,7 +43,7 @@ def forecast(
     Jobs that run more than 144 times a day, or without a pause, are named as ``often``: their runs
     are not listed and nothing is said of what they wait for.
     """
-    end = now + days * _DAY
+    end = now + days * DAY
     described, simulated = [], []
     for job in jobs:
         trigger = job.outlook.trigger

@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterator
 
 from coldchain.core.errors import ColdchainError
+from coldchain.core.instants import DAY
 from coldchain.core.log_limit import LimitedLog
 from coldchain.runner.states import States
 from coldchain.store import Bounds, Store
 
 FIRST = 4000.0
 """Seconds after the start of the runner, which has better things to do then; STEADY and more."""
-_DAY = 86400.0
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Housekeeping:
         if self._left is None:
             if time.monotonic() < self._next:
                 return
-            self._next = time.monotonic() + _DAY
+            self._next = time.monotonic() + DAY
             self._left = iter(self._job_ids())
         job_id = next(self._left, None)
         if job_id is None:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from math import inf
 
+from coldchain.core.instants import DAY
 from coldchain.core.settings import Settings
 from coldchain.runner.outlook import Outlook, Recorded
 from coldchain.runner.protection import JobStatus, LongestGap, gap_of, judge
@@ -17,7 +18,6 @@ from coldchain.store.records import timing
 
 _JUDGED = 20  # runs of a job that are read for its longest one
 _ALL = 1 << 30
-_DAY = 86400.0
 
 
 def runs_to_judge(store: Store, job_id: str, back_to: float = inf) -> list[Run]:
@@ -54,7 +54,7 @@ class Gaps:
             anchor = None if trigger.kind == "cron" else record.anchor
             key = json.dumps([timing(record.schedule), anchor])
             if now >= self._until:
-                self._kept, self._until = {}, now + _DAY
+                self._kept, self._until = {}, now + DAY
             if key not in self._kept:
                 if len(self._kept) >= self._most:
                     self._kept.clear()

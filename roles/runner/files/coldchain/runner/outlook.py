@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from coldchain import lifecycle
 from coldchain import schedule as calendar
-from coldchain.core.instants import from_epoch, iso
+from coldchain.core.instants import DAY, from_epoch, iso
 from coldchain.core.settings import Settings
 from coldchain.schedule.slot_trigger import CATCH_UP_LIMIT
 from coldchain.store import Event, JobRecord, Run, State
@@ -26,7 +26,7 @@ ON_TIME = 10.0
 """Seconds: a run that starts no later than this after its slot is no catch-up."""
 STEP = 2.0
 """Seconds: what lies further ahead than this comes from a clock that was ahead."""
-TURNED_BACK = 86400.0
+TURNED_BACK = DAY
 """Seconds: an interval that was declared further ahead than this counts anew from now.  Up to then
 it keeps its grid and waits: the slots before have had their runs."""
 

@@ -9,7 +9,7 @@ from datetime import tzinfo
 from functools import lru_cache
 from typing import NamedTuple
 
-from coldchain.schedule.readings import DAY
+from coldchain.core.instants import DAY
 from coldchain.schedule.zones import zone_table
 
 _TURNS = 64  # windows that follow each other without a pause; more of them never end

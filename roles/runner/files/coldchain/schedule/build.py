@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from typing import NamedTuple
 
-from coldchain.core.instants import iso
+from coldchain.core.instants import DAY, iso
 from coldchain.schedule import describe, values
 from coldchain.schedule.blackout import Blackout, Window
 from coldchain.schedule.cron import FIELDS
@@ -17,7 +17,6 @@ from coldchain.schedule.delay import Delay
 from coldchain.schedule.errors import ScheduleError
 from coldchain.schedule.field_reader import Reader
 from coldchain.schedule.model import CatchUpPolicy, Trigger, moment, seconds
-from coldchain.schedule.readings import DAY
 from coldchain.schedule.slot_trigger import SlotTrigger
 from coldchain.schedule.slots import (
     FIXED,

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from coldchain.core.instants import DAY
 from coldchain.schedule.model import Trigger, moment, seconds
-from coldchain.schedule.readings import DAY
 from coldchain.schedule.slot_trigger import bisect_first
 
 _HOUR = 3600

@@ -7,8 +7,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, tzinfo
 from typing import NamedTuple, Protocol
 
-from coldchain.core.instants import EPOCH, UTC
-from coldchain.schedule.readings import DAY
+from coldchain.core.instants import DAY, EPOCH, UTC
 from coldchain.schedule.zones import zone_table
 
 SECOND = timedelta(seconds=1)

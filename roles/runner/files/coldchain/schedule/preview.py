@@ -7,9 +7,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from coldchain.core.instants import iso
+from coldchain.core.instants import DAY, iso
 from coldchain.schedule.model import Occurrence, Trigger, moment, seconds
-from coldchain.schedule.readings import DAY
 from coldchain.schedule.zones import zone_table
 
 

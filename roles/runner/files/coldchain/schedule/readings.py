@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
 
+from coldchain.core.instants import DAY
 from coldchain.schedule.cron import EVERY, FIRST_YEAR, LAST, LAST_YEAR, CronField
 
-DAY = 86400
 _EPOCH = date(FIRST_YEAR, 1, 1).toordinal()
 _YEARS = range(FIRST_YEAR, LAST_YEAR + 1)
 _STARTS = [date(year, 1, 1).toordinal() - _EPOCH for year in (*_YEARS, LAST_YEAR + 1)]

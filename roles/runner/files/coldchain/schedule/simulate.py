@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from coldchain.core.instants import iso
+from coldchain.core.instants import DAY, iso
 from coldchain.schedule.describe import zone_name
 from coldchain.schedule.model import SECOND, moment, seconds
-from coldchain.schedule.readings import DAY
 from coldchain.schedule.simulation import (
     ClockChange,
     Incident,

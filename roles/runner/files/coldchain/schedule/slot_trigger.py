@@ -8,10 +8,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from coldchain.core.instants import EPOCH
+from coldchain.core.instants import DAY, EPOCH
 from coldchain.schedule.blackout import Span
 from coldchain.schedule.model import Occurrence, moment, seconds
-from coldchain.schedule.readings import DAY
 from coldchain.schedule.slots import HORIZON, Slots
 from coldchain.schedule.triggers import BaseTrigger, Common
 

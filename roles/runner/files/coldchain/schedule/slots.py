@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from datetime import tzinfo
 from typing import NamedTuple, Protocol
 
+from coldchain.core.instants import DAY
 from coldchain.schedule.cron import FIELDS, LIMITS, CronField, parse_field
-from coldchain.schedule.readings import DAY, END_DAY, Readings
+from coldchain.schedule.readings import END_DAY, Readings
 from coldchain.schedule.zones import zone_table
 
 # Local readings end with the last year of the calendar; the last offsets of it are not worth a day.

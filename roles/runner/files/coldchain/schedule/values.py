@@ -8,12 +8,11 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 
-from coldchain.core.instants import UNITS, UnknownZone, parse_duration, parse_instant
+from coldchain.core.instants import DAY, UNITS, UnknownZone, parse_duration, parse_instant
 from coldchain.core.instants import zone as zone_of
 from coldchain.schedule.cron import FIRST_YEAR, LAST_YEAR, parse_field
 from coldchain.schedule.errors import quoted
 from coldchain.schedule.field_reader import NotAcceptable
-from coldchain.schedule.readings import DAY
 
 _LONGEST = 100 * 366 * DAY  # of an interval, a splay or an age, in seconds
 _LENGTH = 60  # of the text of a date or duration

@@ -9,13 +9,13 @@ from datetime import timezone, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
 
-from coldchain.core.instants import offset_change, utc_offset
+from coldchain.core.instants import DAY, offset_change, utc_offset
 
 # About a year; changes are looked for by sampling.  The closest pair of changes of any zone since
 # 1970 is 6 days 23 hours apart (Recife 2000, Gaza 2040), so a sample every four days misses none.
 _CHUNK = 1 << 25
-_SAMPLE = 4 * 86400
-_MARGIN = 2 * 86400  # more than any change moves a clock
+_SAMPLE = 4 * DAY
+_MARGIN = 2 * DAY  # more than any change moves a clock
 _WIDEST = (
     24 * 3600
 )  # no offset of a datetime is larger; one of the tz database has 16 hours at most

@@ -16,13 +16,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from coldchain.core.instants import DAY
 from coldchain.core.paths import Paths
 from coldchain.store import history
 
 STEADY = 3600.0
 """Seconds: nothing is too old before the clock has been steady for so long.  A clock that is a year
 ahead, until somebody sets it right, must not cost the history of a year."""
-_DAY = 86400.0
 
 
 class Bounds(NamedTuple):
@@ -58,7 +58,7 @@ class Retention:
     def _oldest(self, bounds: Bounds) -> float:
         """POSIX seconds: what ended before is too old."""
         trusted = time.monotonic() >= self._trusted_at
-        return time.time() - bounds.days * _DAY if trusted else -math.inf
+        return time.time() - bounds.days * DAY if trusted else -math.inf
 
     def added(self, job_id: str) -> None:
         """One more entry is in the history of *job_id*."""
@@ -71,7 +71,7 @@ class Retention:
         if kept is not None:
             kept.logs += _size(self._paths.run_log(job_id, run_id))
             size = kept.logs + _size(self._paths.history(job_id))
-            fresh = time.monotonic() - kept.looked < _DAY
+            fresh = time.monotonic() - kept.looked < DAY
             if fresh and size <= bounds.max_bytes and kept.entries * 4 <= bounds.entries * 5:
                 return
         self.enforce(job_id, bounds)

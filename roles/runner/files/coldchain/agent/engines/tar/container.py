@@ -22,10 +22,11 @@ from coldchain.agent.engines.tar.layout import (
     parse_level,
 )
 from coldchain.agent.storages.base import NotFollowed, Storage
+from coldchain.core.instants import DAY
 
 #: freezer-agent writes data at its final place and takes no lock: what looks abandoned but is
 #: younger than this many seconds may be a backup of its that is still running.
-ABANDONED_AFTER = 86400
+ABANDONED_AFTER = DAY
 _DEEPEST = 8
 #: So many folders are looked into once more under another name, fewer where they hold much.
 _MOST_AGAIN = 500

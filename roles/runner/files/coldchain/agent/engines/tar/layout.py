@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from coldchain.agent.storages.base import Access
 from coldchain.core.errors import DataError
+from coldchain.core.instants import DAY
 
 if TYPE_CHECKING:
     from coldchain.agent.options import Common
@@ -32,7 +33,7 @@ PARTS = (DATA, ENGINE_METADATA, ENTRIES, TREE)
 
 #: The last second that a date can show, of the year 9999.
 LATEST = 253402300799
-_LAST_YEAR = LATEST - 365 * 86400
+_LAST_YEAR = LATEST - 365 * DAY
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,11}")
 _LEVEL = re.compile(r"(0|[1-9][0-9]{0,8})_(0|[1-9][0-9]{0,11})")

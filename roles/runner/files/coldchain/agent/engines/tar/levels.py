@@ -9,8 +9,7 @@ from operator import attrgetter
 
 from coldchain.agent.engines.tar.layout import Chain, Level, newest_chain
 from coldchain.agent.options import LevelRules
-
-DAY = 86400
+from coldchain.core.instants import DAY
 
 
 def previous_backup(
