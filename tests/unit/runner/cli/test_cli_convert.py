@@ -70,6 +70,18 @@ def test_what_cron_passes_over_is_not_switched_on(command: Command, tmp_path: Pa
     assert note["source"] == str(place / "b.cron") and "Debian" in note["message"]
 
 
+def test_a_line_in_another_encoding_costs_no_other_line(command: Command, tmp_path: Path) -> None:
+    place = tmp_path / "crontab"
+    place.write_bytes("# t\xe4glich\n0 3 * * * /x\n0 4 * * * /y \xe4\n".encode("latin-1"))
+    answer = command.json("convert", str(place))
+    assert [document["job_id"] for document in answer["documents"]] == ["x"]
+    ((line, reason),) = (entry.values() for entry in answer["skipped"])
+    assert line == f"{place}:3" and "not in UTF-8" in reason
+    place.write_bytes(b"0 3 * * * /x\0\n")
+    (entry,) = command.json("convert", str(place))["skipped"]
+    assert "JSON" not in entry["reason"]
+
+
 def test_dates_and_schemes_keep_their_meaning(command: Command, tmp_path: Path) -> None:
     document = job(
         "j",

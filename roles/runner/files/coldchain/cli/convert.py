@@ -59,7 +59,8 @@ def run(call: Call) -> int:
             if kind == "crontab":
                 if not _is_read_by_cron(name, converter):
                     continue
-                converter.add_crontab(name, read_text(name), system=_is_system(name))
+                text = read_text(name, any_bytes=True)
+                converter.add_crontab(name, text, system=_is_system(name))
             else:
                 converter.add_freezer(name, load(name))
         except DataError as error:

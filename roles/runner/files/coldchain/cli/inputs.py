@@ -110,8 +110,11 @@ def load(name: str) -> Any:
         raise DataError(f"{source}: {error}", "correct it there") from None
 
 
-def read_text(name: str) -> str:
-    """The text in file *name* ("-": standard input).  Raises DataError when there is none."""
+def read_text(name: str, *, any_bytes: bool = False) -> str:
+    """The text in file *name* ("-": standard input).  Raises DataError when there is none.
+
+    any_bytes: what is not UTF-8 comes as halves of surrogate pairs.
+    """
     source = source_name(name)
     try:
         raw = sys.stdin.buffer.read() if name == STANDARD_INPUT else Path(name).read_bytes()
@@ -123,10 +126,12 @@ def read_text(name: str) -> str:
     except ValueError:  # a NUL in the name
         raise DataError(f"{source!r} is no name of a file") from None
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode("utf-8-sig", "surrogateescape" if any_bytes else "strict")
     except UnicodeDecodeError:
         raise DataError(f"{source}: is binary, not JSON", "write JSON in UTF-8") from None
     if "\0" in text:
+        if any_bytes:
+            raise DataError(f"{source}: is binary, and no text")
         raise DataError(f"{source}: is binary, not JSON", "write JSON in UTF-8")
     return text
 

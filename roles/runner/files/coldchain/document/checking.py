@@ -194,8 +194,10 @@ def _wrong_value(place: Place, value: object, rule: str, expected: Any) -> Probl
         # A name may be the word true; a time, a path or a rate never is.
         form = FORMATS.get(_format_of(place), "")
         hint = f"write {form}" if form else f'write it in quotes, as "{shown(value)}"'
-    elif isinstance(value, list) and place[-1:] and str(place[-1]).startswith("schedule_"):
-        hint = 'write one text, as "1,3,5"'
+    elif isinstance(value, list) and place[:1] == ("job_schedule",):
+        form = _format_of(place)
+        if form:
+            hint = 'write one text, as "1,3,5"' if form == "cron" else f"write {FORMATS[form]}"
     return Problem(path, f"{shown(value)} is not {words}", hint)
 
 

@@ -65,7 +65,8 @@ class _Refused(ValueError):
 def read_crontab(text: str, *, system: bool) -> list[CrontabEntry]:
     """The entries of a crontab, in their order; empty lines, comments and variables are none.
 
-    system: its lines name a user before the command, as in /etc/crontab and /etc/cron.d.
+    text: bytes that are not UTF-8 are halves of surrogate pairs; system: its lines name a user
+    before the command, as in /etc/crontab and /etc/cron.d.
     """
     variables: dict[str, str] = {}
     entries: list[CrontabEntry] = []
@@ -86,6 +87,8 @@ def read_crontab(text: str, *, system: bool) -> list[CrontabEntry]:
 
 def _entry(number: int, line: str, variables: Mapping[str, str], system: bool) -> CrontabEntry:
     notes: list[Problem] = []
+    if any("\ud800" <= sign <= "\udfff" for sign in line):
+        raise _Refused("it is not in UTF-8, which documents are in")
     # SUSE's cron does not log a line that begins with a dash.
     schedule, rest = _schedule(line.lstrip("-"), notes)
     user = ""
