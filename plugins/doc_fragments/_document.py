@@ -218,6 +218,9 @@ options:
       exclude:
         description:
           - Pattern of paths to leave out, or a list of them.
+          - >-
+            A backslash takes the next character as it is, as tar reads such patterns; in O(action_defaults.restore_paths) it
+            begins the escape of a byte.
           - Write a text, or a list of texts.
         type: raw
       dereference_symlink:
@@ -558,6 +561,9 @@ options:
           exclude:
             description:
               - Pattern of paths to leave out, or a list of them.
+              - >-
+                A backslash takes the next character as it is, as tar reads such patterns; in
+                O(job_actions[].freezer_action.restore_paths) it begins the escape of a byte.
               - Write a text, or a list of texts.
             type: raw
           dereference_symlink:

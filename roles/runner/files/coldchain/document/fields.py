@@ -663,7 +663,13 @@ FREEZER_ACTION = (
     Field(
         "exclude",
         "raw",
-        ("Pattern of paths to leave out, or a list of them.",),
+        (
+            "Pattern of paths to leave out, or a list of them.",
+            (
+                "A backslash takes the next character as it is, as tar reads such patterns; in"
+                " O(restore_paths) it begins the escape of a byte."
+            ),
+        ),
         format="texts",
     ),
     _text(
