@@ -51,6 +51,7 @@ def secrets(patient: Patient) -> Iterator[Finding]:
 
 def containers(patient: Patient) -> Iterator[Finding]:
     """Only root and this user can change what lies in a container, or put another in its place."""
+    from coldchain.core.fixed_modes import mount_remedy
     from coldchain.core.trusted_path import changers, user_name, walk
 
     for folder, job_id in patient.local_containers.items():
@@ -67,7 +68,8 @@ def containers(patient: Patient) -> Iterator[Finding]:
             continue
         for user, place in others.items():
             text = f"{user_name(user)} can change what lies in {place}"
-            yield Finding(WARNING, about, text, f"chown root: {place}; chmod go-w {place}")
+            mend = mount_remedy(place) or f"chown root: {place}; chmod go-w {place}"
+            yield Finding(WARNING, about, text, mend)
 
 
 def space(patient: Patient) -> Iterator[Finding]:

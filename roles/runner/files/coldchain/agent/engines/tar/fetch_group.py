@@ -23,6 +23,7 @@ from coldchain.agent.storages.held_directory import HeldDirectory
 from coldchain.agent.storages.near import Near
 from coldchain.core.errors import ColdchainError, Unavailable
 from coldchain.core.files import cannot_write
+from coldchain.core.fixed_modes import mount_remedy
 from coldchain.core.trusted_path import changers, user_name
 
 #: So many levels, of so many bytes together, are fetched by one program.
@@ -196,9 +197,10 @@ def open_spool(folder: Path | None) -> Iterator[int]:
         stack.callback(os.close, descriptor)
         others = changers(descriptor, None) - {0, os.geteuid()}
         if others:
+            mend = mount_remedy(f"/proc/self/fd/{descriptor}") or f"chmod go-w {folder}"
             raise Unavailable(
                 f"{folder}: {user_name(min(others))} can change what is used from there",
-                f"chmod go-w {folder}, or name another spool_dir in the settings",
+                f"{mend}, or name another spool_dir in the settings",
             )
         yield descriptor
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 import os
 import re
@@ -20,6 +19,7 @@ from typing import NamedTuple
 from coldchain.agent.mounts import mount_number
 from coldchain.agent.process.signals import allow_signals, defer_signals
 from coldchain.core.errors import CannotWrite, DataError, JobFailed, Unavailable
+from coldchain.core.fixed_modes import mount_remedy
 from coldchain.core.locks import NoLocks, lock_within
 from coldchain.core.trusted_path import ANYBODY, Way, user_name, walk
 
@@ -129,7 +129,8 @@ def _untrusted(way: Way, user: int) -> DataError:
     return DataError(
         f"{user_name(user)} can rename what lies in {way.others[user]}, on the way to"
         f" restore_abs_path {way.path}{why}: nothing was restored",
-        "restore to a directory that only root can change, and move it; or trust_target: true",
+        mount_remedy(way.others[user])
+        or "restore to a directory that only root can change, and move it; or trust_target: true",
     )
 
 
@@ -149,7 +150,7 @@ def stage(target: Path, *, overwrite: bool = False, trust: bool = False) -> Iter
         with defer_signals():
             try:
                 _remove_stale(base)
-                name, private = _private_folder(base)
+                name, private = _private_folder(base, path)
             except OSError as error:
                 raise CannotWrite(
                     f"{path}: cannot be written: {error.strerror}",
@@ -214,8 +215,11 @@ def discard(target: Path) -> int:
     return removed
 
 
-def _private_folder(base: int) -> tuple[str, int]:
-    """A new locked folder in *base*; another restore may take it for stale before it is locked."""
+def _private_folder(base: int, path: str) -> tuple[str, int]:
+    """A new locked folder in *base*; another restore may take it for stale before it is locked.
+
+    path: of *base*, for messages.
+    """
     while True:
         name = os.fsdecode(STAGE) + secrets.token_hex(4)
         try:
@@ -233,14 +237,26 @@ def _private_folder(base: int) -> tuple[str, int]:
         with contextlib.suppress(NoLocks):  # then nobody takes it for stale, ever
             lock_within(descriptor, math.inf)
         status = os.fstat(descriptor)
-        if status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        if status.st_uid != os.geteuid() or status.st_mode & 0o077 or os.listdir(descriptor):
             os.close(descriptor)
-            raise OSError(errno.EPERM, "somebody else puts folders in the place of ours", name)
+            with contextlib.suppress(OSError):
+                os.rmdir(name, dir_fd=base)
+            raise _not_private(path, status)
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.stat(name, dir_fd=base, follow_symlinks=False), status):
                 _mark(base, name, descriptor)
                 return name, descriptor
         os.close(descriptor)
+
+
+def _not_private(path: str, status: os.stat_result) -> CannotWrite:
+    """A restore would not be alone with what it restores."""
+    return CannotWrite(
+        f"{path}: a folder that this user makes there belongs to {user_name(status.st_uid)}, with"
+        f" mode {stat.S_IMODE(status.st_mode):04o}: others could get at what is being restored",
+        f"{mount_remedy(path) or 'somebody else may put folders in the place of ours there'}; or"
+        " restore to a file system of this host's own, as ext4 or xfs, and copy the files",
+    )
 
 
 def _mark(base: int, name: str, descriptor: int) -> None:
