@@ -114,7 +114,7 @@ def test_a_full_folder_in_the_place_of_a_new_one_is_not_used(
     assert [path.read_text() for path in stick.glob("*/precious")] == ["x"]
 
 
-@pytest.mark.parametrize("use", ["doctor"])
+@pytest.mark.parametrize("use", ["installation", "doctor"])
 def test_other_places_without_modes_say_it_too(
     bench: Bench, stick: Path, monkeypatch: pytest.MonkeyPatch, use: str
 ) -> None:

@@ -44,7 +44,7 @@ def test_a_failure_leaves_what_was_there(
     path = tmp_path / "file"
     write_atomically(path, b"one")
 
-    def full(*dummy: object) -> None:
+    def full(*dummy: object, **unused: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, call, full)
@@ -98,7 +98,7 @@ def test_directories_are_private(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         private_directory(tmp_path / "c" / "d" / "e")
     (tmp_path / "file").touch()
-    with pytest.raises(FileExistsError):
+    with pytest.raises(NotADirectoryError):
         private_directory(tmp_path / "file")
 
 

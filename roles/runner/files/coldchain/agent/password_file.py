@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from coldchain.core.errors import DataError
+from coldchain.core.trusted_path import changers, user_name, walk
 
 #: openssl reads at most 1023 bytes of the first line.
 LONGEST_PASSWORD = 1000
@@ -39,6 +41,13 @@ class PasswordFile:
         """What is unwise about the file, as warnings."""
         warnings = []
         line, mode = self._content
+        replacers = self._replacers()
+        if replacers:
+            user, folder = min(replacers.items())
+            warnings.append(
+                f"{user_name(user)} can put another file in the place of {self}, in {folder}, and"
+                " so choose the password: keep it where only root and this user can write"
+            )
         if mode & (stat.S_IRGRP | stat.S_IROTH):
             warnings.append(f"{self} can be read by others (mode {mode:04o}): chmod 600 {self}")
         if line.startswith(_MARK):
@@ -52,6 +61,18 @@ class PasswordFile:
                 " the password: keep it so, or take it out and begin a new chain"
             )
         return warnings
+
+    def _replacers(self) -> Mapping[int, str]:
+        """Who else could put another file in its place, and in which directory."""
+        try:
+            with walk(self._path.parent) as way:
+                others, name = dict(way.others), self._path.name
+                status = os.stat(name, dir_fd=way.folder, follow_symlinks=False)
+                for user in changers(way.folder, status) - {0, os.geteuid()}:
+                    others.setdefault(user, way.path)
+                return others
+        except OSError:  # gone meanwhile: it was read
+            return {}
 
     @cached_property
     def _content(self) -> _Content:

@@ -34,10 +34,25 @@ def check_credentials_file(value: str) -> None:
 
 def check_private(path: Path) -> None:
     """Raises DataError when others may read *path*, or it belongs to somebody else."""
+    os.close(_open_private(path))
+
+
+def _open_private(path: Path) -> int:
+    """A descriptor of the file that is judged: another one may have its name a moment later."""
     try:
-        status = path.stat()
+        # What took the place of a file meanwhile must not keep us waiting.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise Unavailable(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        _check_status(path, os.fstat(descriptor))
+    except DataError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_status(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise DataError(f"{path} is not a file", "name a file with lines NAME=VALUE")
     if status.st_uid not in (os.geteuid(), 0):
@@ -73,9 +88,8 @@ def read_credentials(path: Path, names: Collection[str] | None) -> dict[str, str
     names: those that it may hold, None for any that a variable can have.  Raises DataError or
     Unavailable with the line that is wrong, and never with what it holds.
     """
-    check_private(path)
     try:
-        with path.open("rb") as stream:
+        with open(_open_private(path), "rb") as stream:
             text = stream.read(_LIMIT).decode("utf-8")
     except OSError as error:
         raise Unavailable(f"{path}: cannot be read: {error.strerror}") from None

@@ -11,10 +11,15 @@ import stat
 from pathlib import Path
 
 from coldchain.core.errors import AS_OWNER, OTHER_HOME, CannotWrite, Unavailable, remedy
+from coldchain.core.trusted_path import make_folder, open_folder, walk
 
 TEMPORARY = ".tmp"
 """At the end of a name: a file that is not complete yet.  One name: whoever writes it holds a lock
 or is the only writer, and what a crash left is written over."""
+#: To write a new file, or over what a crash left of one.
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+#: A private directory and the one that it lies in.
+_MOST_MADE = 2
 #: What file systems answer that cannot sync a directory (CIFS, 9p, some of FUSE): there is nothing
 #: else to be done there.
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
@@ -22,8 +27,7 @@ _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 
 def open_new(path: Path) -> int:
     """Open for writing, empty."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    return os.open(path, flags, 0o600)
+    return os.open(path, _NEW, 0o600)
 
 
 def open_ours(path: Path) -> int:
@@ -69,11 +73,10 @@ def write_all(descriptor: int, raw: bytes) -> None:
 
 def private_directory(path: Path) -> None:
     """Make the directory *path* (0700), and the one it lies in, if they are not there."""
-    try:
-        path.mkdir(mode=0o700, exist_ok=True)
-    except FileNotFoundError:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        path.mkdir(mode=0o700, exist_ok=True)
+    with walk(path) as way:
+        if len(way.missing) > _MOST_MADE:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
+    make_folder(path, 0o700, 0o700)
 
 
 def sync_directory(path: Path) -> None:
@@ -99,21 +102,25 @@ def write_atomically(path: Path, raw: bytes, *, durable: bool = True) -> None:
 
     durable: it survives a power cut; otherwise only the death of this process.
     """
-    temporary = path.with_name(path.name + TEMPORARY)
+    temporary = path.name + TEMPORARY
     try:
-        descriptor = open_new(temporary)
-        try:
-            write_all(descriptor, raw)
+        with open_folder(path.parent) as folder:
+            try:
+                descriptor = os.open(temporary, _NEW, 0o600, dir_fd=folder)
+                try:
+                    write_all(descriptor, raw)
+                    if durable:
+                        os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+                os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary, dir_fd=folder)
+                raise
             if durable:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.rename(temporary, path)
-        if durable:
-            sync_directory(path.parent)
+                sync_directory(Path(f"/proc/self/fd/{folder}"))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise cannot_write(path, error) from None
 
 

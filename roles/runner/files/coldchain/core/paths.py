@@ -6,10 +6,22 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from coldchain.core.errors import AS_OWNER, OTHER_HOME, CannotWrite, Unavailable
+from coldchain.core.fixed_modes import mount_remedy
+from coldchain.core.trusted_path import (
+    ANYBODY,
+    Lure,
+    changers,
+    make_folder,
+    refuse_lure,
+    user_name,
+    walk,
+)
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -112,7 +124,7 @@ class Paths(NamedTuple):
         """Make the private directories (0700); CannotWrite names the one that failed."""
         for directory in (self.lib, self.log, self.runs):
             try:
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_folder(directory, 0o700, 0o755)
             except OSError as error:
                 raise CannotWrite(
                     f"{directory}: cannot be created: {error.strerror}",
@@ -121,28 +133,31 @@ class Paths(NamedTuple):
         self.check()
 
     def check(self) -> None:
-        """Refuse directories that somebody else could write: documents are code run as root."""
+        """Refuse what somebody else could write, or put another in the place of: documents are
+        code run as root."""
         for path in (self.home, self.lib, self.log, self.settings.parent, self.settings):
             if path is None:
                 continue
-            try:
-                status = path.lstat()
-            except FileNotFoundError:
-                continue
-            except PermissionError:
-                raise _not_ours(path, "cannot be read by this user") from None
-            if stat.S_ISLNK(status.st_mode):
-                raise _not_ours(path, "is a symbolic link")
-            if path == self.settings and not stat.S_ISREG(status.st_mode):
-                raise Unavailable(f"{path}: is not a file", "move away what is there")
-            if status.st_uid not in (os.geteuid(), 0):
-                raise _not_ours(path, f"belongs to user id {status.st_uid}")
-            if status.st_mode & OTHERS_WRITE:
-                raise Unavailable(
-                    f"{path}: can be written by others (mode {stat.S_IMODE(status.st_mode):04o});"
-                    " job documents are code, so this is refused",
-                    f"chmod go-w {path}",
-                )
+            with _looking(path) as place:
+                if place is None:
+                    continue
+                if path == self.settings and not stat.S_ISREG(place.status.st_mode):
+                    raise Unavailable(f"{path}: is not a file", "move away what is there")
+                _check_owner(path, place.status)
+                mode = place.status.st_mode
+                if mode & OTHERS_WRITE:
+                    raise Unavailable(
+                        f"{path}: can be written by others (mode {stat.S_IMODE(mode):04o});"
+                        " job documents are code, so this is refused",
+                        mount_remedy(path) or f"chmod go-w {path}",
+                    )
+                for user, folder in place.others.items():
+                    if path != self.log or not _is_groups(user, folder):
+                        raise Unavailable(
+                            f"{user_name(user)} can rename what lies in {folder}, and so {path};"
+                            " job documents are code, so this is refused",
+                            f"{mount_remedy(folder) or _closing(folder)}; {OTHER_HOME}",
+                        )
 
     def secure(self) -> list[str]:
         """At the start of a runner: close what lies in the private directories to others.
@@ -150,29 +165,96 @@ class Paths(NamedTuple):
         Returns a line for each place that was open.  Unavailable when one is a link or belongs to
         somebody else.  Run logs are not looked at one by one: their directories are closed.
         """
-        opened = []
+        opened: list[str] = []
         for top in (self.lib, self.log, self.runs):
-            names = [os.path.join(top, name) for name in os.listdir(top)]
-            for name in (os.fspath(top), *names):
-                try:
-                    status = os.lstat(name)
-                except FileNotFoundError:
+            with _looking(top) as place:
+                if place is None:
                     continue
-                if stat.S_ISLNK(status.st_mode):
-                    raise _not_ours(Path(name), "is a symbolic link")
-                if status.st_uid not in (os.geteuid(), 0):
-                    raise _not_ours(Path(name), f"belongs to user id {status.st_uid}")
-                if status.st_mode & OTHERS:
-                    try:
-                        os.chmod(name, stat.S_IMODE(status.st_mode) & ~OTHERS)
-                    except OSError as error:
-                        raise CannotWrite(
-                            f"{name}: is open to others and cannot be closed: {error.strerror}",
-                            f"chmod go= {name}",
-                        ) from None
-                    mode = stat.S_IMODE(status.st_mode)
-                    opened.append(f"{name}: was open to others (mode {mode:04o}), now it is not")
+                opened += _close(top, place.descriptor, place.status)
+                for name in os.listdir(f"/proc/self/fd/{place.descriptor}"):
+                    with _opened(name, place.descriptor) as inner:
+                        if inner is not None:
+                            opened += _close(top / name, inner, os.fstat(inner))
         return opened
+
+
+class _Place(NamedTuple):
+    """What lies at a path; others: who could put something else there, and in which directory."""
+
+    descriptor: int
+    status: os.stat_result
+    others: Mapping[int, str]
+
+
+@contextmanager
+def _looking(path: Path) -> Iterator[_Place | None]:
+    """What lies at *path*, open; None when nothing does.  A link there is not followed."""
+    with ExitStack() as stack:
+        try:
+            way = stack.enter_context(walk(path.parent))
+            refuse_lure(way)
+            found = None if way.missing else stack.enter_context(_opened(path.name, way.folder))
+        except NotADirectoryError:
+            found = None
+        except PermissionError:
+            raise _not_ours(path, "cannot be read by this user") from None
+        except Lure as lure:
+            raise Unavailable(f"{lure.filename}: {lure.strerror}", lure.hint) from None
+        if found is None:
+            yield None
+            return
+        status = os.fstat(found)
+        others = dict(way.others)
+        for user in changers(way.folder, status) - {0, os.geteuid(), status.st_uid}:
+            others.setdefault(user, way.path)
+        yield _Place(found, status, others)
+
+
+@contextmanager
+def _opened(name: str, folder: int) -> Iterator[int | None]:
+    """A descriptor of *name* in the open *folder*, itself when it is a link; None without one."""
+    try:
+        flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(name or ".", flags, dir_fd=folder)
+    except FileNotFoundError:
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _closing(folder: str) -> str:
+    return f"chmod go-w {folder}, and let it belong to root"
+
+
+def _is_groups(user: int, folder: str) -> bool:
+    """Whether a directory of root's is given to a group: the logs' is, syslog's, on Ubuntu."""
+    status = os.stat(folder)
+    return user == ANYBODY and not status.st_uid and not status.st_mode & stat.S_IWOTH
+
+
+def _check_owner(path: Path, status: os.stat_result) -> None:
+    if stat.S_ISLNK(status.st_mode):
+        raise _not_ours(path, "is a symbolic link")
+    if status.st_uid not in (os.geteuid(), 0):
+        raise _not_ours(path, f"belongs to user id {status.st_uid}")
+
+
+def _close(path: Path, descriptor: int, status: os.stat_result) -> Iterator[str]:
+    """Close what is open as *descriptor* to others; a line when it was not."""
+    _check_owner(path, status)
+    if status.st_mode & OTHERS:
+        mode = stat.S_IMODE(status.st_mode)
+        try:
+            os.chmod(f"/proc/self/fd/{descriptor}", mode & ~OTHERS)
+        except OSError as error:
+            raise CannotWrite(
+                f"{path}: is open to others and cannot be closed: {error.strerror}",
+                f"chmod go= {path}",
+            ) from None
+        yield f"{path}: was open to others (mode {mode:04o}), now it is not"
 
 
 def _not_ours(path: Path, why: str) -> Unavailable:

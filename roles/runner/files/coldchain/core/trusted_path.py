@@ -262,14 +262,16 @@ def writers(
 
 
 def _private_group(group: int, user: int) -> bool:
-    """Whether nobody but the *user* is in the *group*, as far as this host knows; or only root."""
+    """Whether nobody but the *user* is in the *group*, as far as this host knows; or only root.
+
+    A group of the user's own has the same number, or the same name.
+    """
     if group == 0:
         return True
-    if group != user:
-        return False
     with contextlib.suppress(KeyError):
-        return set(grp.getgrgid(group).gr_mem) <= {pwd.getpwuid(user).pw_name}
-    return True
+        own, name = grp.getgrgid(group), pwd.getpwuid(user).pw_name
+        return (group == user or own.gr_name == name) and set(own.gr_mem) <= {name}
+    return group == user
 
 
 def user_name(user: int) -> str:
@@ -335,6 +337,50 @@ class TrustedFolder:
             self._others = tuple(way.others)
             self._folder = os.dup(way.folder)
             self._identity = status.st_dev, status.st_ino
+
+
+@contextmanager
+def open_folder(path: str | os.PathLike[str]) -> Iterator[int]:
+    """A descriptor of the directory *path*, to reach what lies in it from there.
+
+    Raises OSError as ``open_file`` does.
+    """
+    with walk(path) as way:
+        refuse_lure(way)
+        if way.missing:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
+        yield way.folder
+
+
+def make_folder(path: str | os.PathLike[str], mode: int, above: int) -> None:
+    """Make the directory *path* with *mode*, and those above it with the mode *above*.
+
+    What is there stays as it is.  Raises OSError as ``open_file`` does.
+    """
+    with walk(path) as way, ExitStack() as stack:
+        make_missing(way, stack, mode, above)
+
+
+def make_missing(
+    way: Way, stack: ExitStack, mode: int, above: int, made: Callable[[int], None] | None = None
+) -> Way:
+    """The whole *way*, whose descriptors *stack* closes; see ``make_folder``.
+
+    made: is called with the descriptor of each directory in which one was made.
+    """
+    refuse_lure(way)
+    for name in way.missing:
+        with contextlib.suppress(FileExistsError):  # another one was as quick
+            os.mkdir(name, mode if len(way.missing) == 1 else above, dir_fd=way.folder)
+        if made is not None:
+            made(way.folder)
+        here = way.path.split("/")[: -len(way.missing)]
+        at = way._replace(path="/".join(here), missing=())
+        way = stack.enter_context(descend(at, "/".join(way.missing)))
+        refuse_lure(way)
+    if way.missing:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), way.path)
+    return way
 
 
 def open_below(way: Way, name: str, flags: int, mode: int = 0o600) -> int:

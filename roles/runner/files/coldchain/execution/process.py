@@ -23,7 +23,7 @@ from coldchain.core.errors import CannotWrite, Unavailable
 from coldchain.core.files import cannot_read
 from coldchain.execution import cgroup, members, orphans
 from coldchain.execution.members import Mark, Member, boot_id
-from coldchain.execution.run_log import APPEND
+from coldchain.execution.run_log import open_log
 
 # A trap that does nothing lets the shell wait for the command's own end on TERM; "ignore" would be
 # inherited by the command.  Only built-in commands: each external one would double the cost.  The
@@ -158,7 +158,7 @@ class Process:
         """
         try:
             directory.mkdir(mode=0o700)
-            out = os.open(log, APPEND, 0o600)
+            out = open_log(log)
         except OSError as error:
             raise CannotWrite(
                 f"{error.filename}: cannot be written: {error.strerror}",

@@ -7,15 +7,23 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+from coldchain.core.trusted_path import open_file
+
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 HEAD = 65536
 _BLOCK = 4096
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 
 
+def open_log(path: Path) -> int:
+    """A descriptor to append to the log, which is made when it is not there; OSError."""
+    # A group may rename the directory of all logs: Ubuntu's syslog.
+    return open_file(path, _APPEND)
+
+
 def note(path: Path, line: str) -> None:
     """Append a line of our own."""
-    descriptor = os.open(path, APPEND, 0o600)
+    descriptor = open_log(path)
     try:
         os.write(descriptor, line.encode("utf-8", "backslashreplace") + b"\n")
     finally:

@@ -21,6 +21,7 @@ from coldchain.core.errors import ColdchainError
 from coldchain.core.files import cannot_write, write_all
 from coldchain.core.log_limit import LimitedLog
 from coldchain.core.settings import Settings
+from coldchain.core.trusted_path import open_folder
 from coldchain.observe import tally as counted
 from coldchain.observe.ledger import Ledger
 from coldchain.observe.ledger_check import look
@@ -87,21 +88,24 @@ def receipts_in(lib: Path) -> Mapping[str, Any]:
 
 def publish(path: Path, raw: bytes) -> None:
     """Replace the file *path*, for everybody to read; CannotWrite."""
-    temporary = path.with_name(path.name + ".tmp")
+    # Others may write in its directory: what lies there is neither written through nor removed.
+    temporary = f".{path.name}.{os.urandom(8).hex()}.tmp"
     try:
-        # Others may write in its directory: what lies there is not written through.
-        temporary.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(temporary, flags, 0o600)
-        try:
-            write_all(descriptor, raw)
-            os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IROTH)
-        finally:
-            os.close(descriptor)
-        os.rename(temporary, path)
+        with open_folder(path.parent) as folder:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+            descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
+            try:
+                try:
+                    write_all(descriptor, raw)
+                    os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IROTH)
+                finally:
+                    os.close(descriptor)
+                os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            except OSError:
+                with suppress(OSError):
+                    os.unlink(temporary, dir_fd=folder)
+                raise
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise cannot_write(path, error) from None
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from coldchain.core.errors import CannotWrite
 from coldchain.core.files import cannot_read, private_directory, sync_directory, write_atomically
+from coldchain.core.trusted_path import open_file
 from coldchain.store.records import Run
 
 _BLOCK = 65536
@@ -49,12 +50,12 @@ def append(path: Path, entries: list[dict[str, Any]]) -> None:
 
 def _open(path: Path) -> tuple[int, bool]:
     """For reading and appending; and whether it had to be made."""
-    flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_RDWR | os.O_APPEND
     try:
-        return os.open(path, flags), False
+        return open_file(path, flags), False
     except FileNotFoundError:
         private_directory(path.parent)
-        return os.open(path, flags | os.O_CREAT, 0o600), True
+        return open_file(path, flags | os.O_CREAT), True
 
 
 def newest_first(path: Path) -> Iterator[dict[str, Any]]:

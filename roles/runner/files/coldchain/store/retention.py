@@ -10,14 +10,17 @@ day for their age: what a run costs does not depend on how many are kept.
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from coldchain.core.instants import DAY
 from coldchain.core.paths import Paths
+from coldchain.core.trusted_path import open_folder
 from coldchain.store import history
 
 STEADY = 3600.0
@@ -85,7 +88,7 @@ class Retention:
         stay = _fitting(entries, [row + log for log in logs], bounds, self._oldest(bounds))
         for entry in entries[stay:]:  # before their entries: what a crash leaves is still named
             if "run_id" in entry:
-                self._paths.run_log(job_id, entry["run_id"]).unlink(missing_ok=True)
+                _unlink(self._paths.run_log(job_id, entry["run_id"]))
         if stay < len(entries):
             history.keep_newest(path, entries[:stay])
         self._kept[job_id] = _Kept(stay, sum(logs[:stay]), time.monotonic())
@@ -101,7 +104,7 @@ class Retention:
         if declared or newest["time_ended"] >= limit:
             self.enforce(job_id, bounds)
         else:
-            shutil.rmtree(self._paths.job_log(job_id), ignore_errors=True)
+            _remove(self._paths.job_log(job_id))
             self._kept.pop(job_id, None)
 
     def _log_size(self, job_id: str, entry: dict[str, Any]) -> int:
@@ -128,3 +131,15 @@ def _size(path: Path) -> int:
         return path.stat().st_blocks * 512
     except FileNotFoundError:
         return 0
+
+
+def _unlink(path: Path) -> None:
+    """Remove a file in the logs, whose directory a group may rename: Ubuntu's syslog."""
+    with suppress(FileNotFoundError), open_folder(path.parent) as folder:
+        os.unlink(path.name, dir_fd=folder)
+
+
+def _remove(path: Path) -> None:
+    """The same for a directory with all that it holds, as far as that can be."""
+    with suppress(OSError), open_folder(path.parent) as folder:
+        shutil.rmtree(f"/proc/self/fd/{folder}/{path.name}", ignore_errors=True)

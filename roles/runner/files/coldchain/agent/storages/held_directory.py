@@ -14,11 +14,20 @@ import shutil
 import stat
 import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from coldchain.core.files import sync_open_directory
-from coldchain.core.trusted_path import Way, descend, enter, refuse_lure, user_name, walk, who_gains
+from coldchain.core.trusted_path import (
+    Way,
+    descend,
+    enter,
+    make_missing,
+    refuse_lure,
+    user_name,
+    walk,
+    who_gains,
+)
 
 _FOLDER_MODE = 0o700
 #: So many folders are kept open for the next looks.
@@ -118,18 +127,7 @@ def _there(way: Way, path: Path) -> Way:
 
 def _make(way: Way, stack: ExitStack) -> Way:
     """The whole *way*; each new directory is private, whatever the umask is, and durable."""
-    refuse_lure(way)
-    for name in way.missing:
-        with suppress(FileExistsError):  # another writer was as quick
-            os.mkdir(name, _FOLDER_MODE, dir_fd=way.folder)
-        sync_folder(way.folder)
-        here = way.path.split("/")[: -len(way.missing)]
-        at = way._replace(path="/".join(here), missing=())
-        way = stack.enter_context(descend(at, "/".join(way.missing)))
-        refuse_lure(way)
-    if way.missing:
-        raise _missing(Path(way.path))
-    return way
+    return make_missing(way, stack, _FOLDER_MODE, _FOLDER_MODE, sync_folder)
 
 
 def _missing(path: Path) -> FileNotFoundError:
