@@ -114,7 +114,9 @@ class CopyEngine:
         storage, backups = open_storage(query.location), self.points(query)
         if not backups:
             raise NothingThere(f"no copy in {query.location}")
-        flaws, usable, lost = [], [], []
+        flaws: list[Flaw] = []
+        usable: list[Backup] = []
+        lost: list[Backup] = []
         for backup in backups:
             series, bad = f"{backup.hostname}_{backup.backup_name}", ""
             for number, entry in enumerate(_entries(storage, series, backup.time_stamp)):

@@ -11,8 +11,8 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from waiting import ended
 
@@ -28,8 +28,7 @@ def _finish(process: subprocess.Popen[bytes]) -> None:
         raise JobFailed(f"{process.args!r} ended with exit code {process.returncode}")
 
 
-@dataclass(frozen=True)
-class CatSource:
+class CatSource(NamedTuple):
     file: Path
 
     @property
@@ -47,8 +46,7 @@ class CatSource:
             yield Stream(process.stdout, lambda: _finish(process))
 
 
-@dataclass(frozen=True)
-class DdTarget:
+class DdTarget(NamedTuple):
     file: Path
     path: None = None
 

@@ -140,7 +140,7 @@ def _bounded(process: subprocess.Popen[Any], wait: Callable[[], Value], within: 
                     if stream is not None:
                         stream.close()  # or another test is blamed for it
                 words = process.args
-                raise AssertionError(f"did not end within {within:g} s: {words}") from None
+                raise AssertionError(f"did not end within {within:g} s: {words!r}") from None
 
 
 def _contenders() -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, Union
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol, Union
 
 if TYPE_CHECKING:
     from coldchain.agent.fields import Fields
@@ -32,7 +32,7 @@ class Stream(NamedTuple):
     as done; JobFailed when the other end says that these were not all.
     """
 
-    file: BinaryIO
+    file: IO[bytes]
     finish: Callable[[], None]
 
 
