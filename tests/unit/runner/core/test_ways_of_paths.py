@@ -17,11 +17,12 @@ from posix_acl import USER, acl, set_acl
 
 from coldchain.core.credentials import read_credentials
 from coldchain.core.errors import ColdchainError, Unavailable
+from coldchain.core.files import remove_file
 from coldchain.core.paths import Paths
 from coldchain.execution import run_log
 from coldchain.runner.metrics import publish
 from coldchain.store import Store, history
-from coldchain.store.retention import _remove, _unlink
+from coldchain.store.retention import _remove
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives directories away")
 GROUP = 54321
@@ -136,11 +137,13 @@ def test_logs_are_neither_written_nor_removed_through_a_link_of_syslogs(yard: Pa
     paths.log.rename(yard / "log" / "moved")
     victim = yard / "victim"
     (victim / "a").mkdir(parents=True)
-    (victim / "a" / "r.log").write_text("precious")
+    (victim / "a" / "r.log").write_text("precious" * 100_000)
     paths.log.symlink_to(victim)
     before = state(os.fsencode(victim))
     with pytest.raises(OSError, match="somebody else made"):
         run_log.note(paths.run_log("a", "r"), "two")
+    with pytest.raises(OSError, match="somebody else made"):
+        run_log.bound(paths.run_log("a", "r"), 4096)
     for write in (
         lambda: store.add_history("a", {"run_id": "s", "time_ended": 2.0}),
         lambda: store.add_history("b", {"run_id": "s", "time_ended": 2.0}),
@@ -149,8 +152,9 @@ def test_logs_are_neither_written_nor_removed_through_a_link_of_syslogs(yard: Pa
         with pytest.raises(ColdchainError, match="somebody else made"):
             write()
     _remove(paths.job_log("a"))
-    with pytest.raises(OSError, match="somebody else made"):
-        _unlink(paths.run_log("a", "r"))
+    for remove in (lambda: remove_file(paths.run_log("a", "r")), lambda: store.tidy_history("a")):
+        with pytest.raises(OSError, match="somebody else made"):
+            remove()
     assert state(os.fsencode(victim)) == before
 
 

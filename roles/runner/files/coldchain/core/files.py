@@ -124,6 +124,12 @@ def write_atomically(path: Path, raw: bytes, *, durable: bool = True) -> None:
         raise cannot_write(path, error) from None
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there, from its open directory; root goes no way of others there."""
+    with contextlib.suppress(FileNotFoundError), open_folder(path.parent) as folder:
+        os.unlink(path.name, dir_fd=folder)
+
+
 def cannot_read(path: Path, error: OSError) -> Unavailable:
     """*error* as one for people, with the way out."""
     return Unavailable(f"{path}: cannot be read: {error.strerror}", remedy(error))

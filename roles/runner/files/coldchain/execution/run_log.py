@@ -46,7 +46,7 @@ def bound(path: Path, limit: int) -> bool:
     import ctypes  # 2 MB of memory that most runners never need
 
     libc = ctypes.CDLL(None, use_errno=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = open_file(path, os.O_RDWR)
     try:
         failed = libc.fallocate(
             descriptor,

@@ -10,7 +10,6 @@ day for their age: what a run costs does not depend on how many are kept.
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from coldchain.core.files import remove_file
 from coldchain.core.instants import DAY
 from coldchain.core.paths import Paths
 from coldchain.core.trusted_path import open_folder
@@ -88,7 +88,7 @@ class Retention:
         stay = _fitting(entries, [row + log for log in logs], bounds, self._oldest(bounds))
         for entry in entries[stay:]:  # before their entries: what a crash leaves is still named
             if "run_id" in entry:
-                _unlink(self._paths.run_log(job_id, entry["run_id"]))
+                remove_file(self._paths.run_log(job_id, entry["run_id"]))
         if stay < len(entries):
             history.keep_newest(path, entries[:stay])
         self._kept[job_id] = _Kept(stay, sum(logs[:stay]), time.monotonic())
@@ -133,13 +133,10 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _unlink(path: Path) -> None:
-    """Remove a file in the logs, whose directory a group may rename: Ubuntu's syslog."""
-    with suppress(FileNotFoundError), open_folder(path.parent) as folder:
-        os.unlink(path.name, dir_fd=folder)
-
-
 def _remove(path: Path) -> None:
-    """The same for a directory with all that it holds, as far as that can be."""
+    """Remove a directory with all that it holds, as far as that can be.
+
+    A group may rename the directory of all logs: Ubuntu's syslog.
+    """
     with suppress(OSError), open_folder(path.parent) as folder:
         shutil.rmtree(f"/proc/self/fd/{folder}/{path.name}", ignore_errors=True)

@@ -17,7 +17,7 @@ from typing import Any
 from tinydb import TinyDB
 
 from coldchain.core.errors import OTHER_HOME, Unavailable
-from coldchain.core.files import TEMPORARY
+from coldchain.core.files import TEMPORARY, remove_file
 from coldchain.core.locks import is_locked
 from coldchain.core.paths import Paths
 from coldchain.store import history
@@ -281,7 +281,7 @@ class Store:
     def tidy_history(self, job_id: str) -> None:
         """Remove what a crash left of bounding the history."""
         path = self.paths.history(job_id)
-        path.with_name(path.name + TEMPORARY).unlink(missing_ok=True)
+        remove_file(path.with_name(path.name + TEMPORARY))
 
     # -- the runner process ------------------------------------------------------------------
 
