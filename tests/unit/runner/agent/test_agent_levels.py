@@ -17,7 +17,7 @@ from agent_chains import set_ahead
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldchain.agent.engines.tar.layout import Chain, Level, chain_of, chain_times, newest_chain
+from coldchain.agent.engines.tar.layout import Chain, Level, chain_of, chain_times
 from coldchain.agent.engines.tar.levels import DAY, next_level, previous_backup
 from coldchain.agent.options import LevelRules
 from coldchain.agent.storages.local import LocalStorage
@@ -109,22 +109,6 @@ def test_a_lineage_is_what_each_level_was_based_on(steps: list[tuple[LevelRules,
             # What is taken for the parent of a level that does not name it.
             guess = chain.of_number(point.number - 1, point.time) if point.number else None
             assert guess == bases[point]
-
-
-@given(st.sets(st.integers(0, 50), min_size=1), st.integers(-1, 60))
-def test_a_date_selects_the_newest_chain_and_its_levels_until_then(zeros, until):
-    chains = [Chain(zero, (Level(zero, 0, zero), Level(zero, 1, zero + 3))) for zero in zeros]
-    chosen = newest_chain(chains, until)
-    begun = [zero for zero in zeros if zero <= until]
-    if not begun:
-        assert chosen is None
-    else:
-        assert chosen is not None
-        assert chosen.zero == max(begun)
-        assert all(level.time <= until for level in chosen.levels)
-        assert (Level(chosen.zero, 1, chosen.zero + 3) in chosen.levels) == (
-            chosen.zero + 3 <= until
-        )
 
 
 @pytest.mark.parametrize(

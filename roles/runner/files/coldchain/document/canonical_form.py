@@ -43,7 +43,7 @@ def canonical_of(modern: Normalized) -> dict[str, Any]:
         for action in document["job_actions"]
     ]
     result["job_schedule"] = canonical_schedule(document.get("job_schedule", {}))
-    return _ordered(result, "job")
+    return {field.name: result[field.name] for field in LEVELS["job"] if field.name in result}
 
 
 def canonical_schedule(schedule: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,10 +145,6 @@ def _level(value: Mapping[str, Any], level: str) -> dict[str, Any]:
         for field in LEVELS[level]
         if field.name in value and not field.read_only
     }
-
-
-def _ordered(value: Mapping[str, Any], level: str) -> dict[str, Any]:
-    return {field.name: value[field.name] for field in LEVELS[level] if field.name in value}
 
 
 def _normal(field: Field, value: Any) -> Any:

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far a run in progress is, for whoever looks: read from its directory, nothing is asked."""
+"""How far a run in progress is, for whoever looks: its directory says it, and nobody is asked."""
 
 from __future__ import annotations
 

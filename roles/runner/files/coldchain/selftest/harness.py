@@ -60,12 +60,10 @@ def torture(
     rounds: int,
     seed: int,
     progress: Callable[[SelftestResult], None] = lambda outcome: None,
-    prefix: tuple[str, ...] = (),
 ) -> SelftestResult:
     """Torture an installation in *home* (made new) for *rounds* rounds.
 
-    prefix: words put before the runner's command line, for tools that inject faults.  The same
-    seed makes the same decisions; when a signal arrives is up to the machine all the same.
+    The same seed makes the same decisions; when a signal arrives is up to the machine all the same.
     """
     chance = random.Random(seed)
     paths = Paths.under(home)
@@ -75,11 +73,11 @@ def torture(
     paths.settings.write_text(_SETTINGS)
     store.apply([Change(job_id, document(job_id, 0)) for job_id in ALL])
     promises = _Promises({job_id: {0} for job_id in ALL})
-    runner = _start_runner(home, prefix)
+    runner = _start_runner(home)
     try:
         for number in range(1, rounds + 1):
             if runner.poll() is not None:
-                runner = _start_runner(home, prefix)
+                runner = _start_runner(home)
             worker = _start("worker", home, [*own_code(_WORK), str(home), str(number)])
             assert worker.stdout is not None
             first = worker.stdout.readline()  # it is at work now
@@ -110,8 +108,8 @@ def torture(
     return outcome
 
 
-def _start_runner(home: Path, prefix: tuple[str, ...]) -> subprocess.Popen[bytes]:
-    return _start("runner", home, [*prefix, *own_program(home), "serve"])
+def _start_runner(home: Path) -> subprocess.Popen[bytes]:
+    return _start("runner", home, [*own_program(home), "serve"])
 
 
 def _start(name: str, home: Path, words: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -159,7 +157,7 @@ def _check(store: Store, promises: _Promises) -> list[str]:
 
 def _settle(home: Path, store: Store, promises: _Promises, outcome: SelftestResult) -> None:
     """A last runner, left alone: everything promised must have happened in the end."""
-    runner = _start_runner(home, ())
+    runner = _start_runner(home)
     deadline = time.monotonic() + QUIET
     try:
         while time.monotonic() < deadline:

@@ -155,11 +155,6 @@ class Chain(_Chain):  # without __slots__: a cached property needs a place
         """Which of two chains is the newer one: that with the greater order."""
         return not self.is_last, self.zero
 
-    def until(self, instant: int) -> Chain | None:
-        """The chain as it stood at *instant* (inclusive); None before its first level."""
-        levels = tuple(level for level in self.levels if level.time <= instant)
-        return Chain(self.zero, levels) if levels else None
-
     def of_number(self, number: int, before: int) -> Level | None:
         """The entry of level *number* that a backup taken at *before* was based on.
 
@@ -222,10 +217,6 @@ def chain_of(zero: int, names: Iterable[str]) -> Chain | None:
     return Chain(zero, tuple(levels)) if levels else None
 
 
-def newest_chain(chains: Iterable[Chain], instant: int | None = None) -> Chain | None:
-    """The chain with the highest ZERO, as it stood at *instant* when one is given."""
-    if instant is None:
-        return max(chains, key=attrgetter("order"), default=None)
-    begun = [chain for chain in chains if chain.zero <= instant]
-    newest = max(begun, key=attrgetter("order"), default=None)
-    return newest.until(instant) if newest else None
+def newest_chain(chains: Iterable[Chain]) -> Chain | None:
+    """The chain with the highest ZERO."""
+    return max(chains, key=attrgetter("order"), default=None)
