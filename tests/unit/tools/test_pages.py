@@ -48,5 +48,20 @@ def test_a_decision_names_tests_that_exist(page):
         assert f"def {name}(" in TESTS or f"/{name}.py" in "\n".join(FILES)
 
 
+def test_every_room_is_on_the_map():
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    the_map = page[page.index("## The house") : page.index("## How to add")]
+    runner = "roles/runner/files/coldchain/"
+    rooms = {
+        file[len(house) :].partition("/")[0]
+        for house in ("", "plugins/", "tests/", "docs/", runner, f"{runner}agent/")
+        for file in FILES
+        if file.startswith(house) and "/" in file[len(house) :]
+    }
+    drawn = {room for room in rooms if re.search(rf"\b{re.escape(room)}\b", the_map)}
+    ordinary = {".ci", ".github", "changelogs", "meta", "requirements", "images", "coldchain"}
+    assert rooms - drawn - ordinary == set()
+
+
 def _exists(name: str) -> bool:
     return any(f"/{file}".endswith(f"/{name}") for file in FILES if (ROOT / file).exists())
