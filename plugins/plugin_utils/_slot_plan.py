@@ -28,6 +28,33 @@ def _told_of(documents: t.Sequence[t.Mapping[str, t.Any]], error: t.Mapping[str,
     return f"{where}: {error['message']}" + (f"; {error['hint']}" if error["hint"] else "")
 
 
+def _slots_told(
+    slots: t.Mapping[str, t.Any], found: t.Mapping[str, t.Mapping[tuple[str, str], int]]
+) -> dict[str, dict[str, t.Any]]:
+    """What lookup slots returns of each slot, in the order of their names."""
+    answer = {}
+    for name, places in sorted(found.items()):
+        slot, _problems = read_slot(name, slots[name])
+        if slot is None:
+            continue
+        rows = sorted((at, host, job_id) for (host, job_id), at in places.items())
+        answer[name] = {
+            "at_once": slot.at_once,
+            "within": slot.within,
+            "lasts": slot.lasts,
+            "places": [{"host": host, "job_id": job_id, "offset": at} for at, host, job_id in rows],
+        }
+    return answer
+
+
+def _lines(name: str, slot: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    places, at_once = slot["places"], slot["at_once"]
+    within = told(slot["within"])
+    yield f"slot {name}: jobs {len(places)}, at most {at_once} at once, within {within}"
+    for place in places:
+        yield f"  {_clock(place['offset'])}  {place['host']}/{place['job_id']}"
+
+
 def plan(
     documents: list[dict[str, t.Any]],
     slots: t.Mapping[str, t.Any],
@@ -43,27 +70,16 @@ def plan(
     long runs took; days: of the calendar.
     """
     texts = [text for found_here in problems.values() for text in found_here]
-    told_slots: dict[str, t.Any] = {}
-    table: list[str] = []
-    words = ["simulate", "-", "--days", str(days)]
-    for name, places in sorted(found.items()):
-        slot, _problems = read_slot(name, slots[name])
-        if slot is None:
-            continue
-        words += ["--slot", f"{name}={slot.at_once}"]
-        rows = sorted((at, host, job_id) for (host, job_id), at in places.items())
-        told_slots[name] = {
-            "at_once": slot.at_once,
-            "within": slot.within,
-            "lasts": slot.lasts,
-            "places": [{"host": host, "job_id": job_id, "offset": at} for at, host, job_id in rows],
-        }
-        table.append(
-            f"slot {name}: jobs {len(rows)}, at most {slot.at_once} at once, within {told(slot.within)}"
-        )
-        table += [f"  {_clock(at)}  {host}/{job_id}" for at, host, job_id in rows]
+    told_slots = _slots_told(slots, found)
+    table = [line for name, slot in told_slots.items() for line in _lines(name, slot)]
     answer = None
     if not texts and found:
+        words = ["simulate", "-", "--days", str(days)]
+        words += [
+            word
+            for name, slot in told_slots.items()
+            for word in ("--slot", f"{name}={slot['at_once']}")
+        ]
         words += [word for path in status for word in ("--status", path)]
         _code, answer = ask(words, json.dumps({"jobs": documents}, default=str))
     held = not texts

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from coldchain.agent.engines.base import NothingThere, Verification
@@ -17,7 +17,7 @@ from coldchain.cli.arguments import add_scheme, add_storage, positive_number
 from coldchain.cli.backups import failed_part, nothing_found, query_of, tell_failures
 from coldchain.cli.context import Call
 from coldchain.cli.progress_bar import Bar
-from coldchain.cli.targets import chosen, exists
+from coldchain.cli.targets import Scope, chosen, exists
 from coldchain.core.errors import ColdchainError, JobFailed
 from coldchain.core.text import pluralize, printable
 
@@ -40,38 +40,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """Check backups; exit code 1 when something is wrong with one."""
-    from coldchain.agent.receipts import Receipts
-
     arguments = call.arguments
     mode = "full" if arguments.full else "quick" if arguments.sample is None else "sample"
-    receipts = Receipts(call.paths.lib)
-    results = []
-    failures: list[ColdchainError] = []
     asked = list(dict.fromkeys(chosen(call)))
-    with Bar() as pbar, abort_on_signal():
-        for scope in asked:
-            if not exists(scope.location):
-                continue
-            pass_file = arguments.encrypt_pass_file or scope.pass_file
-            try:
-                results.append(
-                    engine(scope.engine_name).verify(
-                        query_of(call, scope)._replace(
-                            scheme=arguments.encrypt_scheme or scope.scheme,
-                            accept_unsealed=arguments.accept_unsealed,
-                            encrypted=bool(scope.pass_file or arguments.container),
-                        ),
-                        mode,
-                        sample=arguments.sample or 0,
-                        pass_file=None if pass_file is None else _absolute(pass_file),
-                        meter=Meter(pbar.tell),
-                        receipts=receipts,
-                    )
-                )
-            except NothingThere:
-                continue
-            except ColdchainError as error:
-                failures.append(error)
+    results, failures = _checked(call, asked, mode)
     if failures and not results:
         raise failures[0]
     if not results:
@@ -94,6 +66,43 @@ def run(call: Call) -> int:
         return code or (failures[0].exit_code if failures else 0)
     _report(call, results)
     return tell_failures(call, failures, code)
+
+
+def _checked(
+    call: Call, asked: Iterable[Scope], mode: str
+) -> tuple[list[Verification], list[ColdchainError]]:
+    """What was found in each of the containers that are there, and why others gave no answer."""
+    from coldchain.agent.receipts import Receipts
+
+    arguments, receipts = call.arguments, Receipts(call.paths.lib)
+    results: list[Verification] = []
+    failures: list[ColdchainError] = []
+    with Bar() as pbar, abort_on_signal():
+        for scope in asked:
+            if not exists(scope.location):
+                continue
+            pass_file = arguments.encrypt_pass_file or scope.pass_file
+            try:
+                query = query_of(call, scope)._replace(
+                    scheme=arguments.encrypt_scheme or scope.scheme,
+                    accept_unsealed=arguments.accept_unsealed,
+                    encrypted=bool(scope.pass_file or arguments.container),
+                )
+                found = engine(scope.engine_name).verify(
+                    query,
+                    mode,
+                    sample=arguments.sample or 0,
+                    pass_file=None if pass_file is None else _absolute(pass_file),
+                    meter=Meter(pbar.tell),
+                    receipts=receipts,
+                )
+            except NothingThere:
+                continue
+            except ColdchainError as error:
+                failures.append(error)
+            else:
+                results.append(found)
+    return results, failures
 
 
 def _report(call: Call, results: Sequence[Verification]) -> None:

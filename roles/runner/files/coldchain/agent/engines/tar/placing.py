@@ -185,14 +185,16 @@ class _Merge:
                 full = os.path.join(path, entry)
                 there, here = _status(entry, target), _status(entry, source)
                 if there is not None and here is not None:
-                    if stat.S_ISDIR(here.st_mode):
-                        if stat.S_ISDIR(there.st_mode):
-                            if full not in self._mounts:
-                                with _both(entry, source, target, full) as (inner, other):
-                                    self.run(inner, other, full, os.path.join(name, entry))
-                            continue
+                    old, new = stat.S_ISDIR(there.st_mode), stat.S_ISDIR(here.st_mode)
+                    if old and new:
+                        if full not in self._mounts:
+                            with _both(entry, source, target, full) as (inner, other):
+                                self.run(inner, other, full, os.path.join(name, entry))
+                        continue
+                    # What is renamed over another thing takes its place, but for directories.
+                    if new:
                         os.unlink(entry, dir_fd=target)
-                    elif stat.S_ISDIR(there.st_mode):
+                    elif old:
                         os.rmdir(entry, dir_fd=target)
                 _move(source, entry, target, entry, full)
         if self._wanted(name):
