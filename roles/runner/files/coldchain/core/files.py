@@ -9,10 +9,14 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import Union
 
 from coldchain.core.errors import AS_OWNER, OTHER_HOME, CannotWrite, Unavailable, remedy
 from coldchain.core.trusted_path import make_folder, open_folder, walk
 
+StrPath = Union[str, "os.PathLike[str]"]
+"""A path that is handed to the system as it is: what each run passes here is text, for to take a
+Path apart costs more than the call that it is for."""
 TEMPORARY = ".tmp"
 """At the end of a name: a file that is not complete yet.  One name: whoever writes it holds a lock
 or is the only writer, and what a crash left is written over."""
@@ -25,7 +29,7 @@ _MOST_MADE = 2
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 
 
-def open_new(path: Path) -> int:
+def open_new(path: StrPath) -> int:
     """Open for writing, empty."""
     return os.open(path, _NEW, 0o600)
 
@@ -71,15 +75,18 @@ def write_all(descriptor: int, raw: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def private_directory(path: Path) -> None:
+def private_directory(path: StrPath) -> None:
     """Make the directory *path* (0700), and the one it lies in, if they are not there."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISDIR(os.lstat(path).st_mode):  # as mostly
+            return
     with walk(path) as way:
         if len(way.missing) > _MOST_MADE:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
     make_folder(path, 0o700, 0o700)
 
 
-def sync_directory(path: Path) -> None:
+def sync_directory(path: StrPath) -> None:
     """Make renames in *path* durable, as far as its file system can."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -97,11 +104,12 @@ def sync_open_directory(descriptor: int) -> None:
             raise
 
 
-def write_atomically(path: Path, raw: bytes, *, durable: bool = True) -> None:
+def write_atomically(path: StrPath, raw: bytes, *, durable: bool = True) -> None:
     """Replace *path* as a whole (0600); CannotWrite names it.
 
     durable: it survives a power cut; otherwise only the death of this process.
     """
+    path = Path(path)
     temporary = path.name + TEMPORARY
     try:
         with open_folder(path.parent) as folder:
@@ -130,12 +138,12 @@ def remove_file(path: Path) -> None:
         os.unlink(path.name, dir_fd=folder)
 
 
-def cannot_read(path: Path, error: OSError) -> Unavailable:
+def cannot_read(path: StrPath, error: OSError) -> Unavailable:
     """*error* as one for people, with the way out."""
     return Unavailable(f"{path}: cannot be read: {error.strerror}", remedy(error))
 
 
-def cannot_write(path: Path, error: OSError) -> CannotWrite:
+def cannot_write(path: StrPath, error: OSError) -> CannotWrite:
     """*error* as one for people, with the way out."""
     message = f"{path}: cannot be written: {error.strerror}; nothing was changed"
     return CannotWrite(message, remedy(error))

@@ -110,15 +110,15 @@ class Paths(NamedTuple):
 
     def job_log(self, job_id: str) -> Path:
         """The directory of what is kept about the runs of a job."""
-        return self.log / job_id
+        return Path(f"{self.log}/{job_id}")
 
     def history(self, job_id: str) -> Path:
         """The finished runs of a job, a line each."""
-        return self.job_log(job_id) / "history.jsonl"
+        return Path(f"{self.log}/{job_id}/history.jsonl")
 
     def run_log(self, job_id: str, run_id: str) -> Path:
         """What one run of a job said."""
-        return self.job_log(job_id) / f"{run_id}.log"
+        return Path(f"{self.log}/{job_id}/{run_id}.log")
 
     def create(self) -> None:
         """Make the private directories (0700); CannotWrite names the one that failed."""

@@ -42,7 +42,7 @@ class Attempts:
 
     def directory(self, attempt: AttemptId) -> Path:
         """The directory of an attempt."""
-        return self._directory / f"{attempt[0] + 1}.{attempt[1]}"
+        return Path(f"{self._directory}/{attempt[0] + 1}.{attempt[1]}")
 
     def clean_up_directory(self, attempt: AttemptId) -> Path:
         """The directory of the clean-up after an attempt."""

@@ -181,7 +181,7 @@ class Mark(NamedTuple):
     @classmethod
     def of(cls, directory: Path) -> Mark:
         """Of the attempt in *directory*, which exists: the same in every runner of this boot."""
-        status = directory.stat()
+        status = os.stat(directory)
         name = f"{directory.parent.name}/{directory.name}"
         text = f"{status.st_dev} {status.st_ino} {name} {boot_id()}"
         number = 0xCBF29CE484222325  # FNV-1a of 64 bits, because hashlib brings OpenSSL along

@@ -7,11 +7,11 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from coldchain.core.errors import ColdchainError, DataError
+from coldchain.core.files import StrPath
 from coldchain.execution.plan import ABORTED, FAIL, SOFT_FAILURE, SUCCESS
 from coldchain.execution.process import Ending
 from coldchain.execution.supervision import Supervised
@@ -75,10 +75,11 @@ def _by_itself(ending: Ending, report: dict[str, Any], *, vanished: bool) -> Out
     return Outcome(result, code, message, report, hopeless)
 
 
-def read_report(path: Path) -> dict[str, Any]:
+def read_report(path: StrPath) -> dict[str, Any]:
     """What ``coldchain agent --result`` wrote; {} when it did not get that far."""
     try:
-        report = json.loads(path.read_bytes())
+        with open(path, "rb") as stream:
+            report = json.loads(stream.read())
     except (OSError, ValueError):
         return {}
     return report if isinstance(report, dict) else {}

@@ -157,7 +157,7 @@ class Process:
         command cannot be started at all.
         """
         try:
-            directory.mkdir(mode=0o700)
+            os.mkdir(os.fspath(directory), 0o700)
             out = open_log(log)
         except OSError as error:
             raise CannotWrite(
@@ -328,12 +328,12 @@ class Process:
 def _open_pid_file(directory: Path) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     try:
-        return os.open(directory / _PID, flags, 0o600)
+        return os.open(f"{directory}/{_PID}", flags, 0o600)
     except OSError:  # the disk takes nothing more: it runs, but not for a later runner
         return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 
 def exit_code(directory: Path) -> int | None:
     """What the wrapper wrote at the end of the command; None when it did not get that far."""
-    raw = members.beginning_of(directory / "exit_code", 64)
+    raw = members.beginning_of(f"{directory}/exit_code", 64)
     return int(raw) if raw.endswith(b"\n") and raw.strip().isdigit() else None

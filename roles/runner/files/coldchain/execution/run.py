@@ -44,7 +44,7 @@ class JobRun:
     ) -> None:
         self.paths, self.settings = paths, settings
         self.document, self.record = document, record
-        self.directory = paths.runs / self.run_id
+        self.directory = Path(f"{paths.runs}/{self.run_id}")
         self.log = paths.run_log(self.job_id, self.run_id)
         self.specs = [plan.ActionSpec.of(entry) for entry in document["job_actions"]]
         self.progress = progress or RunProgress(self.specs)
@@ -82,7 +82,7 @@ class JobRun:
         run = cls(paths, settings, document, runfile.new_record(job_id, cause))
         try:
             private_directory(run.log.parent)
-            run.directory.mkdir(mode=0o700)
+            os.mkdir(os.fspath(run.directory), 0o700)
         except OSError as error:
             place = Path(error.filename)
             raise cannot_write(paths.runs if place == run.directory else place, error) from None
@@ -305,7 +305,7 @@ class JobRun:
             return
         assert self._begun is not None
         index = self._begun[0]
-        report = outcome.read_report(self._attempts.directory(self._begun) / launch.RESULT)
+        report = outcome.read_report(f"{present.process.directory}/{launch.RESULT}")
         if launch.needs_clean_up(self.specs[index], report):
             self.progress.uncleaned = self._begun
         self._name(index, "left_behind", present.left_behind, "left running")
@@ -350,7 +350,7 @@ class JobRun:
 
     def _cleaned(self, present: Supervised, attempt: AttemptId) -> None:
         directory = self._attempts.clean_up_directory(attempt)
-        report = outcome.read_report(directory / launch.RESULT)
+        report = outcome.read_report(f"{directory}/{launch.RESULT}")
         self._put_clean_up(attempt[0], outcome.outcome_of(present, report))
 
     def _put_clean_up(self, index: int, reached: Outcome) -> None:
@@ -381,17 +381,17 @@ class JobRun:
 
     def forget(self) -> None:
         """Remove the working directory, after the record is in the history."""
-        _remove(self.directory)
+        _remove(os.fspath(self.directory))
 
 
-def _remove(directory: Path) -> None:
+def _remove(directory: str) -> None:
     """As shutil.rmtree, which costs thrice as much because it trusts nobody who may write here."""
     with contextlib.suppress(OSError):
         with os.scandir(directory) as entries:
             listed = list(entries)
         for entry in listed:
             if entry.is_dir(follow_symlinks=False):
-                _remove(Path(entry.path))
+                _remove(entry.path)
             else:
                 os.unlink(entry.path)
         os.rmdir(directory)

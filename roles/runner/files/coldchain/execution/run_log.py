@@ -37,7 +37,7 @@ def bound(path: Path, limit: int) -> bool:
     stay true.  Returns whether something was cut.
     """
     try:
-        status = path.stat()
+        status = os.stat(path)
     except FileNotFoundError:
         return False
     end = (status.st_size - limit) // _BLOCK * _BLOCK

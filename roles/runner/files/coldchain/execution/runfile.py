@@ -163,7 +163,7 @@ def write(
     runs any more.
     """
     kept = {"document": document, "record": record, "progress": progress.as_dict()}
-    write_atomically(directory / FILE, json.dumps(kept).encode("ascii"), durable=durable)
+    write_atomically(f"{directory}/{FILE}", json.dumps(kept).encode("ascii"), durable=durable)
 
 
 def read(directory: Path) -> tuple[Document, Record, RunProgress]:

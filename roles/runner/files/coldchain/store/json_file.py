@@ -36,6 +36,7 @@ from tinydb.storages import Storage
 from coldchain.core.errors import CannotWrite, DataError, TryAgain
 from coldchain.core.files import (
     TEMPORARY,
+    StrPath,
     cannot_read,
     cannot_write,
     open_new,
@@ -72,10 +73,10 @@ class AtomicJSONStorage(Storage):
 
     def __init__(self, path: str | Path, kind: str, *, expendable: bool = False) -> None:
         self.path = Path(path)
-        self._previous, self._lock_file, self._temporary, self._link = (
-            self.path.with_name(self.path.name + ending)
-            for ending in (".previous", ".lock", TEMPORARY, ".link")
-        )
+        self._name = os.fspath(path)
+        self._previous = Path(f"{path}.previous")
+        self._lock_file = Path(f"{path}.lock")
+        self._temporary, self._link = f"{path}{TEMPORARY}", f"{path}.link"
         self.kind = kind
         self._expendable = expendable
         self._lost = False  # the file that was read is damaged, and counts as empty
@@ -96,7 +97,7 @@ class AtomicJSONStorage(Storage):
     def changed(self) -> bool:
         """Has the file been replaced since it was parsed?  One stat."""
         try:
-            status = self.path.stat()
+            status = os.stat(self._name)
         except FileNotFoundError:
             return self._identity is not None
         except OSError as error:
@@ -311,7 +312,7 @@ class AtomicJSONStorage(Storage):
         try:
             with self.transaction(timeout=TIDY_TIMEOUT):
                 for remnant in (self._temporary, self._link):
-                    remnant.unlink(missing_ok=True)
+                    Path(remnant).unlink(missing_ok=True)
         except TryAgain as error:  # somebody writes there: what looks like a remnant is not one
             log.warning("%s; its remnants stay until the next start", error.message)
 
@@ -340,12 +341,12 @@ class AtomicJSONStorage(Storage):
             reading = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
             os.close(descriptor)  # kept open for writing it would keep the file system writable
             descriptor = reading
-            os.rename(temporary, self.path)
+            os.rename(temporary, self._name)
         except OSError as error:
             if descriptor is not None:
                 os.close(descriptor)
             with contextlib.suppress(OSError):
-                temporary.unlink()
+                os.unlink(temporary)
             raise cannot_write(self.path, error) from None
         if self._file is not None:
             os.close(self._file)
@@ -353,20 +354,24 @@ class AtomicJSONStorage(Storage):
         self._version = current()
         self._remember(descriptor, self._tables or {})
         try:
-            sync_directory(self.path.parent)
+            sync_directory(os.path.dirname(self._name) or os.curdir)
         except OSError as error:
             raise CannotWrite(
                 f"{self.path}: was written, but the disk does not confirm it: {error.strerror}",
                 "see the system log for the reason, and look at the result before you go on",
             ) from None
 
-    def _keep(self, name: Path) -> None:
+    def _keep(self, name: StrPath) -> None:
         """Let the present file stay under another name too."""
-        with contextlib.suppress(FileNotFoundError):
-            self._link.unlink()
-        with contextlib.suppress(FileNotFoundError):
-            os.link(self.path, self._link)
+        try:
+            try:
+                os.link(self._name, self._link)
+            except FileExistsError:  # of a writer that was killed
+                os.unlink(self._link)
+                os.link(self._name, self._link)
             os.rename(self._link, name)
+        except FileNotFoundError:  # it is the first
+            pass
 
     def _serialise(self, tables: Tables) -> bytes:
         body = [*rows.lines(tables), b"}\n"]

@@ -10,6 +10,7 @@ day for their age: what a run costs does not depend on how many are kept.
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -128,7 +129,7 @@ def _fitting(
 def _size(path: Path) -> int:
     """Bytes on the disk: a log with a cut-out middle is longer than that."""
     try:
-        return path.stat().st_blocks * 512
+        return os.stat(path).st_blocks * 512
     except FileNotFoundError:
         return 0
 
