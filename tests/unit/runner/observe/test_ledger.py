@@ -24,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from power_cut import Disk
 from waiting import joined
+from waiting import until as wait_until
 
 from coldchain.core import files as files_module
 from coldchain.core.digest import canonical_json, sha256_hex
@@ -193,6 +194,29 @@ def test_every_edit_is_found_and_the_next_entry_does_not_hide_it(files: Content)
             ledger.write(done(99))
         assert not verify(ledger).ok
         assert said(lib)[-1]["job_id"] == "job-99", "and what is done is still put down"
+
+
+def touched(path: Path) -> int:
+    path.touch()
+    return path.stat().st_ctime_ns
+
+
+@settings(max_examples=100)
+@given(edits())
+def test_a_writer_that_stays_sees_what_was_done_meanwhile(files: Content) -> None:
+    """It does not read again what it has written, unless somebody else has."""
+    with place() as lib, small_files():
+        stays = put(lib, STATES[-2])
+        stays.write(done(15))
+        wrote = (lib / HEAD).stat().st_ctime_ns
+        wait_until(lambda: touched(lib.parent / "clock") != wrote)
+        for name in content(lib).keys() - files.keys():
+            (lib / name).unlink()
+        for name, raw in files.items():
+            (lib / name).write_bytes(raw)
+        stays.write(done(99))
+        assert verify(Ledger(lib)).ok == (files == FULL)
+        assert said(lib)[-1]["job_id"] == "job-99"
 
 
 @settings(max_examples=40)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from coldchain.core.digest import sha256_hex
 from coldchain.core.errors import ColdchainError, TryAgain
@@ -69,6 +69,34 @@ def no_entry() -> int:
     return 0
 
 
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    """What is another one as soon as somebody writes to the file, or puts another in its place:
+    the time of its last change is the kernel's, and nobody can set it."""
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+
+
+class _Left(NamedTuple):
+    """How a writer has left the ledger: the head, and what both files are known by."""
+
+    head: Head
+    of_file: tuple[int, ...]
+    of_head: tuple[int, ...]
+
+    def is_there(self, file: Path, head_file: Path) -> bool:
+        """Has nobody touched it since?  Then there is nothing to be read again."""
+        try:
+            files = os.lstat(file), os.lstat(head_file)
+        except OSError:
+            return False
+        return (self.of_file, self.of_head) == (_identity(files[0]), _identity(files[1]))
+
+
 class Ledger:
     """The ledger in the directory *lib*; nothing is made before the first entry.
 
@@ -79,6 +107,8 @@ class Ledger:
     def __init__(self, lib: Path, known: Callable[[], int] = no_entry) -> None:
         self._known = known
         self.lib, self.file, self.head_file = lib, lib / FILE, lib / HEAD
+        self._lock_file = os.fspath(lib / LOCK)
+        self._left: _Left | None = None
 
     def write(self, done: Act, patience: float = PATIENCE) -> Head:
         """Add an entry, durably; the head that counts it.
@@ -184,7 +214,7 @@ class Ledger:
 
     @contextmanager
     def _locked(self, patience: float) -> Iterator[None]:
-        path = self.lib / LOCK
+        path = self._lock_file
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             lock = os.open(path, flags, 0o600)
@@ -203,6 +233,8 @@ class Ledger:
     def _found(self) -> tuple[Head, list[dict[str, Any]]]:
         """Where the next entry belongs, and what has to be said before it: each the fields of an
         entry of the ledger's own."""
+        if self._left is not None and self._left.is_there(self.file, self.head_file):
+            return self._left.head, []
         size = self._size(self.file)
         try:
             head = self.head()
@@ -294,6 +326,7 @@ class Ledger:
         if damaged is None and done.what == OWN and done.fields.get("did") == DAMAGED:
             damaged = head.entries + 1
         after = Head(head.entries + 1, sha256_hex(line), head.first, size, damaged)
+        self._left = None
         try:
             descriptor = self._open(os.O_RDWR | os.O_APPEND | os.O_CREAT)
             try:
@@ -302,7 +335,8 @@ class Ledger:
                     os.fdatasync(descriptor)
                     if head.size == 0:
                         sync_directory(self.lib)
-                    self._write_head(after)
+                    of_head = self._write_head(after)
+                    self._left = _Left(after, _identity(os.fstat(descriptor)), of_head)
                 except (OSError, ColdchainError):
                     if self._is_head(after):  # only that it is durable is not known
                         return after
@@ -315,9 +349,9 @@ class Ledger:
             raise cannot_write(self.file, error) from None
         return after
 
-    def _write_head(self, head: Head) -> None:
+    def _write_head(self, head: Head) -> tuple[int, ...]:
         """In place, where there is one to write over: that needs no room and one wait for the disk
-        instead of two.  CannotWrite."""
+        instead of two.  Returns what the file is known by.  CannotWrite."""
         flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
             descriptor = os.open(self.head_file, flags)
@@ -326,9 +360,10 @@ class Ledger:
         try:
             if descriptor < 0 or os.fstat(descriptor).st_size != HEAD_BYTES:
                 write_atomically(self.head_file, head.encode())
-                return
+                return _identity(os.lstat(self.head_file))
             os.pwrite(descriptor, head.encode(), 0)
             os.fdatasync(descriptor)
+            return _identity(os.fstat(descriptor))
         except OSError as error:
             raise cannot_write(self.head_file, error) from None
         finally:
