@@ -307,7 +307,7 @@ class TrustedFolder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.path.abspath(path)
-        self._folder = -1
+        self._folder = self._readable = -1
         self._identity: tuple[int, int] | None = None  # of what is open
         self._others: Collection[int] = ()  # who could rename what lies on the way
 
@@ -316,11 +316,20 @@ class TrustedFolder:
         self._go()
         return _open_in(self._folder, self._others, self._path, name, flags, mode)
 
+    def readable(self) -> int:
+        """A descriptor for reading of the directory that the last file was opened in, whatever has
+        come in its place; it is closed with ours."""
+        if self._readable < 0:
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+            self._readable = os.open(os.curdir, flags, dir_fd=self._folder)
+        return self._readable
+
     def close(self) -> None:
         """Let go of the directory; to open a file goes the way again."""
-        if self._folder >= 0:
-            os.close(self._folder)
-        self._folder, self._identity = -1, None
+        for descriptor in (self._folder, self._readable):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._folder, self._readable, self._identity = -1, -1, None
 
     def _go(self) -> None:
         if self._identity is not None:

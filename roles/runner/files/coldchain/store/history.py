@@ -18,6 +18,7 @@ from coldchain.core.trusted_path import open_file
 from coldchain.store.records import Run
 
 _BLOCK = 65536
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def append(path: Path, entries: list[dict[str, Any]]) -> None:
@@ -130,4 +131,4 @@ def keep_newest(path: Path, entries: list[dict[str, Any]]) -> None:
 
 
 def _line(entry: dict[str, Any]) -> bytes:
-    return json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n"
+    return _encode(entry).encode("ascii") + b"\n"

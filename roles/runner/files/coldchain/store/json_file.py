@@ -41,7 +41,7 @@ from coldchain.core.files import (
     cannot_write,
     open_new,
     open_ours,
-    sync_directory,
+    sync_open_directory,
     write_all,
 )
 from coldchain.core.locks import lock_within, open_lock
@@ -54,6 +54,7 @@ FORMAT_TABLE = "_format"
 _HEAD = re.compile(rb'\{"_format":\{"1":(\{[^{}]*\})\}')
 LOCK_TIMEOUT = 30.0
 TIDY_TIMEOUT = 1.0
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 log = logging.getLogger(__name__)
 
@@ -354,7 +355,7 @@ class AtomicJSONStorage(Storage):
         self._version = current()
         self._remember(descriptor, self._tables or {})
         try:
-            sync_directory(os.path.dirname(self._name) or os.curdir)
+            sync_open_directory(self._folder.readable())
         except OSError as error:
             raise CannotWrite(
                 f"{self.path}: was written, but the disk does not confirm it: {error.strerror}",
@@ -379,7 +380,7 @@ class AtomicJSONStorage(Storage):
         for piece in body:
             checksum = zlib.crc32(piece, checksum)
         mark = {"kind": self.kind, "version": current(), "crc32": f"{checksum:08x}"}
-        head = json.dumps({FORMAT_TABLE: {"1": mark}}, separators=(",", ":")).encode("ascii")
+        head = _encode({FORMAT_TABLE: {"1": mark}}).encode("ascii")
         return b"".join([head[:-1], b"," if tables else b"", *body])
 
     def close(self) -> None:

@@ -24,7 +24,7 @@ from coldchain.store import history
 from coldchain.store.json_file import AtomicJSONStorage
 from coldchain.store.records import Change, Document, Event, JobRecord, Run, State
 from coldchain.store.retention import Bounds, Retention
-from coldchain.store.table import KeyTable
+from coldchain.store.table import KeyTable, change
 
 
 class _Database(TinyDB):
@@ -223,22 +223,19 @@ class Store:
         done_events, when given, replaces the set of requests known to be done; mark and ledger are
         what ``clock_mark`` and ``ledger_entries`` give from now on.
         """
-        with _storage(self._state).transaction():
-            table = _table(self._state, "state")
+        storage = _storage(self._state)
+        with storage.transaction():
             put = {key: state.as_row() for key, state in states.items() if state is not None}
             gone = [key for key, state in states.items() if state is None]
-            if put:
-                table.put(put)
-            if gone:
-                table.discard(gone)
+            changes: dict[str, Any] = {"state": (put, gone)}
             if mark is not None:
-                _table(self._state, "clock").put({"mark": mark})
+                changes["clock"] = {"mark": mark}, ()
             if ledger is not None:
-                _table(self._state, "ledger").put({"seen": {"entries": ledger}})
+                changes["ledger"] = {"seen": {"entries": ledger}}, ()
             if done_events is not None:
-                done = _table(self._state, "done_events")
-                done.discard(self._done() - set(done_events))
-                done.put({key: {} for key in done_events})
+                done: dict[str, Any] = {key: {} for key in done_events}
+                changes["done_events"] = done, self._done() - done.keys()
+            change(storage, changes)
 
     # -- history -----------------------------------------------------------------------------
 

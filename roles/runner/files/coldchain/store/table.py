@@ -19,7 +19,7 @@ class KeyTable(Table):
     """Rows by their own id (a job_id, an event's uuid): no id counter to share between processes,
     no query cache that another process makes stale.
 
-    Every call of TinyDB passes over the whole table once, so changes come in batches.
+    Every write passes over all tables once, so changes come in batches.
     """
 
     document_id_class = str  # type: ignore[assignment]  # untyped there, and meant to be set
@@ -34,21 +34,24 @@ class KeyTable(Table):
 
     def put(self, rows: Mapping[str, Mapping[str, Any]]) -> None:
         """Insert or replace."""
-        self._change(lambda table: table.update(Rows.of(rows)))
+        change(self._storage, {self.name: (rows, ())})
 
     def discard(self, ids: Iterable[str]) -> None:
         """Remove those that are there."""
+        change(self._storage, {self.name: ({}, ids)})
 
-        def remove(table: Rows) -> None:
-            """Take the rows out that are there."""
-            for key in ids:
-                table.pop(key, None)
 
-        self._change(remove)
+def change(
+    storage: Storage, changes: Mapping[str, tuple[Mapping[str, Mapping[str, Any]], Iterable[str]]]
+) -> None:
+    """Insert or replace rows of each table, and remove others that are there, in one write.
 
-    def _change(self, change: Callable[[Rows], None]) -> None:
-        """TinyDB's own ``_update_table`` looks at each of ten thousand rows to change one."""
-        tables = dict(self._storage.read() or {})
-        table = tables[self.name] = Rows(tables.get(self.name, {}))
-        change(table)
-        self._storage.write(tables)
+    TinyDB's own ``_update_table`` looks at each of ten thousand rows to change one.
+    """
+    tables = dict(storage.read() or {})
+    for name, (rows, gone) in changes.items():
+        table = tables[name] = Rows(tables.get(name, {}))
+        table.update(Rows.of(rows))
+        for key in gone:
+            table.pop(key, None)
+    storage.write(tables)
