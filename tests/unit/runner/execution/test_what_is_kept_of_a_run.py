@@ -33,7 +33,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     progress.attempts[0] += [Attempt("fail", 3, 1.5), Attempt("fail", None, 2.5)]
     progress.skipped[1] = True
     progress.aborted, progress.killed, progress.uncleaned = "because", True, (0, 2)
-    runfile.write(tmp_path, DOCUMENT, record, progress, durable=False)
+    runfile.write(tmp_path, DOCUMENT, record, progress, new=True)
     document, kept, again = runfile.read(tmp_path)
     assert (document, kept, vars(again)) == (DOCUMENT, record, vars(progress))
     assert (tmp_path / "run.json").stat().st_mode & 0o777 == 0o600

@@ -104,6 +104,22 @@ def sync_open_directory(descriptor: int) -> None:
             raise
 
 
+def write_new(path: StrPath, raw: bytes) -> None:
+    """Make the file *path* (0600), of which nobody knows yet; CannotWrite names it.
+
+    It survives the death of this process; the death of this process before it is written leaves a
+    part of it.
+    """
+    try:
+        descriptor = open_new(path)
+        try:
+            write_all(descriptor, raw)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
 def write_atomically(path: StrPath, raw: bytes, *, durable: bool = True) -> None:
     """Replace *path* as a whole (0600); CannotWrite names it.
 

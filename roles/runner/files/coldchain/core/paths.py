@@ -88,6 +88,10 @@ class Paths(NamedTuple):
         """Working directories of runs in progress, one a run."""
         return self.lib / "runs"
 
+    def run(self, run_id: str) -> Path:
+        """The working directory of a run in progress."""
+        return Path(f"{self.lib}/runs/{run_id}")
+
     @property
     def runner_lock(self) -> Path:
         """Held by the one process that runs jobs."""

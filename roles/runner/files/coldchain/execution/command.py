@@ -133,7 +133,7 @@ def program_path(name: str, search: str, place: str | None) -> str:
     here = place or os.getcwd()
     folders = [""] if "/" in name else [folder or "." for folder in search.split(os.pathsep)]
     for folder in folders:
-        path = os.path.join(here, folder, name)
+        path = f"{folder}/{name}" if folder[:1] == "/" else os.path.join(here, folder, name)
         if os.access(path, os.X_OK) and os.path.isfile(path):  # in most folders there is none
             return path
     if "/" not in name:

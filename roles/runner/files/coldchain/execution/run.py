@@ -44,7 +44,7 @@ class JobRun:
     ) -> None:
         self.paths, self.settings = paths, settings
         self.document, self.record = document, record
-        self.directory = Path(f"{paths.runs}/{self.run_id}")
+        self.directory = paths.run(self.run_id)
         self.log = paths.run_log(self.job_id, self.run_id)
         self.specs = [plan.ActionSpec.of(entry) for entry in document["job_actions"]]
         self.progress = progress or RunProgress(self.specs)
@@ -81,13 +81,13 @@ class JobRun:
         """
         run = cls(paths, settings, document, runfile.new_record(job_id, cause))
         try:
-            private_directory(run.log.parent)
+            private_directory(os.path.dirname(run.log))
             os.mkdir(os.fspath(run.directory), 0o700)
         except OSError as error:
             place = Path(error.filename)
             raise cannot_write(paths.runs if place == run.directory else place, error) from None
         try:
-            run._save(durable=False)
+            run._save(new=True)
         except CannotWrite as error:
             run.forget()
             # The next try has another name, and this one means nothing to anybody.
@@ -113,8 +113,8 @@ class JobRun:
         """The id of its job."""
         return str(self.record["job_id"])
 
-    def _save(self, *, durable: bool = True) -> None:
-        runfile.write(self.directory, self.document, self.record, self.progress, durable=durable)
+    def _save(self, *, new: bool = False) -> None:
+        runfile.write(self.directory, self.document, self.record, self.progress, new=new)
         self._unsaved = False
 
     def keep(self) -> None:
@@ -176,8 +176,14 @@ class JobRun:
             progress.skipped,
             aborted=bool(progress.aborted),
             killed=progress.killed,
-            chance=random.Random(f"{self.run_id}{sum(map(len, progress.attempts))}").random(),
+            chance=self._chance(),
         )
+
+    def _chance(self) -> float:
+        """What draws the jitter of a retry: the same one after a restart."""
+        if not any(spec.retry_jitter for spec in self.specs):
+            return 0.0  # as mostly; to seed a generator takes longer than all of the plan
+        return random.Random(f"{self.run_id}{sum(map(len, self.progress.attempts))}").random()
 
     def advance(self) -> None:
         """Do what is due: begin the next action, enforce limits, close the run."""

@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coldchain.core.files import cannot_read, write_atomically
+from coldchain.core.files import cannot_read, write_atomically, write_new
 from coldchain.execution import plan
 from coldchain.execution.members import Member, boot_id
 from coldchain.execution.outcome import Outcome
@@ -155,15 +155,17 @@ def new_record(job_id: str, cause: Cause) -> Record:
 
 
 def write(
-    directory: Path, document: Document, record: Record, progress: RunProgress, *, durable: bool
+    directory: Path, document: Document, record: Record, progress: RunProgress, *, new: bool
 ) -> None:
     """Keep what is known of a run in its *directory*; raises CannotWrite.
 
-    A new run need not be durable: the state that names it is, and after a power cut nothing of it
-    runs any more.
+    new: nobody knows the run yet.  It need not be durable: the state that names it is, and after a
+    power cut nothing of it runs any more.  Nor has it to be there as a whole or not at all: of a
+    run without a record that can be read nothing has begun.
     """
     kept = {"document": document, "record": record, "progress": progress.as_dict()}
-    write_atomically(f"{directory}/{FILE}", json.dumps(kept).encode("ascii"), durable=durable)
+    put = write_new if new else write_atomically
+    put(f"{directory}/{FILE}", json.dumps(kept).encode("ascii"))
 
 
 def read(directory: Path) -> tuple[Document, Record, RunProgress]:

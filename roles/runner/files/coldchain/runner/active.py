@@ -9,6 +9,7 @@ state that says it is over: a crash in between repeats something, but loses noth
 from __future__ import annotations
 
 import logging
+import os
 import selectors
 import time
 from collections.abc import Callable, Sequence
@@ -56,6 +57,7 @@ class ActiveRuns:
         self.selector = selectors.DefaultSelector()
         self._paths, self._settings, self._store, self._jobs = paths, settings, store, jobs
         self._only, self._guard = only, Guarding(store)
+        self._runs = os.fspath(paths.runs)
         self._registered: dict[int, str] = {}
         self._uncommitted: list[JobRun] = []  # made, but their state is not committed yet
         self._unreleased: list[JobRun] = []  # their directories go when the state is committed
@@ -192,9 +194,9 @@ class ActiveRuns:
     def _make_place(self) -> None:
         """The directory of the runs may have been removed by somebody who thought it idle."""
         try:
-            private_directory(self._paths.runs)
+            private_directory(self._runs)
         except OSError as error:
-            raise cannot_write(self._paths.runs, error) from None
+            raise cannot_write(self._runs, error) from None
 
     # -- ending ----------------------------------------------------------------------------------
 

@@ -59,7 +59,8 @@ class TriggerJob(schedule.Job):
         assert self.next_run is not None
         self.last_run = self.checked_until = self.next_run
         self.clock.tell(self.key)
-        self._schedule_next_run()
+        if self.clock.is_current(self):  # else its successor knows when it is due
+            self._schedule_next_run()
         return schedule.CancelJob if self.due is None else None
 
 
@@ -89,6 +90,10 @@ class TriggerScheduler(schedule.Scheduler):
         job = self._by_key[key] = TriggerJob(key, after, self, first)
         self._push(job)
         return job.next_run
+
+    def is_current(self, job: TriggerJob) -> bool:
+        """Has the job been neither replaced nor removed?"""
+        return self._by_key.get(job.key) is job
 
     def remove(self, key: str) -> None:
         """Take the job *key* off, if it is there."""
