@@ -62,12 +62,60 @@ def wait(process: Process) -> int | None:
         (["sh", "-c", "exit 3"], 3),
         (["/no/such/command"], 127),
         (["sh", "-c", "kill -9 $$"], 137),
+        (["sh", "-c", "kill -PIPE $$; exit 3"], 141),  # which the interpreter ignores
         (["printf", "%s", "a b'c\"d$e"], 0),
     ],
 )
 def test_exit_codes(tmp_path: Path, argv: list[str], code: int) -> None:
     assert wait(start(tmp_path, *argv)) == code
     assert exit_code(tmp_path / "attempt") == code
+
+
+def test_a_command_begins_in_its_directory_and_the_runner_stays_where_it_is(tmp_path: Path) -> None:
+    here, place = os.getcwd(), tmp_path / "place"
+
+    def begin() -> Process:
+        return Process.start(
+            tmp_path / "attempt",
+            ["/bin/sh", "-c", "pwd"],
+            environment=dict(os.environ),
+            working_directory=str(place),
+            log=tmp_path / "log",
+        )
+
+    with pytest.raises(FileNotFoundError, match="place"):
+        begin()
+    assert os.getcwd() == here
+    (tmp_path / "attempt" / "pid").unlink()
+    (tmp_path / "attempt").rmdir()
+    place.mkdir()
+    assert wait(begin()) == 0
+    assert (said(tmp_path), os.getcwd()) == (f"{place}\n", here)
+
+
+@pytest.mark.parametrize("closed", [[], [0], [0, 1], [0, 1, 2]])
+def test_a_command_has_no_file_of_whoever_started_the_runner(
+    tmp_path: Path, closed: list[int]
+) -> None:
+    """Whatever that one has left open, or closed."""
+    command = "for n in 0 1 2 3 4 5 6 7 8 9; do readlink /proc/$$/fd/$n; done; :"
+    program = f"""
+import os
+from pathlib import Path
+from coldchain.execution.process import Process
+os.dup2(os.open(os.devnull, os.O_RDONLY), 9)
+for number in {closed}:
+    os.close(number)
+where = Path({str(tmp_path)!r})
+process = Process.start(where / "attempt", ["/bin/sh", "-c", {command!r}],
+                        environment=dict(os.environ), working_directory=None, log=where / "log")
+os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+assert process.finish()[0].code == 0
+"""
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE)}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+    log = os.path.realpath(tmp_path / "log")
+    assert said(tmp_path).splitlines() == [os.devnull, log, log]
 
 
 def test_a_copy_of_the_wrapper_is_no_command_yet(
@@ -283,8 +331,6 @@ def test_after_a_reload_the_kernel_still_knows_the_exit_code(tmp_path: Path) -> 
     until(lambda: ended(adopted, 0.02))
     (process.directory / "exit_code").unlink()
     assert adopted.finish()[0].code == 7
-    assert process._popen is not None
-    process._popen.returncode = 7  # it is reaped
     os.close(process.pidfd)
 
 

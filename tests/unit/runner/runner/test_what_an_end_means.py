@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -165,11 +164,11 @@ def test_every_shell_says_when_a_signal_has_ended_the_command(
 ) -> None:
     """What /bin/sh is on Debian, Fedora and Alpine."""
     words = [str(shutil.which(shell)), *(["sh"] if shell == "busybox" else [])]
-    real = subprocess.Popen
+    real = os.posix_spawn
 
-    def popen(argv: list[str], **options: Any) -> Any:
-        assert argv[:2] == ["/bin/sh", "-c"]
-        return real([*words, *argv[1:]], **options)
+    def spawn(path: str, argv: list[str], *more: Any, **options: Any) -> int:
+        assert [path, *argv[:2]] == ["/bin/sh", "/bin/sh", "-c"]
+        return real(words[0], [*words, *argv[1:]], *more, **options)
 
     for number, (line, ending) in enumerate(
         [
@@ -182,7 +181,7 @@ def test_every_shell_says_when_a_signal_has_ended_the_command(
         ]
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(subprocess, "Popen", popen)
+            patch.setattr(os, "posix_spawn", spawn)
             process = Process.start(
                 tmp_path / str(number),
                 ["/bin/sh", "-c", line],

@@ -13,9 +13,9 @@ import contextlib
 import os
 import select
 import signal
-import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,6 +46,8 @@ echo "$code" >"$COLDCHAIN_ATTEMPT/exit_code"
 exit "$code"
 """
 
+_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
+"""By the interpreter, and not to be by what it starts."""
 _BEGINNING = 5.0
 """Seconds that a wrapper gets to write down who it is, after whoever started it was killed."""
 _PID = "pid"
@@ -139,7 +141,7 @@ class Process:
         self._mark = mark
         self._known: dict[Member, None] = {}
         self._logins: set[Path] = set()
-        self._popen: subprocess.Popen[bytes] | None = None
+        self._started = False  # by us, and not adopted
 
     @classmethod
     def start(
@@ -156,6 +158,7 @@ class Process:
         directory: the attempt's own, must not exist yet.  Raises CannotWrite, or OSError when the
         command cannot be started at all.
         """
+        _keep_to_ourselves()
         try:
             os.mkdir(os.fspath(directory), 0o700)
             out = open_log(log)
@@ -168,19 +171,16 @@ class Process:
         mark = Mark.of(directory)
         pid_file = _open_pid_file(directory)
         try:
-            with mark.inherited():
-                popen = subprocess.Popen(
+            with mark.inherited(), _in_directory(working_directory):
+                pid = _spawn(
                     ["/bin/sh", "-c", _WRAPPER, "coldchain-action", str(mark.group or ""), *argv],
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=pid_file,
-                    start_new_session=True,
-                    cwd=working_directory,
-                    env={
+                    {
                         **environment,
                         "COLDCHAIN_ATTEMPT": os.fspath(directory),
                         "COLDCHAIN_BOOT": boot_id(),
                     },
+                    out,
+                    pid_file,
                 )
         except OSError:
             if mark.group is not None:
@@ -190,14 +190,14 @@ class Process:
             os.close(out)
             os.close(pid_file)
         try:
-            pidfd = os.pidfd_open(popen.pid)
+            pidfd = os.pidfd_open(pid)
         except OSError:  # what cannot be watched must not run
-            os.killpg(popen.pid, signal.SIGKILL)
-            popen.wait()
+            os.killpg(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
             raise
-        wrapper = members.member(popen.pid)
+        wrapper = members.member(pid)
         process = cls(mark, wrapper, pidfd)
-        process._popen = popen
+        process._started = True
         if wrapper is not None:
             orphans.begins(directory, wrapper, log)
         return process
@@ -294,12 +294,12 @@ class Process:
         """After the end of the command: reap it; how it ended, and what it leaves behind."""
         behind = list(self._known)
         # What a child of ours loses becomes ours, too.  Where none has come since, none was lost.
-        if self._popen is not None and self._wrapper and orphans.look() < self._wrapper.start:
+        if self._started and self._wrapper and orphans.look() < self._wrapper.start:
             behind = []
             orphans.ends(self.directory, behind)
         elif self._wrapper is not None:
             # Before reaping: until then the number of the session is ours.
-            ours = self._popen is not None or members.member(self.pid) == self._wrapper
+            ours = self._started or members.member(self.pid) == self._wrapper
             behind = members.left_behind(
                 self._mark, self.pid, self.pid if ours else None, time.monotonic() - self._since
             )
@@ -311,10 +311,7 @@ class Process:
             os.close(self.pidfd)
             self.pidfd = None
         code: int | None = None
-        if self._popen is not None:
-            status = self._popen.wait()
-            code = status if status >= 0 else None
-        elif self._wrapper is not None:
+        if self._started or self._wrapper is not None:
             with contextlib.suppress(ChildProcessError):  # ours after a re-exec, not ours otherwise
                 status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
                 code = status if status >= 0 else None
@@ -323,6 +320,57 @@ class Process:
             cgroup.remove(self._mark.group)
         written = exit_code(self.directory)
         return Ending.of(self.directory, code if written is None else written), behind
+
+
+def _spawn(argv: list[str], environment: Mapping[str, str], out: int, err: int) -> int:
+    """Start *argv* in a session of its own, without input; its number.
+
+    By posix_spawn: a run takes half as much of the processor for it as for subprocess.Popen.
+    """
+    return os.posix_spawn(
+        argv[0],
+        argv,
+        environment,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, out, 1),
+            (os.POSIX_SPAWN_DUP2, err, 2),
+        ],
+        setsid=True,
+        setsigdef=_IGNORED,
+    )
+
+
+@lru_cache(maxsize=1)
+def _keep_to_ourselves() -> None:
+    """Let no command have what whoever started us has left open, and no file of ours be in the
+    place of one that was closed: standard input, output and error are of the commands."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            with contextlib.suppress(OSError):  # that of the directory is closed already
+                os.set_inheritable(int(name), False)
+
+
+@contextlib.contextmanager
+def _in_directory(path: str | None) -> Iterator[None]:
+    """Be in the directory *path* in this block, with what is started in it; None: stay here."""
+    if path is None:
+        yield
+        return
+    here = os.open(os.curdir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.chdir(path)
+        try:
+            yield
+        finally:
+            os.fchdir(here)
+    finally:
+        os.close(here)
 
 
 def _open_pid_file(directory: Path) -> int:
