@@ -43,6 +43,7 @@ _AGAIN = 2.0
 """Seconds between two tries to write when the disk does not take it."""
 _DEAD_AGAIN = 3600.0
 """Seconds in which nobody is told again that the runner was dead: it may be killed in a loop."""
+_UNDECIDED = "who is told of what could not be decided"
 _PENDING = 200
 """Messages that are kept in memory while the disk does not take them."""
 
@@ -140,8 +141,10 @@ class Alerts:
 
     def step(self) -> None:
         """Whatever is due; called with each tick."""
-        with self._harmless():
+        try:  # with each tick, to which a context manager would add as much as the step takes
             self._step(time.time())
+        except Exception:
+            self._logger.exception("decide", _UNDECIDED)
 
     @contextlib.contextmanager
     def _harmless(self) -> Iterator[None]:
@@ -149,8 +152,7 @@ class Alerts:
         try:
             yield
         except Exception:
-            text = "who is told of what could not be decided"
-            self._logger.exception("decide", text)
+            self._logger.exception("decide", _UNDECIDED)
 
     def _step(self, now: float) -> None:
         if self._silence is not None and not self._doubted():
