@@ -117,7 +117,7 @@ def signature() -> tuple[object, ...]:
     except OSError:
         link = ""
     try:
-        status = LOCALTIME.stat()
+        status = os.stat(LOCALTIME)
     except OSError:
         return (link,)
     return link, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

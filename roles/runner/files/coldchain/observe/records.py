@@ -101,13 +101,21 @@ class Stepping(Protocol):
 def step(subscribers: Sequence[object]) -> None:
     """Let those among *subscribers* go on that have something to do."""
     for subscriber in _stepping(subscribers):
-        _guarded(subscriber, subscriber.step, "failed")
+        try:
+            subscriber.step()
+        except Exception:
+            text = f"{type(subscriber).__qualname__} failed"
+            _logger.exception(text, text)
 
 
 def close(subscribers: Sequence[object]) -> None:
     """Tell those among *subscribers* that want to know that the runner leaves."""
     for subscriber in _stepping(subscribers):
-        _guarded(subscriber, subscriber.close, "failed at the end")
+        try:
+            subscriber.close()
+        except Exception:
+            text = f"{type(subscriber).__qualname__} failed at the end"
+            _logger.exception(text, text)
 
 
 _logger = LimitedLog(log)
@@ -122,14 +130,6 @@ def _stepping(subscribers: Sequence[object]) -> Iterator[Stepping]:
             _steps[kind] = isinstance(subscriber, Stepping)
         if _steps[kind]:
             yield cast("Stepping", subscriber)
-
-
-def _guarded(subscriber: object, call: Callable[[], None], what: str) -> None:
-    try:
-        call()
-    except Exception:
-        text = f"{type(subscriber).__qualname__} {what}"
-        _logger.exception(text, text)
 
 
 def publish(ended: RunEnded, subscribers: Sequence[Subscriber]) -> None:

@@ -239,9 +239,10 @@ class Runner:
 
     def _try(self, step: str, act: Callable[[], None]) -> None:
         """Take the step; when it fails, say so and try again a little later."""
-        if time.monotonic() < self._put_off.get(step, 0.0):
-            return
-        self._put_off.pop(step, None)
+        if self._put_off:
+            if time.monotonic() < self._put_off.get(step, 0.0):
+                return
+            self._put_off.pop(step, None)
         try:
             act()
         except ColdchainError as error:

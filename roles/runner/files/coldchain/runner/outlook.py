@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from coldchain import lifecycle
@@ -154,6 +153,8 @@ class Outlook:
     ) -> None:
         self.declared, self.state, self.trigger = declared, state, trigger
         self._recorded = recorded
+        self._since: float | None = None
+        self._due: tuple[calendar.Occurrence | None] | None = None
 
     @classmethod
     def of(
@@ -218,10 +219,18 @@ class Outlook:
             return bool(self.state.queue)
         return bool(self.trigger.kind == "boot" or self.due is not None)
 
-    @cached_property
+    # Not cached_property, whose lock (until Python 3.12) costs more than what is kept here.
+
+    @property
     def due(self) -> calendar.Occurrence | None:
         """The first occurrence that nothing has been done about; it may be in the past."""
-        return None if self.trigger is None else self.following(self.since)
+        if self._due is None:
+            self._due = (None if self.trigger is None else self.following(self.since),)
+        return self._due[0]
+
+    def knows_due(self, occurrence: calendar.Occurrence) -> None:
+        """``due`` is found out already."""
+        self._due = (occurrence,)
 
     def status(self) -> tuple[str, dict[str, Any] | None]:
         """The job's status, and what stops it (see State.stopped_by)."""
@@ -259,11 +268,13 @@ class Outlook:
             return int(self.floor) - 1.0
         return self.floor
 
-    @cached_property
+    @property
     def since(self) -> float:
         """POSIX seconds: what is due until then needs nothing any more."""
-        checked = self.state.checked_until
-        return self.origin if checked is None else max(self.origin, checked)
+        if self._since is None:
+            checked = self.state.checked_until
+            self._since = self.origin if checked is None else max(self.origin, checked)
+        return self._since
 
     def rejudged(self, now: float) -> dict[str, Any]:
         """What changes in the state when the clock proves to have been ahead before *now*."""

@@ -148,7 +148,7 @@ class Timetable:
             return
         outlook = self.outlook(job_id)
         if ahead is not None:
-            outlook.due = ahead
+            outlook.knows_due(ahead)
         status, stopped_by = outlook.status()
         if stopped_by is not None and stopped_by["what"] in lifecycle.BY_WILL:
             self._drop_queue(job_id, lifecycle.describe_stop(stopped_by))
