@@ -18,18 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "roles" / "runner" / "files"))
 
 from coldchain.cli.vocabulary import vocabulary
-from coldchain.document.fields import (
-    FORMATS,
-    LEVELS,
-    Field,
-    choices_of,
-)
-from coldchain.document.freezer_options import (
-    OF_THE_LOG,
-    SECRETS,
-    UNSUPPORTED,
-    WITHOUT_EFFECT,
-)
+from coldchain.document.fields import FORMATS, LEVELS, Field, choices_of
+from coldchain.document.freezer_options import OF_THE_LOG, SECRETS, UNSUPPORTED, WITHOUT_EFFECT
 from coldchain.document.normalize import INVERTED
 
 TARGET = ROOT / "docs" / "reference" / "document.md"

@@ -45,10 +45,7 @@ _value:
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.coldchain.freezer.plugins.plugin_utils._adoption import (
-    AdoptionError,
-    plan,
-)
+from ansible_collections.coldchain.freezer.plugins.plugin_utils._adoption import AdoptionError, plan
 
 
 def adoption_plan(

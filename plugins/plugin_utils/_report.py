@@ -29,10 +29,7 @@ from ansible_collections.coldchain.freezer.plugins.plugin_utils._fleet import (
     host_of,
     summary,
 )
-from ansible_collections.coldchain.freezer.plugins.plugin_utils._report_runs import (
-    Coming,
-    Runs,
-)
+from ansible_collections.coldchain.freezer.plugins.plugin_utils._report_runs import Coming, Runs
 
 FORMAT, VERSION = "coldchain-report", 1
 HOSTS = (

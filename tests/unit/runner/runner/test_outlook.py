@@ -16,15 +16,7 @@ from hypothesis import strategies as st
 from coldchain.core.host_zone import host_zone
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.settings import Settings
-from coldchain.runner.outlook import (
-    Declared,
-    Outlook,
-    Recorded,
-    asked_for,
-    grid,
-    is_late,
-    taken_in,
-)
+from coldchain.runner.outlook import Declared, Outlook, Recorded, asked_for, grid, is_late, taken_in
 from coldchain.schedule import Occurrence
 from coldchain.store import Change, Event, JobRecord, State
 

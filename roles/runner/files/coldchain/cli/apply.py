@@ -14,11 +14,7 @@ from typing import Any
 from coldchain.cli.apply_plan import Accepted, Entry, plan
 from coldchain.cli.apply_report import report
 from coldchain.cli.arguments import add_show_secrets
-from coldchain.cli.checking import (
-    context_of,
-    count_documents,
-    located_problems,
-)
+from coldchain.cli.checking import context_of, count_documents, located_problems
 from coldchain.cli.collisions import last_duration
 from coldchain.cli.context import Call
 from coldchain.cli.inputs import Documents, documents

@@ -8,13 +8,7 @@ from functools import cache
 
 from coldchain.agent.engines.registry import ENGINES, check_engine
 from coldchain.agent.modes.registry import MODES
-from coldchain.agent.storages.kinds import (
-    DEFAULT_CONTAINER,
-    LOCAL,
-    SECRETS,
-    STORAGES,
-    container_of,
-)
+from coldchain.agent.storages.kinds import DEFAULT_CONTAINER, LOCAL, SECRETS, STORAGES, container_of
 from coldchain.core.credentials import check_credentials_file
 from coldchain.document.vocabulary import NotifierWords, StorageWords, Vocabulary
 from coldchain.observe.notifiers.registry import NOTIFIERS, provided_by_credentials

@@ -14,14 +14,7 @@ from datetime import datetime, time, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 from coldchain.core.instants import DAY, from_epoch
-from coldchain.observe.notifiers.registry import (
-    FAILURE,
-    FINDING,
-    RECOVERY,
-    SILENCE,
-    START,
-    SUCCESS,
-)
+from coldchain.observe.notifiers.registry import FAILURE, FINDING, RECOVERY, SILENCE, START, SUCCESS
 from coldchain.observe.notifiers.target import Target
 
 MOST_HELD = 200

@@ -22,14 +22,7 @@ from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
 from coldchain.observe.alert_rules import Delivery, Occasion, Policy, Rules
 from coldchain.observe.delivery_process import DeliveryProcess
-from coldchain.observe.notifiers.registry import (
-    FAILURE,
-    FINDING,
-    RECOVERY,
-    SILENCE,
-    START,
-    SUCCESS,
-)
+from coldchain.observe.notifiers.registry import FAILURE, FINDING, RECOVERY, SILENCE, START, SUCCESS
 from coldchain.observe.notifiers.target import Target, host_targets
 from coldchain.observe.outbox import MOST, Outbox, WaitingMessage
 from coldchain.observe.records import RunEnded

@@ -11,19 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coldchain.agent.engines.tar import (
-    staging,
-)
+from coldchain.agent.engines.tar import staging
 from coldchain.agent.engines.tar.admin import would_remove
 from coldchain.agent.engines.tar.extract_guard import below
 from coldchain.agent.engines.tar.fetch_group import NearLevels
 from coldchain.agent.engines.tar.foresight import check_links
-from coldchain.agent.engines.tar.layout import (
-    ENTRIES,
-)
-from coldchain.agent.engines.tar.level_reader import (
-    StoredLevel,
-)
+from coldchain.agent.engines.tar.layout import ENTRIES
+from coldchain.agent.engines.tar.level_reader import StoredLevel
 from coldchain.agent.engines.tar.point_names import names_of_point, stored_names
 from coldchain.agent.engines.tar.selected_paths import not_there
 from coldchain.agent.engines.tar.wanted_point import report_fields
@@ -33,11 +27,7 @@ from coldchain.agent.progress import Meter
 from coldchain.agent.report import Report
 from coldchain.agent.storages.base import Storage
 from coldchain.core.instants import from_epoch, iso
-from coldchain.core.text import (
-    format_bytes,
-    path_text,
-    pluralize,
-)
+from coldchain.core.text import format_bytes, path_text, pluralize
 
 if TYPE_CHECKING:
     from coldchain.agent.receipts import Receipts

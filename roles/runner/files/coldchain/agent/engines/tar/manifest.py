@@ -17,14 +17,7 @@ from coldchain import __version__
 from coldchain.agent.engines.tar import cipher
 from coldchain.agent.engines.tar.cipher import Part, Seal
 from coldchain.agent.engines.tar.foreign import Fields, read_small, shown
-from coldchain.agent.engines.tar.layout import (
-    DATA,
-    ENGINE,
-    MANIFEST,
-    PARTS,
-    Level,
-    Series,
-)
+from coldchain.agent.engines.tar.layout import DATA, ENGINE, MANIFEST, PARTS, Level, Series
 from coldchain.agent.process.tools import COMPRESSIONS
 from coldchain.agent.storages.base import Storage
 from coldchain.core.errors import DataError

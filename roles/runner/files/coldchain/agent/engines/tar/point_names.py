@@ -10,27 +10,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coldchain.agent.engines.tar import (
-    gnu_tar,
-    member_index,
-    settled_tree,
-    snapshot,
-    tree_list,
-)
+from coldchain.agent.engines.tar import gnu_tar, member_index, settled_tree, snapshot, tree_list
 from coldchain.agent.engines.tar.extract import list_members
 from coldchain.agent.engines.tar.extract_guard import Names
 from coldchain.agent.engines.tar.fetch_group import open_spool
-from coldchain.agent.engines.tar.layout import (
-    DATA,
-    ENGINE_METADATA,
-)
+from coldchain.agent.engines.tar.layout import DATA, ENGINE_METADATA
 from coldchain.agent.engines.tar.level_fetch import checked_once
 from coldchain.agent.engines.tar.level_list import open_list
-from coldchain.agent.engines.tar.level_reader import (
-    StoredLevel,
-    checked_blocks,
-    load,
-)
+from coldchain.agent.engines.tar.level_reader import StoredLevel, checked_blocks, load
 from coldchain.agent.engines.tar.link_model import plain
 from coldchain.agent.engines.tar.manifest import FOLDER
 from coldchain.agent.options import RestoreOptions

@@ -10,25 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from coldchain.agent.engines.tar import (
-    placing,
-    settled_tree,
-    staged_tree,
-    staging,
-)
+from coldchain.agent.engines.tar import placing, settled_tree, staged_tree, staging
 from coldchain.agent.engines.tar.admin import remove
 from coldchain.agent.engines.tar.dry_run import dry_run
 from coldchain.agent.engines.tar.extract import Seen, extract_all
 from coldchain.agent.engines.tar.extract_guard import below
-from coldchain.agent.engines.tar.layout import (
-    DATA,
-    Series,
-)
+from coldchain.agent.engines.tar.layout import DATA, Series
 from coldchain.agent.engines.tar.level_fetch import LevelFetcher
-from coldchain.agent.engines.tar.level_reader import (
-    StoredLevel,
-    authenticate,
-)
+from coldchain.agent.engines.tar.level_reader import StoredLevel, authenticate
 from coldchain.agent.engines.tar.selected_paths import selected_paths
 from coldchain.agent.engines.tar.wanted_point import (
     levels_of_point,
@@ -43,10 +32,7 @@ from coldchain.agent.report import Report
 from coldchain.agent.storages.base import Storage
 from coldchain.core.errors import ColdchainError, DataError, JobFailed
 from coldchain.core.instants import from_epoch, iso
-from coldchain.core.text import (
-    format_bytes,
-    pluralize,
-)
+from coldchain.core.text import format_bytes, pluralize
 
 if TYPE_CHECKING:
     from coldchain.agent.receipts import Receipts

@@ -17,12 +17,7 @@ from typing import NamedTuple
 
 from coldchain.agent.engines.tar import gnu_tar, snapshot, source_tree, tree_changes, tree_list
 from coldchain.agent.engines.tar.layout import ENGINE_METADATA, TREE, Chain, Level
-from coldchain.agent.engines.tar.level_reader import (
-    StoredLevel,
-    authenticate,
-    checked_blocks,
-    load,
-)
+from coldchain.agent.engines.tar.level_reader import StoredLevel, authenticate, checked_blocks, load
 from coldchain.agent.engines.tar.manifest import FILE, FOLDER
 from coldchain.agent.engines.tar.soundness import Soundness
 from coldchain.agent.mounts import mounted_below

@@ -9,26 +9,15 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from coldchain.agent.engines.tar import (
-    container,
-)
-from coldchain.agent.engines.tar.layout import (
-    Chain,
-    Level,
-    Series,
-)
-from coldchain.agent.engines.tar.level_reader import (
-    Altered,
-    StoredLevel,
-)
+from coldchain.agent.engines.tar import container
+from coldchain.agent.engines.tar.layout import Chain, Level, Series
+from coldchain.agent.engines.tar.level_reader import Altered, StoredLevel
 from coldchain.agent.engines.tar.soundness import Soundness
 from coldchain.agent.options import RestoreOptions
 from coldchain.agent.storages.base import Storage
 from coldchain.core.errors import DataError, JobFailed
 from coldchain.core.instants import from_epoch, iso
-from coldchain.core.text import (
-    did_you_mean,
-)
+from coldchain.core.text import did_you_mean
 
 if TYPE_CHECKING:
     from coldchain.agent.receipts import Receipts
