@@ -12,6 +12,7 @@ from coldchain.core.host_zone import host_zone
 from coldchain.core.instants import from_epoch
 from coldchain.core.settings import Settings
 from coldchain.runner import trigger_cache
+from coldchain.runner.outlook import build
 from coldchain.runner.trigger_cache import Triggers
 from coldchain.schedule import ScheduleError
 from coldchain.store import JobRecord
@@ -27,6 +28,9 @@ SCHEDULES = [
 ]
 
 
+SETTINGS = Settings("host", "America/New_York", Path("/backups"), Path("/spool"), host_zone({}))
+
+
 def record(number: int) -> JobRecord:
     schedule = SCHEDULES[number % len(SCHEDULES)]
     document = {"job_id": f"j{number}", "job_actions": [], "job_schedule": schedule}
@@ -36,17 +40,18 @@ def record(number: int) -> JobRecord:
 @pytest.fixture
 def several(monkeypatch: pytest.MonkeyPatch) -> Triggers:
     monkeypatch.setattr(trigger_cache, "KEPT", 3)
-    settings = Settings("host", "America/New_York", Path("/backups"), Path("/spool"), host_zone({}))
-    found = Triggers(settings)
+    found = Triggers(SETTINGS)
     for number in range(20):
-        found.add(record(number))
+        found.add(record(number), record(number).anchor)
     return found
 
 
 def test_all_are_there_and_few_are_kept(several: Triggers) -> None:
     assert list(several) == [f"j{number}" for number in range(20)]
     for number in (0, 7, 19, 0):
-        trigger, same = several[f"j{number}"], several.build(record(number))
+        trigger = several.get(f"j{number}")
+        same = build(record(number), SETTINGS, record(number).anchor)
+        assert trigger is not None
         assert trigger is several.get(f"j{number}")  # used last, so it is kept
         assert (trigger.kind, trigger.missed) == (same.kind, same.missed)
         assert trigger.describe() == same.describe()
@@ -55,15 +60,20 @@ def test_all_are_there_and_few_are_kept(several: Triggers) -> None:
     assert len(several._built) == 3
 
 
+def kind_of(several: Triggers) -> str:
+    trigger = several.get("j1")
+    return "" if trigger is None else trigger.kind
+
+
 def test_what_is_declared_since_does_not_count_until_it_is_added(several: Triggers) -> None:
     changed = JobRecord("j1", {"job_schedule": {"schedule_hour": "4"}}, 2, NOW, NOW, NOW)
-    assert several["j1"].kind == "interval"
-    assert several.add(changed).kind == several["j1"].kind == "cron"
+    assert kind_of(several) == "interval"
+    several.add(changed, NOW)
+    assert kind_of(several) == "cron"
     unusable = JobRecord("j1", {"job_schedule": {"schedule_hour": "25"}}, 3, NOW, NOW, NOW)
     with pytest.raises(ScheduleError):
-        several.add(unusable)
+        several.add(unusable, NOW)
+    assert "j1" in several and several.get("j1") is None
     several.discard("j1")
     assert "j1" not in several
     assert several.get("j1") is None
-    with pytest.raises(KeyError):
-        several["j1"]

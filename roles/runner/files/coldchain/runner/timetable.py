@@ -15,7 +15,7 @@ from coldchain import schedule as calendar
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.settings import Settings
 from coldchain.execution.members import host_boot
-from coldchain.runner.outlook import ON_TIME, STEP, Declared, Outlook, Recorded, is_late
+from coldchain.runner.outlook import ON_TIME, STEP, Declared, Outlook, Recorded, grid, is_late
 from coldchain.runner.queues import Queues
 from coldchain.runner.scheduler import TriggerScheduler
 from coldchain.runner.states import States
@@ -87,7 +87,7 @@ class Timetable:
     def _build(self, record: JobRecord) -> None:
         job_id, state = record.job_id, self._states[record.job_id]
         try:
-            self._triggers.add(record, self._grid(record))
+            self._triggers.add(record, grid(Declared.of(record), state))
         except ValueError as error:  # ScheduleError, or a zone that this host does not know
             if state.unusable != str(error):
                 log.error("job %s: its schedule cannot be used: %s", job_id, error)
@@ -96,10 +96,6 @@ class Timetable:
             if state.unusable:
                 log.info("job %s: its schedule can be used again", job_id)
             self._states.change(job_id, unusable="")
-
-    def _grid(self, record: JobRecord) -> float:
-        re_anchored = self._states[record.job_id].re_anchored
-        return record.anchor if re_anchored is None else min(record.anchor, re_anchored)
 
     def unusable(self) -> list[str]:
         """Jobs whose schedules this host cannot use."""

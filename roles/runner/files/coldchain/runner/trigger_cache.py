@@ -45,27 +45,18 @@ class Triggers:
     def __iter__(self) -> Iterator[str]:
         return iter(self._sources)
 
-    def build(self, record: JobRecord, grid: float | None = None) -> calendar.Trigger:
-        """The trigger of *record*, counted from *grid* (POSIX seconds; None: its anchor).
-
-        Raises ValueError when the host cannot use the schedule.
-        """
-        return build(record, self._settings, record.anchor if grid is None else grid)
-
-    def add(self, record: JobRecord, grid: float | None = None) -> calendar.Trigger:
-        """Like build; from now on it is the job's trigger.
+    def add(self, record: JobRecord, grid: float) -> None:
+        """From now on the trigger of *record*, counted from *grid* (POSIX seconds), is the job's.
 
         Raises ValueError when the host cannot use the schedule; the job is known all the same.
         """
-        grid = record.anchor if grid is None else grid
         schedule = json.dumps(record.schedule, separators=(",", ":"))
         self.discard(record.job_id)
         declared = Declared.of(record)
         self._sources[record.job_id] = _Source(declared, None, schedule)
-        trigger = self.build(record, grid)
+        trigger = build(record, self._settings, grid)
         self._sources[record.job_id] = _Source(declared, grid, schedule)
         self._keep(record.job_id, trigger)
-        return trigger
 
     def declared(self, job_id: str) -> Declared:
         """Of the declaration that was added last.  Raises KeyError."""
@@ -87,12 +78,6 @@ class Triggers:
                 key=f"{self._settings.client_id}/{job_id}",
             )
         self._keep(job_id, trigger)
-        return trigger
-
-    def __getitem__(self, job_id: str) -> calendar.Trigger:
-        trigger = self.get(job_id)
-        if trigger is None:
-            raise KeyError(job_id)
         return trigger
 
     def discard(self, job_id: str) -> None:

@@ -76,7 +76,6 @@ def describe(
     try:
         stored = soundness.stored(level)
         compression, scheme = stored.metadata.compression, stored.metadata.scheme
-        files = None
         if stored.manifest is not None:
             files = stored.manifest.files
             hostname, backup_name = stored.manifest.hostname, stored.manifest.backup_name
