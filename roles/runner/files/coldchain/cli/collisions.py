@@ -10,6 +10,7 @@ from typing import Any
 
 from coldchain.cli.preview import SECOND, trigger_of
 from coldchain.core.settings import Settings
+from coldchain.lifecycle import STOP
 from coldchain.schedule import Trigger
 from coldchain.store import State, Store
 
@@ -62,7 +63,7 @@ class Locks:
         return occurrence is not None and occurrence.at <= end
 
     def _trigger(self, document: Mapping[str, Any], anchor: datetime) -> Trigger | None:
-        if document.get("job_schedule", {}).get("status") == "stop":
+        if document.get("job_schedule", {}).get("status") == STOP:
             return None
         try:
             return trigger_of(document, anchor, self._settings)

@@ -6,20 +6,18 @@ from __future__ import annotations
 
 import argparse
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from coldchain.cli.context import Call
 from coldchain.cli.job_state import state_of
 from coldchain.cli.job_view import NO_RUNNER, length, listed, progress_line
 from coldchain.cli.output import duration, instant
+from coldchain.cli.preview import usable_trigger
 from coldchain.core.errors import DataError
 from coldchain.core.instants import from_epoch
+from coldchain.lifecycle import ABORTING, RUNNING, STOP
 from coldchain.store import JobRecord, State
 from coldchain.store.records import run_message
-
-if TYPE_CHECKING:
-    pass
-from coldchain.cli.preview import usable_trigger
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -58,7 +56,7 @@ def _facts(call: Call, record: JobRecord, state: State) -> list[dict[str, str]]:
     if call.settings.zone_problem:
         fact("time zone", f"UTC: {call.settings.zone_problem}")
     fact("status", state.status + (f": {state.reason}" if state.reason else ""))
-    if state.status in ("running", "aborting") and state.time_started:
+    if state.status in (RUNNING, ABORTING) and state.time_started:
         fact("running", f"since {instant(from_epoch(state.time_started), zone)} ({state.run_id})")
         job = listed(call, record.job_id)
         if job is not None and job["progress"]:
@@ -68,7 +66,7 @@ def _facts(call: Call, record: JobRecord, state: State) -> list[dict[str, str]]:
         fact("waiting", f"the run for {slot} is due and waits ({entry['cause']})")
     if state.next_run is not None:
         fact("next run", instant(datetime.fromisoformat(state.next_run), zone))
-    elif state.status == "stop":
+    elif state.status == STOP:
         fact("next run", f"none: stopped; coldchain event {record.job_id} start lets it run again")
     else:
         fact("next run", "none is planned yet")
@@ -100,7 +98,7 @@ def _add_lock(call: Call, record: JobRecord, fact: Any) -> None:
         for job_id, other in records.items()
         if other.document.get("lock") == lock
         and job_id in states
-        and states[job_id].status in ("running", "aborting")
+        and states[job_id].status in (RUNNING, ABORTING)
     ]
     fact("lock", f"{lock}: " + (f"held by {', '.join(holders)}" if holders else "free"))
 

@@ -10,7 +10,7 @@ from coldchain.cli.arguments import instant_text, number_up_to
 from coldchain.cli.context import Call
 from coldchain.cli.preview import coming_runs, instant_of, outlook_of, usable_trigger
 from coldchain.core.instants import iso
-from coldchain.lifecycle import describe_stop
+from coldchain.lifecycle import STOP, describe_stop
 from coldchain.schedule.preview import preview
 
 _MOST_RUNS = 10_000
@@ -56,7 +56,7 @@ def run(call: Call) -> int:
         return 0
     for run in runs:
         call.output.line(run.line)
-    if stopped and status == "stop":
+    if stopped and status == STOP:
         why = describe_stop(stopped_by, outlook.state.unusable)
         call.output.note(
             f"the job is stopped ({why}); coldchain next {record.job_id} --after {iso(after)}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from coldchain.cli.context import Call
 from coldchain.core.errors import DataError, UsageError
+from coldchain.lifecycle import ABORTING, RUNNING
 from coldchain.store import Run
 
 _ALL = 1 << 30
@@ -79,7 +80,7 @@ def summary(jobs: Sequence[Mapping[str, Any]], session: str) -> dict[str, Any]:
         else ""
         for job_id, run in last.items()
     }
-    if any(job["status"] in ("running", "aborting") for job in jobs):
+    if any(job["status"] in (ABORTING, RUNNING) for job in jobs):
         result = "running"
     elif {"fail", "aborted"} & set(results.values()):
         result = "fail"

@@ -128,7 +128,7 @@ class State(NamedTuple):
     seen_until: up to where slots were accounted for before the clock was set back, None when that
     is not later; re_anchored: what the schedule counts from instead of the declaration, because the
     clock was ahead then; boot: the boot of the host (host_boot) that schedule_boot has had, ""
-    without it; queue: slots that wait for their run (see Timetable.queue and one_off.entry_of);
+    without it; queue: slots that wait for their run (see Queues.add and one_off.entry_of);
     skipped: slots in a row that were passed over, not yet in the history; result, time_started,
     time_ended (POSIX seconds), last_run: of the last run.
 

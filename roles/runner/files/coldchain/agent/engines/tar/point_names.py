@@ -8,7 +8,6 @@ import contextlib
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from coldchain.agent.engines.tar import gnu_tar, member_index, settled_tree, snapshot, tree_list
 from coldchain.agent.engines.tar.extract import list_members
@@ -24,9 +23,6 @@ from coldchain.agent.options import RestoreOptions
 from coldchain.agent.progress import Meter
 from coldchain.agent.storages.base import Storage
 from coldchain.core.errors import DataError, JobFailed
-
-if TYPE_CHECKING:
-    pass
 
 
 def names_of_point(
@@ -70,7 +66,7 @@ def names_of_point(
 def _listed(
     options: RestoreOptions, storage: Storage, levels: Sequence[StoredLevel]
 ) -> tuple[set[bytes], bool, set[bytes]]:
-    """``_names`` by the lists of levels; DataError or JobFailed when they do not tell."""
+    """``names_of_point`` by the lists of levels; DataError or JobFailed when they do not tell."""
     files, folders = set(), set()
     for folder, block in settled_tree.contents(storage, levels, options.encryption):
         folders.add(folder)
