@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -154,7 +156,98 @@ def test_a_ping_that_came_too_late_gives_way_to_a_later_one(
     put(box, server.url, "f", kind="failure", job_id="j", run_id="r3")
     server.answers = lambda request: Answer()
     courier(box).deliver(at_once=True)
-    assert came(server) == ["s0", "s1", "s2", "f"]  # s0 twice tried: at first in vain
+    assert came(server) == ["s0", "s2", "f"]  # s1 only waited behind s0, which is as late
+
+
+def test_hours_without_an_answer_neither_hurries_nor_comes_back_as_a_flood(
+    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that begins each minute, one that failed once, and a receiver that is down."""
+    now, order = [time.time()], itertools.count()
+    monkeypatch.setattr(delivery, "LINGER", -10.0)
+    monkeypatch.setattr(delivery, "time", SimpleNamespace(time=lambda: now[0]))
+    monkeypatch.setattr(delivery, "LONGEST", 600)
+    monkeypatch.setattr(outbox, "MOST", 20)
+    server.answers = lambda request: Answer(503)
+
+    def tell(name: str, kind: str, job_id: str, run_id: str) -> None:
+        target = {"type": "webhook", "url": server.url}
+        message = {"id": name, "kind": kind, "job_id": job_id, "run_id": run_id}
+        assert len(box.make_room(box.waiting(), now[0])) < 20
+        place = WaitingMessage(int(now[0] * 1_000_000) + next(order), int(now[0]), name)
+        box.put({"target": target, "message": message}, place, durable=False)
+
+    tell("bad", "failure", "other", "x")
+    for minute in range(180):
+        tell(f"s{minute}", "start", "j", f"r{minute}")
+        tell(f"e{minute}", "success", "j", f"r{minute}")
+        for _look in range(6):  # as the runner does
+            now[0] += 10
+            if any(delivery.is_due(waiting, now[0]) for waiting in box.waiting()):
+                courier(box).deliver()
+        if minute == 90:
+            tell("good", "recovery", "other", "y")
+    tried = came(server)
+    assert len(tried) < 12 + 3 * 3600 / delivery.LONGEST and set(tried) == {"bad"}
+    server.answers = lambda request: Answer()
+    server.requests.clear()
+    now[0] += delivery.LONGEST + 60
+    assert courier(box).deliver() == 0
+    assert came(server) == ["bad", "good", "s179", "e179"] and box.waiting() == []
+
+
+def test_what_takes_the_place_of_another_is_tried_no_sooner(
+    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "LINGER", -10.0)
+    server.answers = lambda request: Answer(503)
+    pauses = []
+    for number in range(8):
+        put(box, server.url, f"s{number}", kind="start", job_id="j", run_id=f"r{number}")
+        courier(box).deliver(at_once=True)
+        pauses.append(max(waiting.due for waiting in box.waiting()) - time.time())
+    assert came(server) == [f"s{number}" for number in range(8)]
+    assert pauses[-1] > 200 and [waiting.id for waiting in box.waiting()] == ["s7"]
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_what_was_refused_never_comes_after_its_recovery(
+    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    """taken: is the failure, too, once the recovery is?"""
+    monkeypatch.setattr(delivery, "LINGER", -10.0)
+    server.answers = lambda request: Answer(403)
+    for number in range(3):
+        put(box, server.url, f"f{number}", kind="failure", job_id="j", run_id=f"r{number}")
+    put(box, server.url, "other", kind="failure", job_id="k", run_id="r")
+    assert courier(box).deliver() == 4
+    server.requests.clear()
+    server.answers = lambda request: Answer(200 if taken or b'"f' not in request.body else 403)
+    put(box, server.url, "good", kind="recovery", job_id="j", run_id="r3")
+    courier(box).deliver()
+    assert came(server) == ["f2", "good"]
+    assert [waiting.id for waiting in box.waiting()] == ["other"]
+    assert ("f0", "given-up") in results(box)
+    [finding] = delivery_findings.findings(box, time.time())
+    assert finding.text.startswith("1 message could not be delivered")
+    courier(box).deliver(at_once=True)
+    assert came(server)[2:] == ["other"]
+
+
+def test_starts_and_successes_make_room_first(box: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "MOST", 6)
+    kinds = ["failure", "start", "success", "recovery", "start", "finding", "failure", "silence"]
+    for number, kind in enumerate(kinds):
+        box.make_room(box.waiting(), time.time())
+        put(box, "https://x", f"{kind}-{number}", kind=kind)
+    left = [waiting.id for waiting in box.waiting()]
+    names = ["failure-0", "recovery-3", "start-4", "finding-5", "failure-6", "silence-7"]
+    assert left == names
+    for number in range(2):
+        stay = box.make_room(box.waiting(), time.time())
+        assert stay == box.waiting()
+        put(box, "https://x", f"new-{number}", kind="silence")
+    assert [waiting.id for waiting in box.waiting()] == [*names[1:2], *names[3:], "new-0", "new-1"]
 
 
 def test_a_message_is_given_up_after_three_days(

@@ -14,7 +14,14 @@ from datetime import datetime, time, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 from coldchain.core.instants import DAY, from_epoch
-from coldchain.observe.notifiers.registry import FAILURE, FINDING, RECOVERY, SILENCE, START, SUCCESS
+from coldchain.observe.notifiers.registry import (
+    FAILURE,
+    FINDING,
+    RECOVERY,
+    ROUTINE,
+    SILENCE,
+    SUCCESS,
+)
 from coldchain.observe.notifiers.target import Target
 
 MOST_HELD = 200
@@ -165,7 +172,7 @@ class Rules:
                 # Whoever is told of recoveries alone knows of the failure from elsewhere.
                 self._keep(event.job_id, target, known._replace(failure=now))
             return None
-        if kind in (START, SUCCESS):
+        if kind in ROUTINE:
             return _delivery(event, kind, target)
         if kind == SILENCE and known.silence is not None:
             return None

@@ -9,6 +9,7 @@ What did not arrive is tried again, later each time, for three days.
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import threading
 import time
@@ -21,7 +22,12 @@ from coldchain.core.errors import CannotWrite, ColdchainError
 from coldchain.core.instants import DAY
 from coldchain.core.locks import lock_within, open_lock
 from coldchain.observe.notifiers.base import Sender, Task, Undelivered
-from coldchain.observe.notifiers.registry import NOTIFIERS, START, SUCCESS
+from coldchain.observe.notifiers.registry import (
+    ENDED_BY_RECOVERY,
+    NOTIFIERS,
+    RECOVERY,
+    ROUTINE,
+)
 from coldchain.observe.notifiers.target import describe
 from coldchain.observe.outbox import FAILED, GIVEN_UP, SENT, Outbox, WaitingMessage
 
@@ -47,6 +53,20 @@ class DeliveryAttempt(NamedTuple):
     refused: bool = False
 
 
+class _Envelope(NamedTuple):
+    """What has to be known of a message before it is its turn.
+
+    target: what waits together; address: tells entries apart that look alike.
+    """
+
+    target: str
+    address: str
+    refused: bool
+    kind: str
+    job_id: str | None
+    run_id: str | None
+
+
 class Courier:
     """Delivers what lies in an outbox.
 
@@ -65,7 +85,7 @@ class Courier:
         self._outbox, self._environment = outbox, environment
         self._log_of, self._allow_commands = log_of, allow_commands
         self._failures: list[DeliveryAttempt] = []
-        self._targets: dict[str, tuple[str, bool]] = {}  # name of a file -> whom it is for
+        self._envelopes: dict[str, _Envelope] = {}  # by the name of the message's file
         self._one_ended = threading.Event()
         self._unnoted: dict[str, Exception] = {}  # name of a file that cannot be changed -> why
 
@@ -114,6 +134,7 @@ class Courier:
         """What is due, by target, each in its order; nothing for those in *serving*.
 
         What waits for its next attempt keeps the rest of its target waiting, unless it was refused.
+        That goes once more before the recovery of its job, as it may be taken by now.
         """
         now = time.time()
         waits = self._waiting()
@@ -121,65 +142,96 @@ class Courier:
             return {}
         ready: dict[str, list[WaitingMessage]] = {}
         blocked: dict[str, int] = {}
+        refused: dict[object, WaitingMessage] = {}
         for waiting in waits:
-            key, refused = self._target_of(waiting)
-            if key is None or key in serving:
+            envelope = self._envelope(waiting)
+            if envelope is None or envelope.target in serving:
                 continue
+            key, of_job = envelope.target, (envelope.address, envelope.job_id)
             if at_once or (is_due(waiting, now) and key not in blocked):
+                if envelope.kind == RECOVERY and of_job in refused:
+                    ready.setdefault(key, []).append(refused.pop(of_job))
                 ready.setdefault(key, []).append(waiting)
             elif is_due(waiting, now):  # its name tells the runner when to look again
                 self._outbox.postpone(waiting, blocked[key])
-            elif not refused:
+            elif not envelope.refused:
                 blocked[key] = max(waiting.due, blocked.get(key, 0))
+            elif envelope.kind in ENDED_BY_RECOVERY:
+                refused[of_job] = waiting
         return ready
 
-    def _target_of(self, waiting: WaitingMessage) -> tuple[str | None, bool]:
-        """Whom a message is for, and whether it was refused; read once after each attempt."""
-        if waiting.name not in self._targets:
+    def _envelope(self, waiting: WaitingMessage) -> _Envelope | None:
+        """What is read once after each attempt; None when the message is gone."""
+        if waiting.name not in self._envelopes:
             entry = self._outbox.read(waiting)
             if entry is None:
-                return None, False
-            found = describe(entry["target"]), bool(entry.get("refused"))
-            self._targets[waiting.name] = found
-        return self._targets[waiting.name]
+                return None
+            message = entry["message"]
+            self._envelopes[waiting.name] = _Envelope(
+                describe(entry["target"]),
+                json.dumps({**entry["target"], "tell": None}, sort_keys=True),
+                bool(entry.get("refused")),
+                str(message.get("kind")),
+                message.get("job_id"),
+                message.get("run_id"),
+            )
+        return self._envelopes[waiting.name]
 
     def _serve(self, waits: list[WaitingMessage]) -> None:
-        """One attempt at each of the messages for one target."""
-        for number, waiting in enumerate(waits):
+        """One attempt at each of the messages for one target that somebody still needs."""
+        needed = self._newest_runs(waits)
+        failures = 0  # of what nobody needs any more: the target is no better for that
+        for waiting in waits:
             try:
-                if not self._serve_one(waiting, waits[number + 1 :]):
+                entry = self._outbox.read(waiting)
+                if entry is None:
+                    continue
+                if _is_late(waiting, entry) and self._is_routine_of_another(waiting, needed):
+                    failures = max(failures, _failures(entry))
+                    self._outbox.remove(waiting)
+                elif not self._serve_one(waiting, entry, failures):
                     break
             except (OSError, ColdchainError) as error:
                 self._unnoted[waiting.name] = error
                 break
         self._one_ended.set()
 
-    def _serve_one(self, waiting: WaitingMessage, later: list[WaitingMessage]) -> bool:
+    def _serve_one(self, waiting: WaitingMessage, entry: dict[str, Any], failures: int) -> bool:
         """One attempt; whether the next message for the same target may be tried."""
-        entry = self._outbox.read(waiting)
-        if entry is None:
-            return True
-        if entry.get("attempts") and self._is_stale(entry, later):
-            self._outbox.remove(waiting)
-            return True
         attempt = self.attempt(entry)
         if attempt.result != SENT:
             self._failures.append(attempt)
-        self._note(waiting, entry, attempt)
+        elif entry["message"].get("kind") == RECOVERY:
+            self._drop_overtaken(waiting)
+        self._note(waiting, {**entry, "failures": max(failures, _failures(entry))}, attempt)
         return attempt.result == SENT or attempt.refused  # else the others would not arrive either
 
-    def _is_stale(self, entry: Mapping[str, Any], later: list[WaitingMessage]) -> bool:
-        """A start or success that could not be told in time, and that a later one says as well."""
-        message = entry["message"]
-        if message.get("kind") not in (START, SUCCESS):
-            return False
-        others = filter(None, map(self._outbox.read, later))
-        return any(
-            other["message"].get("kind") in (START, SUCCESS)
-            and other["message"].get("job_id") == message.get("job_id")
-            and other["message"].get("run_id") != message.get("run_id")
-            for other in others
-        )
+    def _newest_runs(self, waits: list[WaitingMessage]) -> dict[str | None, str | None]:
+        """The run that the last start or success of each job is of."""
+        envelopes = filter(None, map(self._envelope, waits))
+        return {it.job_id: it.run_id for it in envelopes if it.kind in ROUTINE}
+
+    def _is_routine_of_another(
+        self, waiting: WaitingMessage, newest: Mapping[str | None, str | None]
+    ) -> bool:
+        """Is it a start or a success, and one of a later run says as much?"""
+        it = self._envelope(waiting)
+        return it is not None and it.kind in ROUTINE and newest.get(it.job_id) != it.run_id
+
+    def _drop_overtaken(self, recovery: WaitingMessage) -> None:
+        """What was refused, and is over as the *recovery* tells, would be news of the past."""
+        told = self._envelope(recovery)
+        for waiting in self._outbox.waiting():
+            it = self._envelope(waiting)
+            if it is None or told is None or waiting.order >= recovery.order:
+                continue
+            same = (it.address, it.job_id) == (told.address, told.job_id)
+            if same and it.kind in ENDED_BY_RECOVERY:
+                line = {"id": waiting.id, "time": round(time.time(), 3), "target": it.target}
+                line.update(kind=it.kind, job_id=it.job_id, run_id=it.run_id)
+                detail = "refused until its recovery was told"
+                self._outbox.record({**line, "detail": detail, "result": GIVEN_UP})
+                self._outbox.remove(waiting)
 
     def attempt(self, entry: Mapping[str, Any]) -> DeliveryAttempt:
         """Try to deliver a message, DEADLINE seconds at most."""
@@ -254,7 +306,8 @@ class Courier:
         if line["attempts"] == 1 or entry.get("detail") != attempt.detail:
             self._outbox.record({**line, "result": FAILED})
         entry.update(attempts=line["attempts"], detail=attempt.detail, refused=attempt.refused)
-        wait = min(LONGEST, FIRST << min(int(line["attempts"]) - 1, 20))
+        entry["failures"] = _failures(entry) + 1
+        wait = min(LONGEST, FIRST << min(entry["failures"] - 1, 20))
         try:
             self._outbox.put_off(waiting, entry, int(now) + wait)
         except CannotWrite:
@@ -265,6 +318,16 @@ class Courier:
 def is_due(waiting: WaitingMessage, now: float) -> bool:
     """Has its time come?  A clock that was set back lets nothing wait longer than LONGEST."""
     return waiting.due <= now or waiting.due > now + LONGEST + 60
+
+
+def _failures(entry: Mapping[str, Any]) -> int:
+    """So many attempts in a row have failed, with those of messages that were dropped meanwhile."""
+    return int(entry.get("failures", entry.get("attempts", 0)))
+
+
+def _is_late(waiting: WaitingMessage, entry: Mapping[str, Any]) -> bool:
+    """Was it tried in vain, or did it wait behind one that was?"""
+    return bool(entry.get("attempts")) or waiting.due > waiting.order // 1_000_000 + 1
 
 
 def _without(text: str, target: Mapping[str, Any], secrets: Mapping[str, str]) -> str:

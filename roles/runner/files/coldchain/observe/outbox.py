@@ -13,11 +13,13 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from coldchain.core.errors import CannotWrite, ColdchainError
 from coldchain.core.files import cannot_write, open_ours, private_directory, write_atomically
+from coldchain.observe.notifiers.registry import ROUTINE
 
 MOST = 1000
 """Messages that wait at most; of more, the oldest go."""
@@ -132,15 +134,26 @@ class Outbox:
         with contextlib.suppress(FileNotFoundError):
             (self._queue / waiting.name).unlink()
 
-    def make_room(self, waiting: list[WaitingMessage], now: float) -> int:
-        """Remove the oldest of *waiting* until there is room for one more; how many went."""
-        surplus = waiting[: max(0, len(waiting) - MOST + 1)]
-        for oldest in surplus:
+    def make_room(self, waiting: list[WaitingMessage], now: float) -> list[WaitingMessage]:
+        """Remove some of *waiting* until there is room for one more; those that stay.
+
+        The oldest starts and successes go first, which are no news once others have followed, and
+        then the oldest of all.
+        """
+        surplus = max(0, len(waiting) - MOST + 1)
+        gone = list(islice(filter(self._is_routine, waiting), surplus)) if surplus else []
+        stay = [it for it in waiting if it not in gone]
+        gone += stay[: surplus - len(gone)]
+        for oldest in gone:
             self.remove(oldest)
             self.record(
                 {"id": oldest.id, "time": now, "result": DROPPED, "detail": "too many wait"}
             )
-        return len(surplus)
+        return [it for it in stay if it not in gone]
+
+    def _is_routine(self, waiting: WaitingMessage) -> bool:
+        entry = self.read(waiting)
+        return entry is not None and entry["message"].get("kind") in ROUTINE
 
     # -- what became of them ---------------------------------------------------------------------
 

@@ -22,7 +22,15 @@ from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
 from coldchain.observe.alert_rules import Delivery, Occasion, Policy, Rules
 from coldchain.observe.delivery_process import DeliveryProcess
-from coldchain.observe.notifiers.registry import FAILURE, FINDING, RECOVERY, SILENCE, START, SUCCESS
+from coldchain.observe.notifiers.registry import (
+    FAILURE,
+    FINDING,
+    RECOVERY,
+    ROUTINE,
+    SILENCE,
+    START,
+    SUCCESS,
+)
 from coldchain.observe.notifiers.target import Target, host_targets
 from coldchain.observe.outbox import MOST, Outbox, WaitingMessage
 from coldchain.observe.records import RunEnded
@@ -237,8 +245,7 @@ class Alerts:
         while self._pending:
             delivery = self._pending[0]
             if waits:
-                gone = self._outbox.make_room(waits, now)
-                waits = waits[gone:]
+                waits = self._outbox.make_room(waits, now)
             message = delivery.message
             if delivery.kind == RECOVERY and "messages" not in message:
                 message = messages.recovered(message)
@@ -247,7 +254,7 @@ class Alerts:
                 "message": {"id": delivery.id, "kind": delivery.kind, **message},
             }
             waiting = WaitingMessage(time.time_ns() // 1000, int(now), delivery.id)
-            durable = delivery.kind not in (START, SUCCESS)
+            durable = delivery.kind not in ROUTINE
             self._outbox.put(entry, waiting, durable=durable)
             if waits:
                 waits.append(waiting)

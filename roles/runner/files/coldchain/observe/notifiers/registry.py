@@ -19,6 +19,9 @@ START, SUCCESS, FAILURE, RECOVERY, SILENCE, FINDING = KINDS = (
     "finding",
 )
 """What there is to tell."""
+ROUTINE = (START, SUCCESS)
+"""What is no news once the same is told of a later run."""
+ENDED_BY_RECOVERY = (FAILURE, SILENCE)
 
 
 class Notifier(NamedTuple):
