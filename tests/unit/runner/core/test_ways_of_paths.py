@@ -158,6 +158,20 @@ def test_logs_are_neither_written_nor_removed_through_a_link_of_syslogs(yard: Pa
     assert state(os.fsencode(victim)) == before
 
 
+def test_a_link_of_roots_leads_to_the_logs_of_a_job_and_nobody_elses(yard: Path) -> None:
+    paths = installed(yard)["host"]
+    Store.open(paths, create=True)
+    (yard / "large").mkdir(mode=0o700)
+    link = paths.job_log("a")
+    link.symlink_to(yard / "large")
+    run_log.note(paths.run_log("a", "r"), "one")
+    assert (yard / "large" / "r.log").read_text() == "one\n"
+    os.chown(link, NOBODY, NOBODY, follow_symlinks=False)
+    with pytest.raises(OSError, match="somebody else made"):
+        run_log.note(paths.run_log("a", "r"), "two")
+    assert (yard / "large" / "r.log").read_text() == "one\n"
+
+
 def test_the_file_for_prometheus_is_written_in_the_directory_of_somebody_else(yard: Path) -> None:
     folder, victim = yard / "theirs", yard / "victim"
     for made in (folder, victim):

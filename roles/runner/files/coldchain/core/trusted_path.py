@@ -18,6 +18,7 @@ import struct
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -298,6 +299,22 @@ def open_file(path: str | os.PathLike[str], flags: int, mode: int = 0o600) -> in
         trusted.close()
 
 
+def open_often(path: str, flags: int) -> int:
+    """``open_file`` for whoever opens files in the directories of one again and again: this process
+    keeps that one open.  To go the way each time takes as long as all else of a run's log."""
+    folder, _slash, name = os.path.abspath(path).rpartition("/")
+    top, _slash, inner = folder.rpartition("/")
+    try:
+        return _kept(top or "/").open_below(inner, name, flags)
+    except NotADirectoryError:  # a link, which may be root's own
+        return open_file(path, flags)
+
+
+@lru_cache(maxsize=1)
+def _kept(path: str) -> TrustedFolder:
+    return TrustedFolder(path)
+
+
 class TrustedFolder:
     """A directory that files are opened in again and again, as ``open_file`` opens one.
 
@@ -316,6 +333,23 @@ class TrustedFolder:
         self._go()
         return _open_in(self._folder, self._others, self._path, name, flags, mode)
 
+    def open_below(self, inner: str, name: str, flags: int, mode: int = 0o600) -> int:
+        """``open_file`` for the file *name* of the directory *inner* of this one.
+
+        Raises NotADirectoryError, too, where that is a link.
+        """
+        self._go()
+        path = f"{self._path}/{inner}"
+        try:
+            folder = os.open(inner, _FOLDER, dir_fd=self._folder)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from None
+        try:
+            others = (*self._others, *changers(self._folder, os.fstat(folder)))
+            return _open_in(folder, others, path, name, flags, mode)
+        finally:
+            os.close(folder)
+
     def readable(self) -> int:
         """A descriptor for reading of the directory that the last file was opened in, whatever has
         come in its place; it is closed with ours."""
@@ -323,6 +357,9 @@ class TrustedFolder:
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
             self._readable = os.open(os.curdir, flags, dir_fd=self._folder)
         return self._readable
+
+    def __del__(self) -> None:
+        self.close()
 
     def close(self) -> None:
         """Let go of the directory; to open a file goes the way again."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from coldchain.core.trusted_path import open_file
+from coldchain.core.trusted_path import open_file, open_often
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 HEAD = 65536
@@ -18,7 +18,7 @@ _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 def open_log(path: Path) -> int:
     """A descriptor to append to the log, which is made when it is not there; OSError."""
     # A group may rename the directory of all logs: Ubuntu's syslog.
-    return open_file(path, _APPEND)
+    return open_often(os.fspath(path), _APPEND)
 
 
 def note(path: Path, line: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from coldchain.core.errors import CannotWrite
 from coldchain.core.files import cannot_read, private_directory, sync_directory, write_atomically
-from coldchain.core.trusted_path import open_file
+from coldchain.core.trusted_path import open_often
 from coldchain.store.records import Run
 
 _BLOCK = 65536
@@ -53,10 +53,10 @@ def _open(path: Path) -> tuple[int, bool]:
     """For reading and appending; and whether it had to be made."""
     flags = os.O_RDWR | os.O_APPEND
     try:
-        return open_file(path, flags), False
+        return open_often(os.fspath(path), flags), False
     except FileNotFoundError:
         private_directory(path.parent)
-        return open_file(path, flags | os.O_CREAT), True
+        return open_often(os.fspath(path), flags | os.O_CREAT), True
 
 
 def newest_first(path: Path) -> Iterator[dict[str, Any]]:
