@@ -457,6 +457,81 @@ def test_what_changes_or_vanishes_is_named_and_fails_only_by_policy(
     assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
 
 
+#: What happens to a directory between the moment in which tar notes what it holds and the one in
+#: which it is saved, and how it comes back before the next level.
+COME_AND_GO = {
+    "mv d ../away": "mv ../away d",
+    "mv d/in ../away": "mv ../away d/in",
+    "mv d/in/deep ../away": "mv ../away d/in/deep",
+    "mv d ../away; date > d": "rm d; mv ../away d",
+    "mv d ../away; ln -s e d": "rm d; mv ../away d",
+    "mv d ../away; mkfifo d": "rm d; mv ../away d",
+    "mv d ../away; mkdir d": "rmdir d; mv ../away d",
+    "mv d ../away; mkdir -p d/in; date > d/one; date > d/in/deep": "rm -r d; mv ../away d",
+    "mv d ../away; cp -rp twin d": "rm -r d; mv ../away d",
+    "mv d old; mv twin d": "mv d twin; mv old d",
+    "mv d old; mv twin d; mv d twin; mv old d": ":",
+    "mv d twin/d": "mv twin/d d",
+    "mv d d2": "mv d2 d",
+    "mv twin d/twin": ":",
+    "rm d/one; mkdir d/one; date > d/one/x": ":",
+    "rm d/one; mkdir d/one; mkdir d/one/x": "rm -r d/one; date > d/one",
+    "rm -r d/in; date > d/in": ":",
+    "rm -r d/in; ln -s . d/in": ":",
+    "rm -r d; date > d": ":",
+    "rm d/one; ln -s in d/one": "rm d/one; date > d/one",
+    "chmod 700 d": "chmod 755 d",
+    "rm -r d": ":",
+}
+
+
+def _stands(bench: Bench) -> None:
+    """What was restored is the source, with all its content."""
+    shutil.rmtree(bench.target, ignore_errors=True)
+    bench.restore()
+    assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("meanwhile", sorted(COME_AND_GO))
+def test_no_directory_counts_as_stored_that_was_replaced_meanwhile(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, meanwhile: str, first: bool
+) -> None:
+    for folder in ("d", "twin"):
+        (bench.source / folder / "in").mkdir(parents=True)
+        for name in ("one", "in/deep"):
+            (bench.source / folder / name).write_text(f"{folder} at first")
+    (bench.source / "e").write_text("e")
+    if not first:
+        bench.level()
+        for folder in ("d", "twin"):
+            (bench.source / folder / "one").write_text(f"{folder} then")
+    for path in bench.source.rglob("*"):
+        os.utime(path, (10**9, 10**9))
+    with monkeypatch.context() as patch:
+        _at_a_halt(bench, patch, meanwhile)
+        bench.level()
+    bench.restore()  # whatever is in it
+    subprocess.run(["bash", "-c", COME_AND_GO[meanwhile]], cwd=bench.source, check=True)
+    bench.level()
+    _stands(bench)
+    (bench.source / "e").write_text("later")
+    bench.level()
+    _stands(bench)
+
+
+def test_a_directory_that_is_replaced_meanwhile_fails_the_backup_by_policy(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("d", "twin"):
+        (bench.source / folder).mkdir()
+        (bench.source / folder / "one").write_text(folder)
+    _at_a_halt(bench, monkeypatch, "mv d old; mv twin d; mv old twin")
+    with pytest.raises(JobFailed, match=r"changed while being read, the first: \./d"):
+        bench.backup(on_read_error="fail")
+    assert bench.catalogue() == []
+
+
 def test_a_change_fails_the_backup_by_policy(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     _at_a_halt(bench, monkeypatch, "echo more >> 'a large'")
     with pytest.raises(JobFailed, match=r"1 entry changed while being read, the first: \./a large"):

@@ -410,7 +410,9 @@ def test_a_tree_is_listed_as_it_is(source: Path) -> None:
         b"./a/b": {},
     }
     folders = {b".": source, b"./a": source / "a", b"./a/b": source / "a" / "b"}
-    assert tree.folders == {name: path.stat().st_ino for name, path in folders.items()}
+    assert tree.folders == {
+        name: source_tree.Folder.of(path.stat()) for name, path in folders.items()
+    }
     status = (source / "two").stat()
     ((identity, places),) = tree.links.items()
     assert identity == (status.st_dev, status.st_ino)

@@ -280,6 +280,10 @@ def _check(exits: list[Exit], tally: Tally, options: BackupOptions) -> None:
     if left_out and not options.tree.is_dir():
         # What was asked for is one file, and it is not there.
         raise JobFailed(f"path_to_backup {options.tree}: {left_out[0]}", _NOTHING)
+
+
+def check_policy(tally: Tally, options: BackupOptions) -> None:
+    """JobFailed where something was not readable or changed, and ``on_read_error`` says so."""
     if options.fail_on_read_error:
         for kind, number, names in tally.complaints.items():
             if kind in READ_ERRORS:

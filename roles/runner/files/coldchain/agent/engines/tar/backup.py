@@ -24,6 +24,7 @@ from coldchain.agent.engines.tar import (
 from coldchain.agent.engines.tar.admin import remove
 from coldchain.agent.engines.tar.archive_writer import (
     Tally,
+    check_policy,
     follows_links,
     lies_in_container,
     write_archive,
@@ -166,12 +167,16 @@ def _write(
             then, new = map(display_name, moved)
             raise _Unusable(f"{new} is the directory that {then} is or was")
         # tar notes what it left out or could not read as saved: the whole chain would lack it.
+        replaced = source_tree.replaced(options.tree, tree, follow=follows_links(options))
+        _tell_replaced(tally, replaced)
+        check_policy(tally, options)
         tree_changes.settle(
             tree,
             differences,
             snar,
             unreadable=tally.complaints.unreadable,
             vanished=tally.complaints.vanished,
+            replaced=replaced,
             first=plan.previous is None,
         )
         tree_list.write(tree.blocks, state)
@@ -201,6 +206,15 @@ def _write(
     duration = time.monotonic() - started
     plan = plan._replace(warnings=(*plan.warnings, *hollow))
     return report_of(options, plan, manifest, tally, tree, differences, sum_before, duration)
+
+
+def _tell_replaced(tally: Tally, replaced: set[bytes]) -> None:
+    """Count the uppermost of the *replaced* folders as changed, unless tar has told of them."""
+    told = tally.complaints.unreadable | tally.complaints.vanished
+    for member in sorted(replaced):
+        known = tree_changes.lies_in(member, told)
+        if not known and not tree_changes.lies_in(os.path.dirname(member), replaced):
+            tally.complaints.add(gnu_tar.CHANGED, member)
 
 
 def _look(

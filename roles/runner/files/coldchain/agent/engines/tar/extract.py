@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -215,6 +216,10 @@ def _make_way(
         list_members(level, source, encryption, model.take)
     for name in model.check():
         os.unlink(name, dir_fd=tree)
+    for name in model.folders:
+        # What became a directory while tar was at work is a file in its directory's list.
+        if staging.kind(tree, name) not in (None, stat.S_IFDIR):
+            os.unlink(name, dir_fd=tree)
 
 
 def _has_renames(level: StoredLevel, source: Source, encryption: Encryption | None) -> bool:

@@ -78,6 +78,11 @@ class LinkModel:
         """Whether the names in directories' lists, which tar prints as they are, could matter."""
         return self.renames or self._fault is not None or bool(self._replaced)
 
+    @property
+    def folders(self) -> list[bytes]:
+        """What are directories after the level; none where renames could have brought them."""
+        return [] if self.renames else sorted(filter(None, self._folders))
+
     def check(self) -> list[bytes]:
         """The links of the tree to remove before: the level has directories in their place.
 

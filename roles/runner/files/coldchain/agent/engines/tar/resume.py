@@ -91,9 +91,11 @@ def reconcile(
     # (1.34: a and b swapped, c moved into one of them).  What it does not know, it saves anew.
     folders_before = snapshot.folders(snar)
     moved = {
-        name for name, (_unused, inode) in folders_before.items() if tree.folders.get(name) != inode
+        name
+        for name, (_unused, inode) in folders_before.items()
+        if name not in tree.folders or tree.folders[name].inode != inode
     }
-    anew = {folder for folder in tree.blocks if moved and _below(folder, moved)}
+    anew = {folder for folder in tree.blocks if moved and tree_changes.lies_in(folder, moved)}
     before = tree_list.read(listed, tree.blocks.largest) if facts is None else _guess(snar, facts)
     links = options.dereference not in ("hard", "all")
     differences = tree_changes.compare(before, tree, begun, anew, links=links)
@@ -112,12 +114,6 @@ def reconcile(
     elif differences.fresh:
         snapshot.clear(snar)
     return differences
-
-
-def _below(folder: bytes, moved: set[bytes]) -> bool:
-    """Whether *folder* is one of *moved* or lies in one."""
-    steps = folder.split(b"/")
-    return any(b"/".join(steps[:number]) in moved for number in range(1, len(steps) + 1))
 
 
 def _guess(snar: int, facts: Mapping[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:

@@ -17,7 +17,7 @@ from coldchain.agent.engines.tar import snapshot, staging, tree_list
 from coldchain.agent.engines.tar.extract_guard import below
 from coldchain.agent.engines.tar.layout import TREE
 from coldchain.agent.engines.tar.level_reader import StoredLevel, load
-from coldchain.agent.engines.tar.link_model import plain
+from coldchain.agent.engines.tar.link_model import above, plain
 from coldchain.agent.options import Encryption
 from coldchain.agent.storages.base import Storage
 from coldchain.core.errors import DataError, JobFailed
@@ -122,6 +122,10 @@ def compare(
                 if selected(member):
                     found.missing.append(member)
         found.surplus += [os.path.join(folder, name) for name in sorted(present)]
+    # A list may tell of what lies in a directory that it does not have.
+    gone = set(found.surplus)
+    found.surplus = [name for name in found.surplus if gone.isdisjoint(above(name))]
+    found.missing = [name for name in found.missing if gone.isdisjoint(above(name))]
     return found
 
 

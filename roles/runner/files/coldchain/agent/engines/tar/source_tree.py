@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import NamedTuple
 
 from coldchain.agent.engines.tar import staging, tree_list
 
@@ -15,11 +16,33 @@ from coldchain.agent.engines.tar import staging, tree_list
 Place = tuple[bytes, bytes]
 
 
+class Folder(NamedTuple):
+    """What tells a directory from another one of its name; modified, changed: nanoseconds."""
+
+    inode: int
+    modified: int
+    changed: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Folder:
+        """The directory with this *status*."""
+        return cls(status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+
+    def stayed(self, now: Folder) -> bool:
+        """Whether *now* is this directory, and it was not renamed since.
+
+        What comes and goes in it changes both of its times, and a rename only one.
+        """
+        return self.inode == now.inode and (
+            self.changed == now.changed or self.modified != now.modified
+        )
+
+
 class Tree:
     """The source as it is, by folder.
 
     blocks: the records of each folder, as they are written, none for what is mounted; folders:
-    their inodes; left_out: the records of what is excluded; stages: the members among that in
+    all directories; left_out: the records of what is excluded; stages: the members among that in
     which restores work, or were killed; elsewhere: members on other file systems that are no
     directories; links: all places of each file that has several names; entries: how many things of
     it that are no directories are stored; size: the bytes of the files among them, each counted
@@ -28,7 +51,7 @@ class Tree:
 
     def __init__(self) -> None:
         self.blocks = tree_list.Blocks()
-        self.folders: dict[bytes, int] = {}
+        self.folders: dict[bytes, Folder] = {}
         self.left_out: dict[bytes, dict[bytes, bytes]] = {}
         self.stages: list[bytes] = []
         self.elsewhere: list[bytes] = []
@@ -56,7 +79,7 @@ def walk(
         tree.blocks[b"."] = tree_list.record(shown, os.path.basename(top), link.st_ctime_ns)
         tree.entries, tree.size = 1, status.st_size
         return tree
-    tree.folders[b"."] = status.st_ino
+    tree.folders[b"."] = Folder.of(status)
     waiting = [(b".", top, status.st_dev)]
     chosen = bool(skip) or excluded is not None
     while waiting:
@@ -86,7 +109,7 @@ def walk(
                 member = folder + b"/" + name
                 records.append(b"d0 0 0 %b\0" % name)
                 folders += 1
-                tree.folders[member] = status.st_ino
+                tree.folders[member] = Folder.of(status)
                 if status.st_dev == device:
                     waiting.append((member, entry.path, device))
                 else:
@@ -113,3 +136,21 @@ def walk(
         tree.entries += len(records) - folders
         tree.size += size
     return tree
+
+
+def replaced(source: Path, tree: Tree, *, follow: bool = False) -> set[bytes]:
+    """The folders of *tree* that are gone from *source*, or renamed or others by now.
+
+    What tar has read below them may be anything.
+    """
+    top = os.fsencode(source)
+    found = set()
+    for member, folder in tree.folders.items():
+        try:
+            status = os.stat(os.path.join(top, member), follow_symlinks=follow or member == b".")
+        except OSError:
+            found.add(member)
+            continue
+        if not stat.S_ISDIR(status.st_mode) or not folder.stayed(Folder.of(status)):
+            found.add(member)
+    return found

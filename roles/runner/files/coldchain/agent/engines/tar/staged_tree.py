@@ -40,7 +40,7 @@ class Contents(NamedTuple):
 def prune(tree: int, paths: Sequence[bytes], point: str) -> None:
     """Keep only the selected *paths* of the open *tree*; JobFailed when one is not there."""
     for path in paths:
-        if not all(map(partial(_is_folder, tree), above(path))) or _kind(tree, path) is None:
+        if not all(map(partial(_is_folder, tree), above(path))) or staging.kind(tree, path) is None:
             raise not_there(path, point)
     selected = below(paths)
     waiting = [b""]
@@ -114,13 +114,5 @@ def foreign_owners(seen: Seen, *, numeric: bool) -> list[str]:
     return sorted(seen.owners - {f"{user}/{group}"})
 
 
-def _kind(folder: int, name: bytes) -> int | None:
-    """The kind of file that *name* is; None when it is not there."""
-    try:
-        return stat.S_IFMT(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
 def _is_folder(folder: int, name: bytes) -> bool:
-    return _kind(folder, name) == stat.S_IFDIR
+    return staging.kind(folder, name) == stat.S_IFDIR

@@ -420,6 +420,14 @@ def folders(tree: int) -> Iterator[tuple[bytes, int, Iterator[os.DirEntry[str]]]
             os.close(descriptor)
 
 
+def kind(folder: int, name: bytes) -> int | None:
+    """The kind of file that *name* is; None when it is not there."""
+    try:
+        return stat.S_IFMT(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def open_up(tree: int) -> dict[bytes, int]:
     """Let an ordinary user enter and change every directory of the open *tree*.
 

@@ -121,15 +121,22 @@ def settle(
     found: Differences,
     snar: int,
     *,
-    unreadable: Iterable[bytes],
-    vanished: Iterable[bytes],
+    unreadable: Collection[bytes],
+    vanished: Collection[bytes],
+    replaced: Collection[bytes] = (),
     first: bool,
 ) -> None:
     """Let *tree* and the snapshot in *snar*, as tar has left it, hold only what is stored.
 
-    unreadable, vanished: members that tar could not save; first: it is a level 0, so nothing was
-    stored before.
+    unreadable, vanished: members that tar could not save; replaced: folders that did not stay what
+    they were; first: it is a level 0, so nothing was stored before.
     """
+    # tar has noted what lies in a directory before it saves any of it.
+    lost = {*replaced, *tree.folders.keys() & {*unreadable, *vanished}}
+    if lost:
+        snapshot.drop(snar, {name for name in snapshot.folders(snar) if lies_in(name, lost)})
+        for folder in [name for name in tree.blocks if lies_in(name, lost)]:
+            del tree.blocks[folder]
     unread, gone, mounted = map(_by_folder, (unreadable, vanished, tree.elsewhere))
     recorded: set[bytes] = set()
 
@@ -172,6 +179,12 @@ def settle(
     if recorded:
         for folder in tree.blocks.keys() - recorded:
             del tree.blocks[folder]
+
+
+def lies_in(folder: bytes, folders: Collection[bytes]) -> bool:
+    """Whether *folder* is one of *folders* or lies in one."""
+    steps = folder.split(b"/")
+    return any(b"/".join(steps[:number]) in folders for number in range(1, len(steps) + 1))
 
 
 def _by_folder(members: Iterable[bytes]) -> dict[bytes, set[bytes]]:
