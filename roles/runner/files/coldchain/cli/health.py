@@ -26,6 +26,7 @@ class Check(NamedTuple):
 
 
 CHECKS: Mapping[str, Check] = {
+    "database": Check(health_host.database),
     "runner": Check(health_host.runner),
     "permissions": Check(health_host.permissions, cheap=True),
     "ledger": Check(health_host.ledger),  # status looks at it by itself
@@ -46,17 +47,23 @@ CHECKS: Mapping[str, Check] = {
 
 
 def examine(patient: Patient, *, cheap: bool = False, storages: bool = False) -> Iterator[Finding]:
-    """What the checks have to say; one that cannot be made says that, and ends no other.
+    """What the checks have to say; one that cannot be made says that, and ends no other.  What
+    keeps several from being made is told once.
 
     cheap: only those, and only their warnings, for ``status``; storages: those that ask them, too.
     """
+    told: set[str] = set()
     for name, check in CHECKS.items():
         if (cheap and not check.cheap) or (check.asked and not storages):
             continue
         try:
-            yield from check.look(patient)
+            for finding in check.look(patient):
+                told.add(finding.text)
+                yield finding
         except ColdchainError as error:
-            yield Finding(WARNING, name, f"cannot be looked at: {error.message}", error.hint)
+            if error.message not in told:
+                yield Finding(WARNING, name, f"cannot be looked at: {error.message}", error.hint)
+            told.add(error.message)
         except OSError as error:
             failure = from_os_error(error)
             hint = "" if failure is None else failure.hint

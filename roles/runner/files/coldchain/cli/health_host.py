@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from coldchain.cli.health_patient import Patient
+from coldchain.core.errors import ColdchainError
 from coldchain.core.paths import OTHERS
 from coldchain.observe.findings import CRITICAL, INFO, WARNING, Finding
 
@@ -23,6 +24,16 @@ _PATIENCE = 10  # seconds for systemd to answer
 _UNSYNCHRONISED = 0x0040  # STA_UNSYNC of adjtimex(2)
 _TIMEX = 208  # bytes of struct timex on 64-bit machines, 128 on others
 _STATUS = 40  # where its field status lies: after four longs and an int, as longs are aligned
+
+
+def database(patient: Patient) -> Iterator[Finding]:
+    """What was declared and what became of it can be read: else no runner can begin."""
+    store = patient.store
+    for look in (store.jobs, store.states, store.pending_events):
+        try:
+            look()
+        except ColdchainError as error:
+            yield Finding(CRITICAL, "database", error.message, error.hint)
 
 
 def runner(patient: Patient) -> Iterator[Finding]:
@@ -83,7 +94,7 @@ def clock(patient: Patient) -> Iterator[Finding]:
         problem = str(error)
     if problem:
         text = f"whether it is synchronised is not known: {problem}"
-        yield Finding(INFO, "clock", text)
+        yield Finding(INFO, "clock", text, "chronyc tracking, or timedatectl, tells it")
         return
     offset = _STATUS if ctypes.sizeof(ctypes.c_long) == 8 else _STATUS // 2
     status = int.from_bytes(buffer.raw[offset : offset + 4], "little")
@@ -108,10 +119,12 @@ def unit(patient: Patient) -> Iterator[Finding]:
         text = (
             "an installation of one directory is none of systemd's: nothing starts it after a boot"
         )
-        yield Finding(INFO, "unit", text)
+        start = f"in crontab -e: @reboot {patient.paths.home}/bin/coldchain serve"
+        yield Finding(INFO, "unit", text, start)
         return
     if not SYSTEMD.is_dir():
-        yield Finding(INFO, "unit", "systemd is not at work here: no unit starts the runner")
+        text = "systemd is not at work here: no unit starts the runner"
+        yield Finding(INFO, "unit", text, "let what boots this host start: coldchain serve")
         return
     asked = ["systemctl", "show", UNIT, *(f"--property={name}" for name in _PROPERTIES)]
     try:
