@@ -182,7 +182,10 @@ def test_a_place_of_messages_that_is_none_is_named(command: Command) -> None:
     place = command.home / "lib" / "notify"
     place.touch()
     error = command.error("notify", "--retry")
-    assert (error["code"], error["message"]) == (73, f"{place}: Not a directory")
+    assert (error["code"], error["message"]) == (
+        73,
+        f"{place}: cannot be written: Not a directory; nothing was changed",
+    )
 
 
 # What each command is given besides; others get nothing.  Those without a home ask for no rights.

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coldchain.core.errors import DataError, TryAgain
+from coldchain.core.errors import DataError, TryAgain, remedy
 from coldchain.core.files import write_atomically
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.locks import lock_within, open_lock
@@ -118,7 +118,9 @@ class Receipts:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise DataError(f"{self._path}: cannot be read: {error.strerror}") from None
+            raise DataError(
+                f"{self._path}: cannot be read: {error.strerror}", remedy(error)
+            ) from None
         except (ValueError, KeyError, TypeError):
             raise DataError(
                 f"{self._path}: is not what coldchain verify wrote",

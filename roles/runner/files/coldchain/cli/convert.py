@@ -107,7 +107,10 @@ def _files(names: list[str], converter: Converter) -> Iterator[str]:
         try:
             entries = sorted(path.iterdir())[:_MOST_FILES]
         except OSError as error:
-            raise DataError(f"{name}: cannot be read: {error.strerror}") from None
+            raise DataError(
+                f"{name}: cannot be read: {error.strerror}",
+                "name files and directories that this user can read",
+            ) from None
         files = [item for item in entries if not item.name.startswith(".") and item.is_file()]
         if not files:
             converter.skip(name, "holds no file; hidden ones and directories do not count")

@@ -54,9 +54,9 @@ def documents(name: str) -> Documents:
             raise DataError(f'{source}: "{key}" is unknown beside "jobs"', "known: jobs, absent")
     jobs, absent = value.get("jobs", []), value.get("absent", [])
     if not isinstance(jobs, list):
-        raise DataError(f'{source}: "jobs" is no list')
+        raise DataError(f'{source}: "jobs" is no list', "write the documents in [ ]")
     if not isinstance(absent, list) or not all(isinstance(job_id, str) for job_id in absent):
-        raise DataError(f'{source}: "absent" is no list of job ids')
+        raise DataError(f'{source}: "absent" is no list of job ids', 'write ["JOB", ...]')
     return _sorted_out(source, jobs, absent, single=False)
 
 
@@ -105,7 +105,7 @@ def load(name: str) -> Any:
             f"{source}: not JSON: {error.msg} in line {error.lineno}, column {error.colno}", hint
         ) from None
     except RecursionError:
-        raise DataError(f"{source}: is nested too deeply") from None
+        raise DataError(f"{source}: is nested too deeply", "flatten the document") from None
     except ValueError as error:  # of the two hooks, or a number with thousands of digits
         raise DataError(f"{source}: {error}", "correct it there") from None
 

@@ -8,7 +8,8 @@ import argparse
 
 from coldchain.cli.context import Call
 from coldchain.cli.job_view import RUN_ID, require_known
-from coldchain.core.errors import DataError, Unavailable
+from coldchain.core.errors import DataError
+from coldchain.core.files import cannot_read
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -42,7 +43,7 @@ def run(call: Call) -> int:
             f"coldchain history {job_id} lists its runs",
         ) from None
     except OSError as error:
-        raise Unavailable(f"{path}: cannot be read: {error.strerror}") from None
+        raise cannot_read(path, error) from None
     if call.output.json:
         call.output.answer({"job_id": job_id, "run_id": run_id, "path": str(path), "text": text})
     else:

@@ -14,8 +14,8 @@ from typing import Any
 from coldchain.cli.context import Call
 from coldchain.cli.job_view import moment_of
 from coldchain.cli.output import instant
-from coldchain.core.errors import CannotWrite, DataError, JobFailed
-from coldchain.core.files import private_directory
+from coldchain.core.errors import DataError, JobFailed
+from coldchain.core.files import cannot_write, private_directory
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.text import pluralize, shorten
 from coldchain.observe.delivery import Courier
@@ -53,7 +53,7 @@ def run(call: Call) -> int:
         try:
             private_directory(call.paths.notify)
         except OSError as error:
-            raise CannotWrite(f"{call.paths.notify}: {error.strerror}") from None
+            raise cannot_write(call.paths.notify, error) from None
         failed = courier.deliver(at_once=True)
         _show(call, outbox)
         return 1 if failed else 0

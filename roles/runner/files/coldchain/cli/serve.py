@@ -40,7 +40,7 @@ def _check(call: Call) -> int:
     """0 where a runner would begin with these settings; else the error that it would end with."""
     paths = call.paths._replace(settings=Path(call.arguments.check))
     if not paths.settings.exists():
-        raise Unavailable(f"{paths.settings}: there is no such file")
+        raise Unavailable(f"{paths.settings}: there is no such file", "name the file to check")
     judge(paths, Settings.load(paths))
     if call.output.json:
         call.output.answer({"settings": str(paths.settings)})

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from coldchain.core.errors import DataError, Unavailable
+from coldchain.core.files import cannot_read
 from coldchain.core.names import CREDENTIAL
 from coldchain.core.text import did_you_mean
 
@@ -43,7 +44,7 @@ def _open_private(path: Path) -> int:
         # What took the place of a file meanwhile must not keep us waiting.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise Unavailable(f"{path}: cannot be read: {error.strerror}") from None
+        raise cannot_read(path, error) from None
     try:
         _check_status(path, os.fstat(descriptor))
     except DataError:
@@ -92,9 +93,9 @@ def read_credentials(path: Path, names: Collection[str] | None) -> dict[str, str
         with open(_open_private(path), "rb") as stream:
             text = stream.read(_LIMIT).decode("utf-8")
     except OSError as error:
-        raise Unavailable(f"{path}: cannot be read: {error.strerror}") from None
+        raise cannot_read(path, error) from None
     except UnicodeDecodeError:
-        raise DataError(f"{path}: not a text in UTF-8") from None
+        raise DataError(f"{path}: not a text in UTF-8", "write lines NAME=VALUE") from None
     values = {}
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
@@ -103,7 +104,7 @@ def read_credentials(path: Path, names: Collection[str] | None) -> dict[str, str
         name, equals, value = line.removeprefix("export ").partition("=")
         name = name.strip().upper()
         if not equals:
-            raise DataError(f"{path}: line {number} is not NAME=VALUE")
+            raise DataError(f"{path}: line {number} is not NAME=VALUE", "# begins a comment")
         if not name.isidentifier() or (names is not None and name not in names):
             known = () if names is None else names
             raise DataError(

@@ -144,7 +144,7 @@ def program_path(name: str, search: str, place: str | None) -> str:
     path = os.path.join(here, name)
     if os.path.isfile(path):
         raise NoProgram(f"command: {path} cannot be executed", f"chmod +x {shlex.quote(path)}")
-    raise NoProgram(f"command: there is no program {path}")
+    raise NoProgram(f"command: there is no program {path}", "install it, or correct command")
 
 
 def run(action: Mapping[str, object]) -> Report:
@@ -190,7 +190,9 @@ def _as_user(user: str) -> tuple[list[str], dict[str, str]]:
     try:
         entry = pwd.getpwnam(user)
     except KeyError:
-        raise DataError(f"user: this host has no user {user!r}") from None
+        raise DataError(
+            f"user: this host has no user {user!r}", "create the user, or name another one"
+        ) from None
     if entry.pw_uid == os.geteuid():
         return [], {}
     if os.geteuid() != 0:

@@ -61,11 +61,17 @@ class _Exec:
     ) -> Command:
         """See Executor."""
         if not settings.allow_exec:
-            raise DataError("exec actions are switched off on this host (allow_exec)")
+            raise DataError(
+                "exec actions are switched off on this host (allow_exec)",
+                "allow_exec = yes in the settings allows them",
+            )
         process = command(spec.action)
         place = process.working_directory
         if place is not None and not os.path.isdir(place):
-            raise Unavailable(f"working_directory {place}: is no directory, or cannot be entered")
+            raise Unavailable(
+                f"working_directory {place}: is no directory, or cannot be entered",
+                "make it, or name another one",
+            )
         return process
 
     def inherited(self) -> dict[str, str]:

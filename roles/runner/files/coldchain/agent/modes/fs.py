@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from coldchain.agent.modes.base import Tree
-from coldchain.core.errors import JobFailed
+from coldchain.core.errors import JobFailed, remedy
 
 if TYPE_CHECKING:
     from coldchain.agent.fields import Fields
@@ -42,11 +42,13 @@ class PathSource(NamedTuple):
             mode = os.stat(path).st_mode
         except (FileNotFoundError, NotADirectoryError):
             if path.is_symlink():
-                raise JobFailed(f"path_to_backup {path} is a link that leads nowhere") from None
-            raise JobFailed(f"path_to_backup {path} does not exist") from None
+                text = f"path_to_backup {path} is a link that leads nowhere"
+            else:
+                text = f"path_to_backup {path} does not exist"
+            raise JobFailed(text, "mount or make what is meant, or name another one") from None
         except OSError as error:
             raise JobFailed(
-                f"path_to_backup {path} cannot be looked at: {error.strerror}"
+                f"path_to_backup {path} cannot be looked at: {error.strerror}", remedy(error)
             ) from None
         if stat.S_ISBLK(mode) or stat.S_ISCHR(mode):
             raise JobFailed(

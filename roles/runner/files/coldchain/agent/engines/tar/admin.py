@@ -31,7 +31,10 @@ def admin(shared: Common, storage: Storage, receipts: Receipts | None = None) ->
     series = Series.of(shared)
     chains = container.chains(storage, series)
     if not chains:
-        raise JobFailed(f'no backup "{series.host_name}" in {shared.location}')
+        raise JobFailed(
+            f'no backup "{series.host_name}" in {shared.location}',
+            "check container, hostname and backup_name: coldchain backups lists what there is",
+        )
     if shared.dry_run:
         removed = would_remove(storage, shared, time.time(), receipts)
         message = f"dry run: would remove {pluralize(len(removed), 'chain')}"

@@ -76,7 +76,10 @@ def backup(
     """
     started = time.monotonic()
     if lies_in_container(options):
-        raise DataError(f"path_to_backup {options.tree} lies inside the container")
+        raise DataError(
+            f"path_to_backup {options.tree} lies inside the container",
+            "choose a container outside of it",
+        )
     empty = exclusion.everything(options.exclude)
     if empty is not None:
         raise DataError(f"exclude: {empty!r} leaves out everything", "leave that pattern out")

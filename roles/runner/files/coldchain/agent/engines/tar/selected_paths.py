@@ -45,7 +45,10 @@ def selected_paths(
         if meant in (b"", b"."):
             return []
         if meant.partition(b"/")[0] == b"..":
-            raise JobFailed(f"restore_paths: {text!r} lies outside of what was backed up")
+            raise JobFailed(
+                f"restore_paths: {text!r} lies outside of what was backed up",
+                "name what lies in path_to_backup, absolute or relative to it; a dry run lists it",
+            )
         paths.append(meant)
     return paths
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from coldchain.agent.mounts import mount_number
 from coldchain.agent.process.signals import allow_signals, defer_signals
-from coldchain.core.errors import CannotWrite, DataError, JobFailed, Unavailable
+from coldchain.core.errors import CannotWrite, DataError, JobFailed, Unavailable, remedy
 from coldchain.core.fixed_modes import mount_remedy
 from coldchain.core.locks import NoLocks, lock_within
 from coldchain.core.trusted_path import ANYBODY, Way, user_name, walk
@@ -90,7 +90,7 @@ def _walking(target: Path) -> Iterator[Way]:
                 f"restore_abs_path {name} is not a directory", "name a directory to restore into"
             ) from None
         except OSError as error:
-            raise CannotWrite(f"{target}: {error.strerror}") from None
+            raise CannotWrite(f"{target}: {error.strerror}", remedy(error)) from None
         yield way
 
 
@@ -114,7 +114,7 @@ def _check(way: Way, target: Path, *, overwrite: bool, trust: bool) -> bool:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise CannotWrite(f"{target}: {error.strerror}") from None
+        raise CannotWrite(f"{target}: {error.strerror}", remedy(error)) from None
     if names and not overwrite:
         raise DataError(
             f"restore_abs_path {target} is not empty",

@@ -24,7 +24,10 @@ def known_hosts(path: str) -> Iterator[bytes]:
         try:
             yield from Path(path).read_bytes().splitlines()
         except OSError as error:
-            raise Unavailable(f"ssh_known_hosts {path}: {error.strerror}") from None
+            raise Unavailable(
+                f"ssh_known_hosts {path}: {error.strerror}",
+                "name a file with the keys of the server, as ssh-keyscan prints them",
+            ) from None
         return
     for own in ("~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts"):
         try:

@@ -21,7 +21,14 @@ from coldchain.agent.storages.base import Arrival
 from coldchain.agent.storages.rclone import limits
 from coldchain.agent.storages.rclone.failures import hint_of, tells_no_folder
 from coldchain.agent.storages.rclone.process import BLOCK, MORE_CAME, FileStream, Process
-from coldchain.core.errors import CannotWrite, ColdchainError, DataError, NoProgram, Unavailable
+from coldchain.core.errors import (
+    CannotWrite,
+    ColdchainError,
+    DataError,
+    NoProgram,
+    Unavailable,
+    remedy,
+)
 
 #: Older ones were not tried, and 1.53 takes any host key whatever known_hosts says.
 MINIMUM = (1, 60)
@@ -245,7 +252,9 @@ class Rclone:
                     pass_fds=(*self._pass_fds, *pass_fds),
                 )
             except OSError as error:
-                raise Unavailable(f"{self._program} cannot be started: {error.strerror}") from None
+                raise Unavailable(
+                    f"{self._program} cannot be started: {error.strerror}", remedy(error)
+                ) from None
             return Process(popen, lambda reason: self._error(kind, reason))
 
     def _error(self, kind: type[ColdchainError], text: str) -> ColdchainError:
