@@ -196,6 +196,7 @@ class Burst(NamedTuple):
 
 
 def _median(values: Sequence[float]) -> float:
+    """That of Python's statistics, which brings decimal and fractions into the runner."""
     ordered, half = sorted(values), len(values) // 2
     return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
 

@@ -22,12 +22,7 @@ from coldchain.core.errors import CannotWrite, ColdchainError
 from coldchain.core.instants import DAY
 from coldchain.core.locks import lock_within, open_lock
 from coldchain.observe.notifiers.base import Sender, Task, Undelivered
-from coldchain.observe.notifiers.registry import (
-    ENDED_BY_RECOVERY,
-    NOTIFIERS,
-    RECOVERY,
-    ROUTINE,
-)
+from coldchain.observe.notifiers.registry import ENDED_BY_RECOVERY, NOTIFIERS, RECOVERY, ROUTINE
 from coldchain.observe.notifiers.target import describe
 from coldchain.observe.outbox import FAILED, GIVEN_UP, SENT, Outbox, WaitingMessage
 

@@ -25,8 +25,6 @@ from coldchain.agent.engines.tar.admin import remove
 from coldchain.agent.engines.tar.archive_writer import (
     Tally,
     check_policy,
-    follows_links,
-    lies_in_container,
     write_archive,
     write_file,
 )
@@ -46,6 +44,7 @@ from coldchain.agent.engines.tar.manifest import FILE, FOLDER, Manifest, Metadat
 from coldchain.agent.engines.tar.member_index import Recorder
 from coldchain.agent.engines.tar.resume import reconcile
 from coldchain.agent.engines.tar.soundness import Soundness
+from coldchain.agent.engines.tar.source_bounds import follows_links, lies_in_container
 from coldchain.agent.modes.tree_checksum import checksum
 from coldchain.agent.mounts import mounted_below
 from coldchain.agent.options import BackupOptions

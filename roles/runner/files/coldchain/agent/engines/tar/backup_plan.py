@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from coldchain.agent.engines.tar import container, snapshot
-from coldchain.agent.engines.tar.archive_writer import container_inside, link_loops
 from coldchain.agent.engines.tar.layout import METADATA, Chain, Level, Series, newest_chain
 from coldchain.agent.engines.tar.levels import next_level, previous_backup
 from coldchain.agent.engines.tar.manifest import Parent
 from coldchain.agent.engines.tar.resume import Base, resume
 from coldchain.agent.engines.tar.soundness import Soundness
+from coldchain.agent.engines.tar.source_bounds import container_inside, link_loops
 from coldchain.agent.options import BackupOptions
 from coldchain.agent.storages.base import Storage
 from coldchain.core.errors import DataError

@@ -42,11 +42,11 @@ class TarEngine:
 
     def backup(self, options: BackupOptions, context: ActionContext) -> Report:
         """Write the next level of the chain, or level 0 of a new one."""
-        from coldchain.agent.engines.tar import archive_writer, backup
+        from coldchain.agent.engines.tar import backup, source_bounds
         from coldchain.agent.receipts import Receipts
 
         with options.opened() as opened:
-            receipts, most = Receipts(context.state_dir), archive_writer.most_bytes(opened.tree)
+            receipts, most = Receipts(context.state_dir), source_bounds.most_bytes(opened.tree)
             with _storage(options.common, context, most) as storage:
                 return backup.backup(opened, storage, context.meter, receipts)
 

@@ -18,7 +18,7 @@ from coldchain.agent.engines.tar.level_fetch import LevelFetcher, Source
 from coldchain.agent.engines.tar.level_list import open_list
 from coldchain.agent.engines.tar.level_reader import StoredLevel, unpackers
 from coldchain.agent.engines.tar.link_model import LinkModel, above, plain
-from coldchain.agent.options import Encryption
+from coldchain.agent.options import Encryption, RestoreOptions
 from coldchain.agent.process.contain import NAMESPACE, REPLACED, containment
 from coldchain.agent.process.pipeline import CHUNK, Pipeline, Stage, failure
 from coldchain.agent.progress import Meter
@@ -62,22 +62,21 @@ def list_members(
 
 
 def extract_all(
+    options: RestoreOptions,
     storage: Storage,
     fetcher: LevelFetcher,
     levels: Sequence[StoredLevel],
-    encryption: Encryption | None,
     paths: list[bytes],
     stage: staging.StagedTree,
     meter: Meter,
     seen: Seen,
-    numeric: bool = False,
 ) -> list[str]:
     """Extract *levels* into the *stage*, only *paths* if given: what was not possible, as warnings.
 
     fetcher: of these levels.
     Raises JobFailed when a level is damaged or would write outside; *seen* learns what was there.
-    numeric: owners are numbers.
     """
+    encryption = options.encryption
     meter.begin("restoring", sum(_reads(storage, levels)))
     warnings: list[str] = []
 
@@ -100,7 +99,7 @@ def extract_all(
                     root=os.geteuid() == 0,
                     incremental=number > 0,
                     members=members,
-                    numeric=numeric,
+                    numeric=options.numeric_owner,
                 )
                 last = Stage(
                     contained.argv(argv),

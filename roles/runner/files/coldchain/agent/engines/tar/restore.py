@@ -138,17 +138,7 @@ def _bring_back(
         ) as stage,
         LevelFetcher(storage, levels, stage.private, meter) as fetcher,
     ):
-        warnings = extract_all(
-            storage,
-            fetcher,
-            levels,
-            options.encryption,
-            paths,
-            stage,
-            meter,
-            seen,
-            options.numeric_owner,
-        )
+        warnings = extract_all(options, storage, fetcher, levels, paths, stage, meter, seen)
         modes = staging.open_up(stage.descriptor)
         selected = below(paths) if paths else staging.everything
         surplus, differing = settled_tree.end(
