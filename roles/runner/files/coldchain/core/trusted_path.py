@@ -16,7 +16,7 @@ import pwd
 import stat
 import struct
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from types import MappingProxyType
@@ -302,7 +302,8 @@ def open_file(path: str | os.PathLike[str], flags: int, mode: int = 0o600) -> in
 def open_often(path: str, flags: int) -> int:
     """``open_file`` for whoever opens files in the directories of one again and again: this process
     keeps that one open.  To go the way each time takes as long as all else of a run's log."""
-    folder, _slash, name = os.path.abspath(path).rpartition("/")
+    whole = path if path.startswith("/") else os.path.abspath(path)
+    folder, _slash, name = whole.rpartition("/")
     top, _slash, inner = folder.rpartition("/")
     try:
         return _kept(top or "/").open_below(inner, name, flags)
@@ -345,10 +346,14 @@ class TrustedFolder:
         except OSError as error:
             raise OSError(error.errno, error.strerror, path) from None
         try:
-            others = (*self._others, *changers(self._folder, os.fstat(folder)))
-            return _open_in(folder, others, path, name, flags, mode)
+            return _open_in(folder, self._before(folder), path, name, flags, mode)
         finally:
             os.close(folder)
+
+    def _before(self, folder: int) -> Iterator[int]:
+        """Who could rename the open *folder*, which lies in this one, or what is before it."""
+        yield from self._others
+        yield from changers(self._folder, os.fstat(folder))
 
     def readable(self) -> int:
         """A descriptor for reading of the directory that the last file was opened in, whatever has
@@ -436,10 +441,10 @@ def open_below(way: Way, name: str, flags: int, mode: int = 0o600) -> int:
 
 
 def _open_in(
-    folder: int, others: Collection[int], folder_path: str, name: str, flags: int, mode: int
+    folder: int, others: Iterable[int], folder_path: str, name: str, flags: int, mode: int
 ) -> int:
-    """others: who could rename what lies on the way to the open *folder*."""
-    path = os.path.join(folder_path, name)
+    """others: who could rename what lies on the way to the open *folder*, mostly not asked for."""
+    path = f"{folder_path}/{name}"
     wanted = flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         descriptor = os.open(name, wanted, mode, dir_fd=folder)

@@ -126,7 +126,9 @@ Tables = dict[str, dict[str, Row]]
 
 def packed(tables: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Tables:
     """Tables of dictionaries as tables of rows."""
-    return {name: Rows.of(table) for name, table in tables.items()}
+    return {
+        name: table if isinstance(table, Rows) else Rows.of(table) for name, table in tables.items()
+    }
 
 
 def lines(tables: Tables) -> Iterator[bytes]:
