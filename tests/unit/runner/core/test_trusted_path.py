@@ -22,15 +22,8 @@ from hypothesis import strategies as st
 from posix_acl import DEFAULT, GROUP, USER, acl, set_acl
 
 from coldchain.core import trusted_path
-from coldchain.core.trusted_path import (
-    ANYBODY,
-    TrustedFolder,
-    open_file,
-    user_name,
-    walk,
-    who_gains,
-    writers,
-)
+from coldchain.core.changers import ANYBODY, user_name, who_gains, writers
+from coldchain.core.trusted_path import TrustedFolder, open_file, walk
 
 SEEDS = st.integers(0, 2**32).map(Random)
 

@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from coldchain.core.changers import changers, user_name
 from coldchain.core.errors import DataError
-from coldchain.core.trusted_path import changers, user_name, walk
+from coldchain.core.trusted_path import walk
 
 #: openssl reads at most 1023 bytes of the first line.
 LONGEST_PASSWORD = 1000

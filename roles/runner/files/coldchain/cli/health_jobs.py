@@ -51,8 +51,9 @@ def secrets(patient: Patient) -> Iterator[Finding]:
 
 def containers(patient: Patient) -> Iterator[Finding]:
     """Only root and this user can change what lies in a container, or put another in its place."""
+    from coldchain.core.changers import changers, user_name
     from coldchain.core.fixed_modes import mount_remedy
-    from coldchain.core.trusted_path import changers, user_name, walk
+    from coldchain.core.trusted_path import walk
 
     for folder, job_id in patient.local_containers.items():
         about = f"container {folder}"

@@ -12,17 +12,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from coldchain.core.changers import ANYBODY, changers, user_name
 from coldchain.core.errors import AS_OWNER, OTHER_HOME, CannotWrite, Unavailable
 from coldchain.core.fixed_modes import mount_remedy
-from coldchain.core.trusted_path import (
-    ANYBODY,
-    Lure,
-    changers,
-    make_folder,
-    refuse_lure,
-    user_name,
-    walk,
-)
+from coldchain.core.trusted_path import Lure, make_folder, refuse_lure, walk
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH

@@ -17,17 +17,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from coldchain.core.changers import user_name, who_gains
 from coldchain.core.files import sync_open_directory
-from coldchain.core.trusted_path import (
-    Way,
-    descend,
-    enter,
-    make_missing,
-    refuse_lure,
-    user_name,
-    walk,
-    who_gains,
-)
+from coldchain.core.trusted_path import Way, descend, enter, make_missing, refuse_lure, walk
 
 _FOLDER_MODE = 0o700
 #: So many folders are kept open for the next looks.

@@ -29,10 +29,11 @@ from coldchain.agent.storages.held_directory import (
     remove_tree,
     sync_folder,
 )
+from coldchain.core.changers import changers
 from coldchain.core.errors import CannotWrite, DataError, TryAgain, remedy
 from coldchain.core.files import write_all
 from coldchain.core.locks import NoLocks
-from coldchain.core.trusted_path import Lure, changers, open_below
+from coldchain.core.trusted_path import Lure, open_below
 
 _FILE_MODE = 0o600
 #: To make a new file, for writing: nothing may be in its place.

@@ -21,10 +21,10 @@ from coldchain.agent.progress import Meter
 from coldchain.agent.storages.base import Arrival, Storage
 from coldchain.agent.storages.held_directory import HeldDirectory
 from coldchain.agent.storages.near import Near
+from coldchain.core.changers import changers, user_name
 from coldchain.core.errors import ColdchainError, Unavailable
 from coldchain.core.files import cannot_write
 from coldchain.core.fixed_modes import mount_remedy
-from coldchain.core.trusted_path import changers, user_name
 
 #: So many levels, of so many bytes together, are fetched by one program.
 MOST_TOGETHER, TOGETHER = 32, 64 << 20

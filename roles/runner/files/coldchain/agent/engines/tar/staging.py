@@ -18,10 +18,11 @@ from typing import NamedTuple
 
 from coldchain.agent.mounts import mount_number
 from coldchain.agent.process.signals import allow_signals, defer_signals
+from coldchain.core.changers import ANYBODY, user_name
 from coldchain.core.errors import CannotWrite, DataError, JobFailed, Unavailable, remedy
 from coldchain.core.fixed_modes import mount_remedy
 from coldchain.core.locks import NoLocks, lock_within
-from coldchain.core.trusted_path import ANYBODY, Way, user_name, walk
+from coldchain.core.trusted_path import Way, walk
 
 #: How the name of a restore's folder begins; a user's own may begin so, too.
 STAGE = b".coldchain-restore-"
