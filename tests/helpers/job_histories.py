@@ -121,3 +121,66 @@ class Job:
         took = run["time_ended"] - run["time_started"]
         run.update(run_id="planted", time_started=later, time_ended=later + took)
         return run
+
+
+CALENDARS = (
+    *("full", "weekly full", "quiet weekends", "month ends", "grows by 1 %", "holidays", "off"),
+    *("retries", "30 increments", "clock change", "by hand"),
+)
+"""What a year of a nightly job knows that an administrator takes for nothing special."""
+
+
+def of_calendar(kind: str, seed: int, days: int = 300) -> list[Run]:
+    """The runs of a nightly backup, oldest first."""
+    chance = random.Random(seed)
+    size, files = 10 ** chance.uniform(8, 11), 10 ** chance.uniform(3, 6)
+    rate, speed = 10 ** chance.uniform(-3, -1.3), 10 ** chance.uniform(6.5, 8)
+    growth = 1.01 if kind == "grows by 1 %" else 1.0005
+    runs: list[Run] = []
+
+    def add(at: float, level: int, share: float, cause: str) -> Run:
+        grown = growth ** ((at - MONDAY) / DAY)
+        total, entries = (value * grown * chance.lognormvariate(0, 0.01) for value in (size, files))
+        read = total * (share if level else 1.0)
+        took = 5 * chance.lognormvariate(0, 0.2) + read / speed * chance.lognormvariate(0, 0.2)
+        report = {
+            "backup_name": "tree",
+            "source": "/srv",
+            "level": level,
+            "entries": int(entries),
+            "source_bytes": int(total),
+            "changed": round(entries * share) if level else None,
+            "bytes": int(read),
+            "archive_bytes": int(read * 1.01 + 10_240),
+            "size": int((read * 1.01 + 10_240) / 2),
+        }
+        action = {"action": "backup", "result": "success", "attempts": 1, "report": report}
+        run = {"run_id": f"r{len(runs)}", "job_id": "j", "cause": cause, "result": "success"}
+        runs.append({**run, "time_started": at, "time_ended": at + took, "actions": [action]})
+        return runs[-1]
+
+    for day in range(days):
+        at = MONDAY + day * DAY + 3 * HOUR + chance.uniform(0, 60)
+        moment = datetime.fromtimestamp(at, timezone.utc)
+        away, back = kind in ("holidays", "off") and 150 <= day < 171, day == 171
+        if away and kind == "off":
+            continue  # the host
+        level = len(runs) % 31 if kind == "30 increments" else (moment.weekday() + 1) % 7
+        level = 0 if kind == "full" or not runs else level
+        share = rate * chance.lognormvariate(0, 0.4)
+        share *= 0.05 if kind == "quiet weekends" and moment.weekday() in (6, 0) else 1.0
+        share *= 8 if kind == "month ends" and moment.day == 1 else 1.0
+        share *= 0.02 if away else 10 if back and kind in ("holidays", "off") else 1.0
+        at -= HOUR if kind == "clock change" and 133 <= day < 280 else 0.0
+        late = back and kind == "off"
+        run = add(at, level, min(1.0, share), "catch-up" if late else "schedule")
+        if kind == "retries" and chance.random() < 0.1:
+            run["actions"][0]["attempts"] = 3
+            run["time_ended"] += 120
+        elif kind == "retries" and chance.random() < 0.05:
+            run["result"] = run["actions"][0]["result"] = "fail"
+            del run["actions"][0]["report"]
+        elif kind == "by hand" and chance.random() < 0.05:
+            for again in (1, 2):
+                add(at + again * HOUR, level + again, share / 100, "event")
+    return runs

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 
 import pytest
-from job_histories import Job, Run
+from job_histories import CALENDARS, Job, Run, of_calendar
 
 from coldchain.observe.comparison import CHECKS
 from coldchain.observe.guard import Sample, judge, replay, sample_of
@@ -32,6 +32,20 @@ def test_fewer_than_one_run_of_a_thousand_is_a_false_alarm() -> None:
             alarms.update(verdict.check for verdict in verdicts if verdict.found)
     assert total == 40_000
     assert sum(alarms.values()) < total / 1000, alarms
+
+
+@pytest.mark.long(10)
+def test_what_a_calendar_brings_is_no_alarm() -> None:
+    """Neither a full backup after 30 increments, nor the first run after a holiday."""
+    total, alarms = 0, Counter[str]()
+    for kind in CALENDARS:
+        for seed in range(40):
+            for _run, verdicts in replay(of_calendar(kind, seed)[::-1]):
+                total += 1
+                alarms.update(kind for verdict in verdicts if verdict.found)
+    assert total > 130_000
+    assert sum(alarms.values()) < total / 2000, alarms
+    assert max(alarms.values(), default=0) < 2 * total / len(CALENDARS) / 1000, alarms
 
 
 def planted(job: Job, check: str) -> tuple[Run, list[Run]] | None:

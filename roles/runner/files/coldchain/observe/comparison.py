@@ -75,6 +75,10 @@ class _Measure(NamedTuple):
     alike: float = 1.25
     least: float = 0.0
 
+    def scaled(self, value: float) -> float:
+        """On the scale of comparisons, on which factors are differences."""
+        return math.log(value + self.offset or 1e-9)
+
 
 def _percent(value: float) -> str:
     return f"{min(value, 1.0):.0%}"
@@ -96,7 +100,7 @@ class Comparison(NamedTuple):
     """One value beside earlier ones of like runs.
 
     earlier: their moments and values, the newest first; what: they are; told: begins what a
-    finding says.
+    finding says; slack: so much more than usual, on that scale, has a reason.
     """
 
     check: str
@@ -106,6 +110,7 @@ class Comparison(NamedTuple):
     measure: _Measure
     what: str
     told: str
+    slack: float = 0.0
 
     @property
     def sign(self) -> int:
@@ -114,7 +119,7 @@ class Comparison(NamedTuple):
 
     def scaled(self, value: float) -> float:
         """On the scale of the comparison, where more is worse."""
-        return self.sign * math.log(value + self.measure.offset or 1e-9)
+        return self.sign * self.measure.scaled(value)
 
     def plain(self, scaled: float) -> float:
         """The value again."""
@@ -136,13 +141,14 @@ class Comparison(NamedTuple):
         new = self.scaled(self.value)
         seen = [self.scaled(value) for _moment, value in self.earlier[:COMPARED]]
         old = _without_trend(seen)
-        number, median = len(old), _median(old)
+        number, middle = len(old), _median(old)
         mad = _mad(old)
         # Of few values the MAD is sometimes far too small.
         allowed = SIGMAS * _NORMAL * mad * (1 + 4 / number)
         factor = math.log(measure.factor)
         # What scatters widely may still be far beyond all that was there.
-        limit = max(median + factor, min(median + allowed, max(seen) + factor))
+        limit = max(middle + factor, min(middle + allowed, max(seen) + factor))
+        limit += max(0.0, self.sign * self.slack)
         if measure.least:
             limit = max(limit, self.scaled(measure.least))
         near = new - math.log(measure.alike)
@@ -151,11 +157,11 @@ class Comparison(NamedTuple):
         form, edge = measure.form, "at least" if self.sign < 0 else "at most"
         figures = (
             f"{form(self.value)}; usual is {edge} {form(self.plain(limit))}: median"
-            f" {form(self.plain(median))}, MAD a factor of {math.exp(mad):.2f}, of"
+            f" {form(self.plain(middle))}, MAD a factor of {math.exp(mad):.2f}, of"
             f" {pluralize(number, self.what)}"
         )
         text = f"{self.told}: {figures}" if found else figures
-        values = self.value, self.plain(median), math.exp(mad), self.plain(limit)
+        values = self.value, self.plain(middle), math.exp(mad), self.plain(limit)
         return Verdict(check, about, number, text, found, *values)
 
 
@@ -211,8 +217,8 @@ def _without_trend(values: Sequence[float]) -> list[float]:
 
 
 def _mad(values: Sequence[float]) -> float:
-    median = _median(values)
-    return _median([abs(value - median) for value in values])
+    middle = _median(values)
+    return _median([abs(value - middle) for value in values])
 
 
 def _enough(moments: Sequence[float]) -> bool:

@@ -13,6 +13,7 @@ from coldchain.observe.comparison import (
     BYTES,
     CHANGED,
     CHECKS,
+    COMPARED,
     ENTRIES,
     GREW,
     HALVED,
@@ -52,6 +53,8 @@ class Kept(NamedTuple):
     changed: float | None
     packed: float | None
     """Bytes stored for each byte of archive, or read where that is not known."""
+    read: float | None = None
+    """Bytes of archive, or read: what took the time."""
 
 
 class Sample(NamedTuple):
@@ -109,6 +112,7 @@ def _kept(entry: Mapping[str, Any]) -> Kept | None:
         source_bytes=number("source_bytes", "bytes"),
         changed=None if full else number("changed"),
         packed=stored / read if read and stored is not None else None,
+        read=read,
     )
 
 
@@ -231,8 +235,25 @@ def _durations(run: Sample, known: Sequence[Sample]) -> Iterator[Comparison]:
         if old.seconds is not None and old.shape == run.shape
     ]
     what = run.shape if len(run.backups) == 1 else "run"
+    slack = _explained(run, [old for old in known if old.shape == run.shape])
     for check, told in ((SHORT, "it ended far too soon"), (LONG, "it took far too long")):
-        yield Comparison(check, "", run.seconds, like, SECONDS, what, told)
+        yield Comparison(check, "", run.seconds, like, SECONDS, what, told, slack)
+
+
+def _explained(run: Sample, like: Sequence[Sample]) -> float:
+    """How much more the run has read than any of those, or (below 0) how much less: after a
+    holiday, or at the end of a month, there is more to do, and that takes longer."""
+    read = _read(run)
+    known = [BYTES.scaled(each) for each in map(_read, like[:COMPARED]) if each is not None]
+    if read is None or not known:
+        return 0.0
+    value = BYTES.scaled(read)
+    return max(0.0, value - max(known)) + min(0.0, value - min(known))
+
+
+def _read(run: Sample) -> float | None:
+    values = [kept.read for kept in run.backups if kept.read is not None]
+    return sum(values) if values and len(values) == len(run.backups) else None
 
 
 def _totals(kept: Kept, before: Sequence[tuple[Sample, Kept]]) -> Iterator[Comparison]:
