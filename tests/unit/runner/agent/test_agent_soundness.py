@@ -6,19 +6,22 @@ from __future__ import annotations
 
 import itertools
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 from agent_bench import Bench
 from agent_points import verify
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coldchain.agent.engines.tar.layout import Chain, Level, Series
+from coldchain.agent.engines.tar import container
+from coldchain.agent.engines.tar.layout import Chain, Level, Series, chain_of
 from coldchain.agent.engines.tar.soundness import Soundness
-from coldchain.agent.receipts import Receipts
+from coldchain.agent.receipts import Receipt, Receipts
 from coldchain.agent.storages.local import LocalStorage
+from coldchain.agent.storages.location import Location
 from coldchain.core.errors import JobFailed, Unavailable
 
 
@@ -149,6 +152,81 @@ def test_a_lineage_runs_down_to_zero_or_says_why_not(steps: list[tuple[int, int]
         assert numbers == list(range(numbers[0], level.number + 1))
         assert (numbers[0] == 0) == (lineage.problem == "")
         assert soundness.problem(chain, level)
+
+
+class _Counted(Receipts):
+    """No receipts, and how often each level was asked about."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("/nonexistent"))
+        self.asked: Counter[str] = Counter()
+
+    def of(self, place: str, host_name: str, level: str) -> Receipt | None:
+        self.asked[level] += 1
+        return None
+
+
+def test_a_long_chain_is_looked_at_level_by_level() -> None:
+    receipts = _Counted()
+    storage, series = LocalStorage(Path("/nonexistent")), Series("h", "n")
+    soundness = Soundness(storage, series, receipts=receipts)
+    chain = chain_of(1000, [f"{number}_{1000 + number}" for number in range(2000)])
+    assert chain is not None
+    for level in chain.levels:
+        assert "metadata" in soundness.problem(chain, level)
+        assert soundness.verified(chain, level) is None
+    assert set(receipts.asked.values()) == {1} and len(receipts.asked) == 2000
+
+
+#: Which of five levels are found damaged, and of which the data is missing.
+STATES = st.fixed_dictionaries(
+    {
+        "damaged": st.sets(st.integers(0, 4), max_size=2),
+        "missing": st.sets(st.integers(0, 4), max_size=2),
+    }
+)
+
+
+@given(STATES)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_point_has_the_first_trouble_of_those_that_it_was_made_on(
+    bench: Bench, state: dict[str, set[int]]
+) -> None:
+    if not bench.container.exists():
+        for number in range(5):
+            _change(bench, str(number))
+            bench.level()
+    levels = _levels(bench)
+    location = Location("local", str(bench.container))
+    receipts = Receipts(bench.root)
+    found = {
+        str(Path(*level.parts[-2:])): Receipt(
+            1, "full", "damaged" if n in state["damaged"] else "sound"
+        )
+        for n, level in enumerate(levels)
+    }
+    receipts.keep(location.key, {"host_docs": found})
+    series = Series("host", "docs")
+    storage = LocalStorage(bench.container)
+    aside = {level / "data" for n, level in enumerate(levels) if n in state["missing"]}
+    for data in aside:
+        data.rename(data.with_name("aside"))
+    try:
+        soundness = Soundness(storage, series, location.key, receipts)
+        (chain,) = container.chains(storage, series)
+        for n in (4, 0, 2, 1, 3):
+            missing = {m for m in state["missing"] if m <= n}
+            damaged = {m for m in state["damaged"] if m <= n}
+            problem = soundness.problem(chain, chain.levels[n])
+            if missing:
+                assert problem.startswith(f"data of level {min(missing)}")
+            else:
+                assert ("found damaged" in problem) == bool(damaged)
+            receipt = soundness.verified(chain, chain.levels[n])
+            assert receipt is not None and receipt.result == ("damaged" if damaged else "sound")
+    finally:
+        for data in aside:
+            data.with_name("aside").rename(data)
 
 
 def test_what_a_storage_does_not_give_is_a_finding_and_not_for_good(

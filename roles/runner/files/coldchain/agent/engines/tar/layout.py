@@ -167,6 +167,14 @@ class Chain(_Chain):  # without __slots__: a cached property needs a place
             return earlier[-1]
         return entries[0] if entries else None
 
+    def named(self, name: str) -> Level | None:
+        """The level with this name, None without one."""
+        return self._named.get(name)
+
+    @cached_property
+    def _named(self) -> dict[str, Level]:
+        return {level.name: level for level in self.levels}
+
     @cached_property
     def _numbered(self) -> dict[int, list[Level]]:
         numbered: dict[int, list[Level]] = {}

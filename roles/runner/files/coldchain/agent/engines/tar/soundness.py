@@ -29,6 +29,20 @@ class Lineage(NamedTuple):
     problem: str
 
 
+class _Ancestry(NamedTuple):
+    """What is known of a level together with all that it was made on.
+
+    gap: why they are not all there; fault: what is wrong with the first one that has a fault;
+    schemes: how they are packed; receipts: of each one, the first damage and the weakest.
+    """
+
+    gap: str
+    fault: str
+    schemes: frozenset[str]
+    damage: Receipt | None
+    weakest: Receipt | None
+
+
 class Soundness:
     """What is known of the levels of one series; each is looked at once.
 
@@ -50,6 +64,8 @@ class Soundness:
         self._lenient = lenient
         self._stored: dict[Level, StoredLevel | ColdchainError] = {}
         self._faults: dict[Level, str] = {}
+        #: By the chain's identity: a chain of a thousand levels is compared level by level.
+        self._ancestries: dict[int, tuple[Chain, dict[Level, _Ancestry]]] = {}
 
     def stored(self, level: Level) -> StoredLevel:
         """The small files of *level*; DataError when they cannot be used."""
@@ -95,7 +111,7 @@ class Soundness:
             guess = chain.of_number(number, level.time)
             return guess, "" if guess else f"level {number} of chain {chain.zero} is missing"
         named = manifest.parent
-        parent = next((other for other in chain.levels if other.name == named.name), None)
+        parent = chain.named(named.name)
         if parent is None or parent.number != number:
             return (
                 None,
@@ -115,11 +131,15 @@ class Soundness:
 
     def problem(self, chain: Chain, point: Level) -> str:
         """Why *point* cannot be restored; "" when, for all that is known, it can."""
-        lineage = self.lineage(chain, point)
-        if lineage.problem:
-            return lineage.problem
-        seen = next(filter(None, map(self.fault, lineage.levels)), "")
-        return seen or self._mixed(lineage.levels) or self._found_damaged(lineage.levels)
+        found = self._ancestry(chain, point)
+        if found.gap or found.fault:
+            return found.gap or found.fault
+        if len(found.schemes) > 1:
+            schemes = " and ".join(sorted(found.schemes))
+            return f"altered: one chain has one encrypt_scheme, not {schemes}"
+        return (
+            "" if found.damage is None else f"found damaged at {iso(from_epoch(found.damage.time))}"
+        )
 
     def fault(self, level: Level) -> str:
         """What is wrong with *level* alone, as far as a look shows; "" for nothing."""
@@ -173,12 +193,8 @@ class Soundness:
 
     def verified(self, chain: Chain, point: Level) -> Receipt | None:
         """The verification of *point* with all that it builds on; None when one never was."""
-        from coldchain.agent.receipts import weakest
-
-        lineage = self.lineage(chain, point)
-        if lineage.problem or self._receipts is None:
-            return None
-        return weakest(self._told(lineage.levels))
+        found = self._ancestry(chain, point)
+        return None if found.gap else found.weakest
 
     def newest(
         self, chains: Iterable[Chain], instant: int | None = None, without: Level | None = None
@@ -212,20 +228,36 @@ class Soundness:
             return f"level 0 ({level.path}) holds nothing"
         return ""
 
-    def _mixed(self, levels: Iterable[Level]) -> str:
-        schemes = {str(self.stored(level).metadata.scheme or "plain") for level in levels}
-        if len(schemes) > 1:
-            return f"altered: one chain has one encrypt_scheme, not {' and '.join(sorted(schemes))}"
-        return ""
+    def _ancestry(self, chain: Chain, point: Level) -> _Ancestry:
+        """Of *point*: each level of a chain is looked at once, however many are built on it."""
+        known = self._ancestries.setdefault(id(chain), (chain, {}))[1]
+        waiting = [] if point in known else [point]
+        while waiting:
+            level = waiting[-1]
+            parent, gap = (None, "") if level.number == 0 else self._parent(chain, level)
+            if parent is not None and parent not in known:
+                waiting.append(parent)
+                continue
+            known[level] = self._joined(level, gap, None if parent is None else known[parent])
+            waiting.pop()
+        return known[point]
 
-    def _found_damaged(self, levels: Iterable[Level]) -> str:
-        from coldchain.agent.receipts import damage_found
+    def _joined(self, level: Level, gap: str, before: _Ancestry | None) -> _Ancestry:
+        from coldchain.agent.receipts import damage_found, weakest
 
-        damage = damage_found(self._told(levels))
-        return "" if damage is None else f"found damaged at {iso(from_epoch(damage.time))}"
-
-    def _told(self, levels: Iterable[Level]) -> list[Receipt | None]:
-        if self._receipts is None:
-            return []
-        name = self._series.host_name
-        return [self._receipts.of(self._place, name, level.path) for level in levels]
+        fault = self.fault(level)
+        schemes: frozenset[str] = frozenset()
+        if not fault:
+            schemes = frozenset({self.stored(level).metadata.scheme or "plain"})
+        receipt = None
+        if self._receipts is not None:
+            receipt = self._receipts.of(self._place, self._series.host_name, level.path)
+        if before is None:
+            return _Ancestry(gap, fault, schemes, damage_found([receipt]), weakest([receipt]))
+        return _Ancestry(
+            before.gap,
+            before.fault or fault,
+            before.schemes | schemes,
+            damage_found([before.damage, receipt]),
+            weakest([before.weakest, receipt]),
+        )
