@@ -38,7 +38,8 @@ SIGMAS = 6.0
 UNPACKED = 0.9
 """Of its bytes remain of what cannot be compressed."""
 _NORMAL = 1.4826  # MADs of a normal distribution are a standard deviation
-_RUNS = 4  # are a burst
+BURST = 4
+"""So many runs are a burst."""
 
 
 class Verdict(NamedTuple):
@@ -172,13 +173,13 @@ class Burst(NamedTuple):
     check: str = OFTEN
 
     def span(self, number: int = 0) -> float:
-        """Seconds from the first to the last of _RUNS runs, of which *number* came later."""
-        return self.starts[number] - self.starts[number + _RUNS - 1]
+        """Seconds from the first to the last of BURST runs, of which *number* came later."""
+        return self.starts[number] - self.starts[number + BURST - 1]
 
     @property
     def stands_out(self) -> bool:
         """Is the time shorter than that of the runs before?"""
-        return len(self.starts) > _RUNS and 0 <= self.span() < self.span(1) / 2
+        return len(self.starts) > BURST and 0 <= self.span() < self.span(1) / 2
 
     def verdict(self) -> Verdict:
         """What is to be said of it."""
@@ -189,10 +190,10 @@ class Burst(NamedTuple):
         usual = _median(distances)
         mad = _mad(distances)
         # A schedule may have bursts of its own: what was there before is usual.
-        spans = [self.span(number) for number in range(1, len(self.starts) - _RUNS + 1)]
+        spans = [self.span(number) for number in range(1, len(self.starts) - BURST + 1)]
         limit = max(0.0, min(usual, *spans) / 2)
         figures = (
-            f"{_RUNS} runs began within {format_duration(self.span())}; usual is at least"
+            f"{BURST} runs began within {format_duration(self.span())}; usual is at least"
             f" {format_duration(limit)}: from one to the next median {format_duration(usual)},"
             f" MAD {format_duration(mad)}, of {pluralize(len(known), 'run')}"
         )

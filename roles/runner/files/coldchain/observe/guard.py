@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from coldchain.core.instants import DAY
 from coldchain.observe.comparison import (
+    BURST,
     BYTES,
     CHANGED,
     CHECKS,
@@ -140,7 +142,8 @@ def judge(
     """What *checks* say of *run*; known: the runs before it, the newest first; explain: also when
     there is nothing to say, with the figures."""
     known = known[:KNOWN]
-    questions: list[Comparison | Burst] = [*_durations(run, known), *_bursts(run, known)]
+    questions: list[Comparison | Burst] = [*_durations(run, known, explain)]
+    questions += _bursts(run, known, explain)
     for kept in run.backups:
         before = [
             (old, backup) for old in known for backup in old.backups if backup.name == kept.name
@@ -226,18 +229,26 @@ _REMEDIES = {
 # -- the checks -----------------------------------------------------------------------------------
 
 
-def _durations(run: Sample, known: Sequence[Sample]) -> Iterator[Comparison]:
+def _durations(run: Sample, known: Sequence[Sample], explain: bool) -> Iterator[Comparison]:
     if run.seconds is None:
         return
-    like = [
+    like = (
         (old.started, old.seconds)
         for old in known
         if old.seconds is not None and old.shape == run.shape
-    ]
+    )
     what = run.shape if len(run.backups) == 1 else "run"
-    slack = _explained(run, [old for old in known if old.shape == run.shape])
-    for check, told in ((SHORT, "it ended far too soon"), (LONG, "it took far too long")):
-        yield Comparison(check, "", run.seconds, like, SECONDS, what, told, slack)
+    newest = list(islice(like, 1))
+    questions = [
+        Comparison(check, "", run.seconds, newest, SECONDS, what, told)
+        for check, told in ((SHORT, "it ended far too soon"), (LONG, "it took far too long"))
+    ]
+    # Mostly the newest says that there is nothing to find; then the others are not gone through.
+    if explain or any(question.stands_out for question in questions):
+        whole = [*newest, *like]
+        slack = _explained(run, [old for old in known if old.shape == run.shape])
+        for question in questions:
+            yield question._replace(earlier=whole, slack=slack)
 
 
 def _explained(run: Sample, like: Sequence[Sample]) -> float:
@@ -296,6 +307,10 @@ def _contents(kept: Kept, like: Sequence[tuple[Sample, Kept]]) -> Iterator[Compa
         yield Comparison(INCOMPRESSIBLE, kept.name, kept.packed, packed, PACKING, what, told)
 
 
-def _bursts(run: Sample, known: Sequence[Sample]) -> Iterator[Burst]:
-    if run.counts:
-        yield Burst([run.started, *(old.started for old in known if old.counts)])
+def _bursts(run: Sample, known: Sequence[Sample], explain: bool) -> Iterator[Burst]:
+    if not run.counts:
+        return
+    before = (old.started for old in known if old.counts)
+    newest = [run.started, *islice(before, BURST)]
+    if explain or Burst(newest).stands_out:
+        yield Burst([*newest, *before])
