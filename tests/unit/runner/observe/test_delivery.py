@@ -145,6 +145,20 @@ def test_a_target_that_hangs_keeps_no_other_waiting(
     assert came(server) == ["m1", "m3"]
 
 
+def test_commands_of_one_program_are_targets_of_their_own(
+    box: Outbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "LINGER", -10.0)
+    for number, line in enumerate(("exit 3", f"touch {tmp_path}/told")):
+        place = WaitingMessage(time.time_ns() // 1000, int(time.time()), f"m{number}")
+        entry = {"type": "command", "command": ["sh", "-c", line]}
+        message = {"id": place.id, "kind": "failure", "title": "t", "text": "x"}
+        box.put({"target": entry, "message": message}, place, durable=False)
+    assert courier(box).deliver() == 1
+    assert (tmp_path / "told").exists()
+    assert [waiting.id for waiting in box.waiting()] == ["m0"]
+
+
 def test_a_ping_that_came_too_late_gives_way_to_a_later_one(
     box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,7 +51,8 @@ class DeliveryAttempt(NamedTuple):
 class _Envelope(NamedTuple):
     """What has to be known of a message before it is its turn.
 
-    target: what waits together; address: tells entries apart that look alike.
+    target: for people; address: tells targets apart that look alike there, as two commands of one
+    program do.
     """
 
     target: str
@@ -140,9 +141,9 @@ class Courier:
         refused: dict[object, WaitingMessage] = {}
         for waiting in waits:
             envelope = self._envelope(waiting)
-            if envelope is None or envelope.target in serving:
+            if envelope is None or envelope.address in serving:
                 continue
-            key, of_job = envelope.target, (envelope.address, envelope.job_id)
+            key, of_job = envelope.address, (envelope.address, envelope.job_id)
             if at_once or (is_due(waiting, now) and key not in blocked):
                 if envelope.kind == RECOVERY and of_job in refused:
                     ready.setdefault(key, []).append(refused.pop(of_job))
