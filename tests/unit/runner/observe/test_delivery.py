@@ -152,7 +152,7 @@ def test_commands_of_one_program_are_targets_of_their_own(
     for number, line in enumerate(("exit 3", f"touch {tmp_path}/told")):
         place = WaitingMessage(time.time_ns() // 1000, int(time.time()), f"m{number}")
         entry = {"type": "command", "command": ["sh", "-c", line]}
-        message = {"id": place.id, "kind": "failure", "title": "t", "text": "x"}
+        message = {"id": place.id, "kind": "failure", "host": "h", "title": "t", "text": "x"}
         box.put({"target": entry, "message": message}, place, durable=False)
     assert courier(box).deliver() == 1
     assert (tmp_path / "told").exists()
