@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from agent_bench import Bench
 from agent_command import ENVIRONMENT, agent_argv
+from agent_trees import state
 from waiting import until
 
 #: The bound of resident memory, in bytes; pages that processes share are counted for each.
@@ -87,3 +89,29 @@ def test_a_file_of_five_gibibytes(bench: Bench) -> None:
         stream.seek(-3, os.SEEK_END)
         assert stream.read() == b"end"
     assert (bench.target / "large").stat().st_blocks * 512 < 1 << 20
+
+
+def test_many_chains_need_few_descriptors(bench: Bench) -> None:
+    (bench.source / "file").write_text("x")
+    shared: dict[str, object] = {
+        "container": str(bench.container), "backup_name": "b", "hostname": "h", "sync": False
+    }  # fmt: skip
+    bench.backup(**shared)
+    for tree in ("data", "metadata"):
+        (chain,) = (bench.container / tree / "tar" / "h_b").iterdir()
+        for zero in range(1000, 1080):
+            copy = chain.with_name(str(zero)) / f"0_{zero}"
+            shutil.copytree(next(chain.iterdir()), copy)
+            (copy / "manifest.json").unlink(missing_ok=True)
+    for action in (
+        {"action": "info"},
+        {"action": "backup", "path_to_backup": str(bench.source), "incremental": True},
+        {"action": "restore", "restore_abs_path": str(bench.target)},
+        {"action": "admin", "remove_older_than": 0},
+    ):
+        argv = agent_argv(bench.root, {**shared, **action})
+        few = ["bash", "-c", 'ulimit -n 64; exec "$@"', "few", *argv]
+        done = subprocess.run(few, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
+    assert [one.level for one in bench.catalogue()] == [0, 1]

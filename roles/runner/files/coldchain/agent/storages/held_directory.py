@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 import stat
 import weakref
@@ -22,8 +23,9 @@ from coldchain.core.files import sync_open_directory
 from coldchain.core.trusted_path import Way, descend, enter, make_missing, refuse_lure, walk
 
 _FOLDER_MODE = 0o700
-#: So many folders are kept open for the next looks.
-_MOST_OPEN = 64
+#: So many folders are kept open for the next looks, or an eighth of what this process may open, but
+#: always more than there are folders above each other.
+_MOST_OPEN, _LEAST_OPEN = 64, 16
 _LISTED = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -38,6 +40,9 @@ class HeldDirectory:
         #: What is open, by its name; the directory itself has none.
         self._open: dict[str, Way] = {}
         weakref.finalize(self, _close, self._open)
+        limit, _unused = resource.getrlimit(resource.RLIMIT_NOFILE)
+        small = limit != resource.RLIM_INFINITY and limit < 8 * _MOST_OPEN
+        self._most_open = max(_LEAST_OPEN, limit // 8) if small else _MOST_OPEN
 
     def close(self) -> None:
         """Let go of it; it is opened anew when it is used again."""
@@ -66,7 +71,7 @@ class HeldDirectory:
         elif way is None:
             above, _unused, name = folder.rpartition("/")
             start = self.look(above)
-            if len(self._open) >= _MOST_OPEN:
+            if len(self._open) >= self._most_open:
                 self.forget()
                 start = self.look(above)
             way = self._open[folder] = _there(enter(start, name), self.path / folder)
