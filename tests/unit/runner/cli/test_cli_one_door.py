@@ -231,6 +231,36 @@ def test_every_form_of_freezer_agents_ini_means_its_action(doors: Doors) -> None
     assert doors.command("apply", "--check", "--job-id", "j", "-", data=[named["job"]]) == 64
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("a%%b", "a%b"),
+        ("%%", "%"),
+        ("%(container)s/x", "/c/x"),
+        ("%%(container)s", "%(container)s"),
+        ("%Y", "%Y"),  # freezer-agent gives up on it
+        ("100%", "100%"),
+        ("%Y %%", "%Y %%"),
+    ],
+)
+def test_a_percent_sign_of_an_ini_file_is_what_it_is_to_freezer_agent(
+    doors: Doors, written: str, meant: str
+) -> None:
+    lines = (
+        f"[action]\naction = backup\npath_to_backup = /srv\ncontainer = /c\nexclude = {written}\n"
+    )
+    for words in (("agent", "--config", "-"), ("run", "-")):
+        code, done, told = doors.says(lines, *words)
+        assert (code, told, done[0]["exclude"]) == (0, "", [meant])
+
+
+def test_an_option_of_an_ini_file_that_is_meant_and_not_there_is_named(doors: Doors) -> None:
+    lines = "[action]\naction = backup\npath_to_backup = /x\nssh_password = %(base)s/x\n"
+    agent = doors.says(lines, "agent", "--config", "-")
+    assert agent == doors.says(lines, "run", "-")
+    assert agent[0] == 65 and "ssh_password in [action]" in agent[2] and "base" not in agent[2]
+
+
 def test_agent_performs_one_action_and_says_who_performs_more(doors: Doors) -> None:
     action = {"freezer_action": {"action": "info"}}
     raw = json.dumps({"job_id": "x", "job_actions": [action, action]})

@@ -27,6 +27,17 @@ class IniDocument(dict[str, Any]):
     """The document that an INI file means; such a file may hold secrets, a document may not."""
 
 
+class _Signs(configparser.BasicInterpolation):
+    """To freezer-agent, %% is a percent sign and %(NAME)s another option.  It gives up on any other
+    percent sign; here it stands for itself, with all others of its line."""
+
+    def before_get(self, parser: Any, section: str, option: str, value: str, defaults: Any) -> str:
+        try:
+            return super().before_get(parser, section, option, value, defaults)
+        except configparser.InterpolationSyntaxError:
+            return value
+
+
 def is_ini(text: str) -> bool:
     """Whether the first line of *text* that is no comment is the head of a section."""
     lines = (line.strip() for line in text.splitlines())
@@ -40,9 +51,15 @@ def parse_ini(text: str) -> IniDocument:
     Raises DataError when it is no INI, holds an option twice with different values, or names
     several storages.
     """
-    parser = configparser.RawConfigParser(strict=False)
+    parser = configparser.ConfigParser(strict=False, interpolation=_Signs())
     try:
         parser.read_string(text)
+        read = {section: parser.items(section) for section in parser.sections()}
+    except configparser.InterpolationError as error:  # whose message would show the value
+        raise DataError(
+            f"{error.option} in [{error.section}] names an option that is not there",
+            "write %% for a percent sign",
+        ) from None
     except configparser.Error as error:
         lines = " ".join(error.message.replace("'<string>'", "").split())
         hint = "write a section [action] with lines NAME = VALUE"
@@ -52,7 +69,7 @@ def parse_ini(text: str) -> IniDocument:
             "holds options in [DEFAULT] alone, which says what other sections have",
             "freezer-agent would read none of them; write [default], or [action]",
         )
-    storages = [name for name in parser.sections() if name.startswith(_STORAGE)]
+    storages = [name for name in read if name.startswith(_STORAGE)]
     if len(storages) > 1:
         raise DataError(
             f"holds several storages: {', '.join(storages)}",
@@ -60,8 +77,8 @@ def parse_ini(text: str) -> IniDocument:
         )
     options: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for section in parser.sections():
-        for key, word in parser.items(section):
+    for section, pairs in read.items():
+        for key, word in pairs:
             name = key.replace("-", "_")
             value = _value(name, word)
             if name in options and options[name] != value:
