@@ -153,6 +153,23 @@ def test_an_altered_time_hides_no_entry(command: Command, time: object) -> None:
     assert command("ledger", "verify") == 1
 
 
+def test_the_report_hears_of_an_entry_that_was_edited_in_the_middle(command: Command) -> None:
+    """The playbook report asks with --days; what is asked every minute looks at the ends alone."""
+
+    def told(*words: str) -> list[str]:
+        findings = command.json("status", *words)["findings"]
+        return [it["text"] for it in findings if it["about"] == "ledger"]
+
+    for name in ("a", "b", "c"):
+        assert command("apply", "-", data=exec_job(name)) == 0
+    file = command.home / "lib" / "ledger.jsonl"
+    assert told("--days", "1") == []
+    file.write_bytes(file.read_bytes().replace(b'"job_id":"b"', b'"job_id":"x"'))
+    assert told() == []
+    [text] = told("--days", "1")
+    assert text.startswith("it was altered: ledger.jsonl line 3: entry 2 is not the one ")
+
+
 @pytest.mark.parametrize("what", ["ledger.[jh]*", "ledger.*"])
 @pytest.mark.parametrize("applied", [1, 3])
 def test_a_ledger_that_was_removed_is_told_before_any_runner_was_there(

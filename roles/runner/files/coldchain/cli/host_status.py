@@ -21,7 +21,7 @@ from coldchain.core.text import format_duration
 from coldchain.observe import guard
 from coldchain.observe.findings import CRITICAL, INFO, SEVERITIES, WARNING, Finding
 from coldchain.observe.ledger import Ledger
-from coldchain.observe.ledger_check import look
+from coldchain.observe.ledger_check import look, look_through
 from coldchain.runner import presence
 from coldchain.runner.judging import Judging, runs_to_judge
 from coldchain.runner.outlook import Outlook, asked_for
@@ -72,8 +72,8 @@ class HostStatus(NamedTuple):
         }
 
 
-def judge_host(call: Call) -> HostStatus:
-    """How the host is now."""
+def judge_host(call: Call, *, thorough: bool = False) -> HostStatus:
+    """How the host is now; thorough: with each entry of its ledger."""
     now, store = time.time(), call.store
     runner = presence.look(call.paths)
     records = dict(store.jobs().items())
@@ -90,7 +90,8 @@ def judge_host(call: Call) -> HostStatus:
     examined = examine(Patient(call, known), cheap=True)
     findings += [finding for finding in examined if finding.severity != INFO]
     findings += [finding for row in series for finding in row.findings(jobs[row.job_id])]
-    head, damage = look(Ledger(call.paths.lib, call.store.ledger_entries))
+    look_at = look_through if thorough else look
+    head, damage = look_at(Ledger(call.paths.lib, call.store.ledger_entries))
     findings += damage
     return HostStatus(
         host=call.settings.client_id,

@@ -37,7 +37,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """How the host's jobs and backups are: 0 protected, 1 not, 69 no runner is at work."""
-    status = judge_host(call)
+    status = judge_host(call, thorough=call.arguments.days is not None)
     if call.output.json:
         call.output.answer({**status.as_dict(), **_days(call, status)})
     else:
