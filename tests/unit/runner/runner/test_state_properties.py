@@ -197,10 +197,11 @@ class History:
         if trigger.kind == "once":
             return False
         ran = {run["scheduled_for"] for run in self.host.runs(record.job_id)}
+        # A declaration by a clock that was ahead has no slots to lose.
+        begin = int(record.anchor) if record.anchor <= now else 0
         occurrence = trigger.next(from_epoch(now))
         while occurrence is not None:
-            before = occurrence.slot.timestamp() < int(record.anchor)
-            if not before and iso(occurrence.slot) not in ran:
+            if occurrence.slot.timestamp() >= begin and iso(occurrence.slot) not in ran:
                 return True
             occurrence = trigger.next(occurrence.at)
         return False
