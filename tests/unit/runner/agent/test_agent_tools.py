@@ -92,6 +92,28 @@ def test_what_a_bad_tool_made_is_no_backup(
     assert (bench.target / "new").exists() == sound
 
 
+@pytest.mark.parametrize("scheme", [None, "freezer", "strong"])
+@pytest.mark.parametrize("bad", _BAD)
+@pytest.mark.parametrize("tool", ["tar", "openssl", "gzip"])
+def test_what_a_bad_tool_brought_is_no_restore(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tool: str, bad: str, scheme: str | None
+) -> None:
+    _fill(bench)
+    secret: dict[str, object] = {}
+    if scheme is not None:
+        secret = {"encrypt_pass_file": str(bench.pass_file), "encrypt_scheme": scheme}
+    for text in ("0", "1"):
+        (bench.source / "new").write_text(text)
+        bench.level(**secret)
+    _replace(bench, monkeypatch, tool, _BAD[bad])
+    try:
+        bench.restore(**secret)
+    except ColdchainError:
+        assert not bench.target.exists()
+    else:
+        assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
+
+
 @pytest.mark.parametrize("other", _OTHER_TARS)
 def test_another_tar_is_refused_with_the_package(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, other: str

@@ -27,23 +27,27 @@ from coldchain.core.errors import CannotWrite, JobFailed
 
 #: So many bytes of names fit on a command line with room to spare.
 _MOST_SELECTED = 1 << 16
+_MODE = re.compile(rb"^[-dlhbcpCDVMS?]\S{9}\S? ", re.MULTILINE)
 _ROOT = re.compile(rb'^d[^"\n]* "\./"$', re.MULTILINE)
 
 
 class Seen:
     """What tar says about the members while it extracts.
 
+    lines: in how many lines there was one.
     containment: which means of the kernel held it in the stage.
     """
 
     def __init__(self, *, track_owners: bool = False) -> None:
         self.files, self.root, self.track_owners = 0, False, track_owners
+        self.lines = 0
         self.owners: set[str] = set()
         self.containment: tuple[str, ...] = ()
 
     def take(self, listing: bytes) -> None:
         """Count the members in whole lines of a listing."""
         self.files += gnu_tar.count_files(listing)[0]
+        self.lines += len(_MODE.findall(listing))
         self.root = self.root or _ROOT.search(listing) is not None
         if self.track_owners:
             self.owners.update(member.owner for member in gnu_tar.members(listing))
@@ -110,7 +114,13 @@ def extract_all(
                     folder=contained.working_directory,
                 )
                 stages = [*unpackers(level, encryption), last]
+                before = seen.lines
                 _feed(level, source(), stages, {"tar": (2,)}, complaints)
+                if members is None and seen.lines == before and _holds_something(level):
+                    raise JobFailed(
+                        f"{level.place} cannot be read: tar extracted nothing of it",
+                        f"nothing was restored; is {gnu_tar.program()} GNU tar?",
+                    )
                 warnings += complaints.describe(but=(gnu_tar.NOT_SELECTED,))
         seen.containment = contained.given
         if not seen.containment:
@@ -120,6 +130,11 @@ def extract_all(
                 " target was changed rests on what the archives' listings say"
             )
     return warnings
+
+
+def _holds_something(level: StoredLevel) -> bool:
+    """Whether there must be a member: without our manifest there is at least the directory."""
+    return level.manifest is None or level.manifest.members > 0
 
 
 def _reads(storage: Storage, levels: Sequence[StoredLevel]) -> Iterator[int]:
