@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coldchain.agent.engines.tar import staging
 from coldchain.agent.engines.tar.admin import would_remove
-from coldchain.agent.engines.tar.extract_guard import below
+from coldchain.agent.engines.tar.extract_guard import below, everything
 from coldchain.agent.engines.tar.fetch_group import NearLevels
 from coldchain.agent.engines.tar.foresight import check_links
 from coldchain.agent.engines.tar.layout import ENTRIES
@@ -44,7 +43,7 @@ def dry_run(
 ) -> Report:
     """The names that a restore would bring."""
     last = levels[-1]
-    selected = below(paths) if paths else staging.everything
+    selected = below(paths) if paths else everything
     remote = options.common.location.folder is None
     keys = [(level.series, level.level) for level in levels if remote]
     with NearLevels(storage, keys, spool, meter, (ENTRIES,)) as near:

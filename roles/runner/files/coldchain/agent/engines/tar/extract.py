@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
-from coldchain.agent.engines.tar import gnu_tar, member_index, staging
+from coldchain.agent.engines.tar import gnu_tar, member_index, open_tree, staging
 from coldchain.agent.engines.tar.extract_guard import below, links, selection, tells_renames
 from coldchain.agent.engines.tar.layout import DATA
 from coldchain.agent.engines.tar.level_fetch import LevelFetcher, Source
@@ -95,7 +95,7 @@ def extract_all(
         for number, level in enumerate(levels):
             with fetcher.checked(level) as source:
                 if number:
-                    staging.open_up(stage.descriptor)
+                    open_tree.open_up(stage.descriptor)
                     held = NAMESPACE in contained.given
                     _make_way(level, source, encryption, stage.descriptor, held=held)
                 complaints = gnu_tar.Complaints(gnu_tar.WRITING)
@@ -232,7 +232,7 @@ def _make_way(
         os.unlink(name, dir_fd=tree)
     for name in model.folders:
         # What became a directory while tar was at work is a file in its directory's list.
-        if staging.kind(tree, name) not in (None, stat.S_IFDIR):
+        if open_tree.kind(tree, name) not in (None, stat.S_IFDIR):
             os.unlink(name, dir_fd=tree)
 
 

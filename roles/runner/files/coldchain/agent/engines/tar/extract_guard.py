@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from coldchain.agent.engines.tar import gnu_tar
 from coldchain.agent.engines.tar.link_model import above, plain
-from coldchain.agent.engines.tar.staging import folders
+from coldchain.agent.engines.tar.open_tree import folders
 
 _LONGEST_LIST = 1 << 26
 
@@ -86,6 +86,11 @@ def tells_renames(stream: BinaryIO) -> bool:
 def below(paths: Sequence[bytes]) -> Callable[[bytes], bool]:
     """Whether a name is one of *paths* or lies in one of them."""
     return lambda name: any(name == path or name.startswith(path + b"/") for path in paths)
+
+
+def everything(dummy: bytes) -> bool:
+    """Every name is wanted."""
+    return True
 
 
 def selection(paths: Iterable[bytes]) -> gnu_tar.Members:

@@ -14,7 +14,9 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from types import MappingProxyType
 
-from coldchain.agent.engines.tar.staging import OPEN_FOLDER, StagedTree, everything
+from coldchain.agent.engines.tar.extract_guard import everything
+from coldchain.agent.engines.tar.open_tree import OPEN_FOLDER
+from coldchain.agent.engines.tar.staging import StagedTree
 from coldchain.agent.mounts import mount_points
 from coldchain.agent.process.signals import defer_signals
 from coldchain.core.errors import CannotWrite, JobFailed

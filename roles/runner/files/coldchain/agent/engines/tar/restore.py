@@ -14,10 +14,11 @@ from coldchain.agent.engines.tar import placing, settled_tree, staged_tree, stag
 from coldchain.agent.engines.tar.admin import remove
 from coldchain.agent.engines.tar.dry_run import dry_run
 from coldchain.agent.engines.tar.extract import Seen, extract_all
-from coldchain.agent.engines.tar.extract_guard import below
+from coldchain.agent.engines.tar.extract_guard import below, everything
 from coldchain.agent.engines.tar.layout import DATA, Series
 from coldchain.agent.engines.tar.level_fetch import LevelFetcher
 from coldchain.agent.engines.tar.level_reader import StoredLevel, authenticate
+from coldchain.agent.engines.tar.open_tree import open_up
 from coldchain.agent.engines.tar.selected_paths import selected_paths
 from coldchain.agent.engines.tar.wanted_point import (
     levels_of_point,
@@ -139,8 +140,8 @@ def _bring_back(
         LevelFetcher(storage, levels, stage.private, meter) as fetcher,
     ):
         warnings = extract_all(options, storage, fetcher, levels, paths, stage, meter, seen)
-        modes = staging.open_up(stage.descriptor)
-        selected = below(paths) if paths else staging.everything
+        modes = open_up(stage.descriptor)
+        selected = below(paths) if paths else everything
         surplus, differing = settled_tree.end(
             stage.descriptor, fetcher.near, levels[-1], options.encryption, selected
         )

@@ -13,8 +13,8 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 
-from coldchain.agent.engines.tar import snapshot, staging, tree_list
-from coldchain.agent.engines.tar.extract_guard import below
+from coldchain.agent.engines.tar import open_tree, snapshot, tree_list
+from coldchain.agent.engines.tar.extract_guard import below, everything
 from coldchain.agent.engines.tar.layout import TREE
 from coldchain.agent.engines.tar.level_reader import StoredLevel, load
 from coldchain.agent.engines.tar.link_model import above, plain
@@ -68,7 +68,7 @@ def contents(
     the records of the largest folder.  Raises DataError or JobFailed when a list cannot be used,
     DataError when the last level has none.
     """
-    wanted: Callable[[bytes], bool] = staging.everything
+    wanted: Callable[[bytes], bool] = everything
     for level in reversed(levels):
         unread = []
         if TREE not in level.parts:
@@ -103,7 +103,7 @@ def compare(
     Raises what ``contents`` does.
     """
     there, largest = set(), 0
-    for folder, _unused, entries in staging.folders(tree):
+    for folder, _unused, entries in open_tree.folders(tree):
         there.add(folder)
         largest = max(largest, sum(_RECORD + len(entry.name) for entry in entries))
     found = Unlisted()

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-from coldchain.agent.engines.tar import staging
+from coldchain.agent.engines.tar import open_tree
 from coldchain.agent.engines.tar.extract import Seen
 from coldchain.agent.engines.tar.extract_guard import below
 from coldchain.agent.engines.tar.link_model import above
@@ -40,7 +40,10 @@ class Contents(NamedTuple):
 def prune(tree: int, paths: Sequence[bytes], point: str) -> None:
     """Keep only the selected *paths* of the open *tree*; JobFailed when one is not there."""
     for path in paths:
-        if not all(map(partial(_is_folder, tree), above(path))) or staging.kind(tree, path) is None:
+        if (
+            not all(map(partial(_is_folder, tree), above(path)))
+            or open_tree.kind(tree, path) is None
+        ):
             raise not_there(path, point)
     selected = below(paths)
     waiting = [b""]
@@ -74,7 +77,7 @@ def measure(tree: int, *, disarm: bool) -> Contents:
     owners = set()
     warnings = []
     armed = []
-    for folder, descriptor, entries in staging.folders(tree):
+    for folder, descriptor, entries in open_tree.folders(tree):
         before = os.fstat(descriptor)
         for entry in entries:
             status = entry.stat(follow_symlinks=False)
@@ -115,4 +118,4 @@ def foreign_owners(seen: Seen, *, numeric: bool) -> list[str]:
 
 
 def _is_folder(folder: int, name: bytes) -> bool:
-    return staging.kind(folder, name) == stat.S_IFDIR
+    return open_tree.kind(folder, name) == stat.S_IFDIR

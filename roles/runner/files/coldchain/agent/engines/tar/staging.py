@@ -16,6 +16,7 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
 
+from coldchain.agent.engines.tar.open_tree import OPEN_FOLDER, open_up
 from coldchain.agent.mounts import mount_number
 from coldchain.agent.process.signals import allow_signals, defer_signals
 from coldchain.core.changers import ANYBODY, user_name
@@ -32,7 +33,6 @@ _MARK = "coldchain-restore"
 #: What a restore keeps in its folder beside that: the tree, and levels that were fetched.
 _OURS = re.compile(rf"{_MARK}|tree|levels?-[0-9a-f]{{8}}")
 #: To open a directory by its name, for reading.
-OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class StagedTree(NamedTuple):
@@ -395,69 +395,3 @@ def _remove(base: int, name: str, descriptor: int) -> None:
 
 def _unmarked(descriptor: int) -> list[str]:
     return [name for name in os.listdir(descriptor) if name != _MARK]
-
-
-def folders(tree: int) -> Iterator[tuple[bytes, int, Iterator[os.DirEntry[str]]]]:
-    """Every directory of the open *tree*: its relative name, a descriptor, and its entries.
-
-    The entries have to be gone through; the directories among them come later.  No path is longer
-    than the name in the tree, so that whatever tar can make can be reached.
-    """
-    waiting = [b""]
-
-    def each(name: bytes, listing: Iterator[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
-        for entry in listing:
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(os.path.join(name, os.fsencode(entry.name)))
-            yield entry
-
-    while waiting:
-        name = waiting.pop()
-        descriptor = os.open(name or b".", OPEN_FOLDER, dir_fd=tree)
-        try:
-            with os.scandir(descriptor) as listing:
-                yield name, descriptor, each(name, listing)
-        finally:
-            os.close(descriptor)
-
-
-def kind(folder: int, name: bytes) -> int | None:
-    """The kind of file that *name* is; None when it is not there."""
-    try:
-        return stat.S_IFMT(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def open_up(tree: int) -> dict[bytes, int]:
-    """Let an ordinary user enter and change every directory of the open *tree*.
-
-    Returns the relative names of those that had to be changed, each after those that it lies in,
-    with their modes.
-    """
-    changed: dict[bytes, int] = {}
-    waiting = [] if os.geteuid() == 0 else [b""]
-    while waiting:
-        name = waiting.pop()
-        with contextlib.suppress(OSError):
-            place = name or b"."
-            mode = stat.S_IMODE(os.stat(place, dir_fd=tree, follow_symlinks=False).st_mode)
-            if mode & 0o700 != 0o700:
-                os.chmod(place, mode | 0o700, dir_fd=tree)
-                changed[name] = mode
-            descriptor = os.open(place, OPEN_FOLDER, dir_fd=tree)
-            try:
-                with os.scandir(descriptor) as entries:
-                    waiting += [
-                        os.path.join(name, os.fsencode(entry.name))
-                        for entry in entries
-                        if entry.is_dir(follow_symlinks=False)
-                    ]
-            finally:
-                os.close(descriptor)
-    return changed
-
-
-def everything(dummy: bytes) -> bool:
-    """Every name is wanted."""
-    return True
