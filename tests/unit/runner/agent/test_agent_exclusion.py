@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldchain.agent.engines.tar.exclusion import everything, matcher
+from coldchain.agent.engines.tar.exclusion import matcher, total_pattern
 
 _NAMES = ["a", "b.log", "ab", "x[1]", "c*", "d e", "back\\slash", "A", "[", "a-b", "ü", "log", "\n"]
 _PATTERNS = st.one_of(
@@ -74,13 +74,13 @@ def test_tar_leaves_out_what_we_say_it_does(folder: str, patterns: list[str]) ->
     "pattern", ["*", "./*", "?*", ".", "**", ".*", "[.]*", "*?", "[!a]*", "*[!~]", "??*", "?"]
 )
 def test_a_pattern_that_leaves_nothing(pattern: str) -> None:
-    assert everything(["x", pattern]) == pattern
+    assert total_pattern(["x", pattern]) == pattern
 
 
 @pytest.mark.parametrize("patterns", [["[!.]*", "*/.*"], ["a*", "[^a]*"]])
 def test_patterns_that_leave_nothing_together(patterns: list[str]) -> None:
-    assert everything(patterns) == patterns[-1]
-    assert everything(patterns[:1]) is None
+    assert total_pattern(patterns) == patterns[-1]
+    assert total_pattern(patterns[:1]) is None
 
 
 @pytest.mark.parametrize(
@@ -88,4 +88,4 @@ def test_patterns_that_leave_nothing_together(patterns: list[str]) -> None:
     ["a*", "*.log", "*/", "[a-z]*", "./", "[!.]*", "[^.]*", "*[!.]", "[!.]?*"],
 )
 def test_a_pattern_that_leaves_something(pattern: str) -> None:
-    assert everything([pattern]) is None
+    assert total_pattern([pattern]) is None

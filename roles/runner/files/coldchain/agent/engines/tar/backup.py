@@ -79,7 +79,7 @@ def backup(
             f"path_to_backup {options.tree} lies inside the container",
             "choose a container outside of it",
         )
-    empty = exclusion.everything(options.exclude)
+    empty = exclusion.total_pattern(options.exclude)
     if empty is not None:
         raise DataError(f"exclude: {empty!r} leaves out everything", "leave that pattern out")
     if options.encryption is not None:

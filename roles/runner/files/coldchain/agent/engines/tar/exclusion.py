@@ -36,7 +36,7 @@ def matcher(patterns: Iterable[str | bytes]) -> Callable[[bytes], bool] | None:
     return lambda member: search(member) is not None
 
 
-def everything(patterns: Iterable[str]) -> str | None:
+def total_pattern(patterns: Iterable[str]) -> str | None:
     """The one of *patterns* with which nothing is left; None when something may be."""
     left = list(_PROBES)
     for pattern in patterns:
