@@ -19,6 +19,7 @@ from coldchain.core.files import (
     write_all,
     write_atomically,
 )
+from coldchain.core.trusted_path import TrustedFolder
 
 
 def mode(path: Path) -> int:
@@ -158,3 +159,19 @@ def test_exit_codes_are_those_of_sysexits() -> None:
     assert ColdchainError("our bug").exit_code == os.EX_SOFTWARE
     hopeless = {kind for kind in told if kind.hopeless}
     assert hopeless == {errors.UsageError, errors.NoProgram}
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_directory_that_is_kept_is_left_when_its_path_leads_elsewhere(
+    tmp_path: Path, durable: bool
+) -> None:
+    folder, old = tmp_path / "folder", tmp_path / "old"
+    kept = TrustedFolder(folder)
+    for number, moved in enumerate([old, None]):
+        with pytest.raises(CannotWrite):
+            write_atomically(folder / "file", b"lost", durable=durable, kept=kept)
+        folder.mkdir()
+        write_atomically(folder / "file", b"%d" % number, durable=durable, kept=kept)
+        if moved is not None:
+            folder.rename(moved)
+    assert ((old / "file").read_bytes(), (folder / "file").read_bytes()) == (b"0", b"1")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Union
 
 from coldchain.core.errors import AS_OWNER, OTHER_HOME, CannotWrite, Unavailable, remedy
-from coldchain.core.trusted_path import make_folder, open_folder, walk
+from coldchain.core.trusted_path import TrustedFolder, make_folder, open_folder, walk
 
 StrPath = Union[str, "os.PathLike[str]"]
 """A path that is handed to the system as it is: what each run passes here is text, for to take a
@@ -120,15 +120,18 @@ def write_new(path: StrPath, raw: bytes) -> None:
         raise cannot_write(path, error) from None
 
 
-def write_atomically(path: StrPath, raw: bytes, *, durable: bool = True) -> None:
+def write_atomically(
+    path: StrPath, raw: bytes, *, durable: bool = True, kept: TrustedFolder | None = None
+) -> None:
     """Replace *path* as a whole (0600); CannotWrite names it.
 
-    durable: it survives a power cut; otherwise only the death of this process.
+    durable: it survives a power cut; otherwise only the death of this process.  kept: its
+    directory, of somebody who writes there again and again.
     """
     path = Path(path)
     temporary = path.name + TEMPORARY
     try:
-        with open_folder(path.parent) as folder:
+        with open_folder(path.parent) if kept is None else kept.entered() as folder:
             try:
                 descriptor = os.open(temporary, _NEW, 0o600, dir_fd=folder)
                 try:

@@ -242,6 +242,12 @@ class TrustedFolder:
         self._go()
         return _open_in(self._folder, self._others, self._path, name, flags, mode)
 
+    @contextmanager
+    def entered(self) -> Iterator[int]:
+        """``open_folder`` of it."""
+        self._go()
+        yield self._folder
+
     def open_below(self, inner: str, name: str, flags: int, mode: int = 0o600) -> int:
         """``open_file`` for the file *name* of the directory *inner* of this one.
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from coldchain.core.errors import CannotWrite, ColdchainError
 from coldchain.core.files import cannot_write, open_ours, private_directory, write_atomically
+from coldchain.core.trusted_path import TrustedFolder
 from coldchain.observe.notifiers.registry import ROUTINE
 
 MOST = 1000
@@ -64,6 +65,7 @@ class Outbox:
         self.place = place
         self._queue = place / "queue"
         self._record = place / "deliveries.jsonl"
+        self._kept = TrustedFolder(self._queue)
 
     @property
     def lock(self) -> Path:
@@ -85,12 +87,12 @@ class Outbox:
             raw = _raw({**entry, "message": {**entry["message"], "run": None}})
         path = self._queue / waiting.name
         try:
-            write_atomically(path, raw, durable=durable)
+            write_atomically(path, raw, durable=durable, kept=self._kept)
         except CannotWrite:
             if self._queue.is_dir():
                 raise
             self._make()
-            write_atomically(path, raw, durable=durable)
+            write_atomically(path, raw, durable=durable, kept=self._kept)
 
     def _make(self) -> None:
         try:
