@@ -47,7 +47,8 @@ class Change:
         except (FileNotFoundError, NotADirectoryError, FileExistsError, IsADirectoryError):
             pass
         except OSError as error:
-            if error.errno not in (1, 13, 22, 36, 39, 40):  # EPERM (a link to a directory) to ELOOP
+            # EPERM (a link to a directory) to ELOOP; EBUSY and EXDEV where something is mounted.
+            if error.errno not in (1, 13, 16, 18, 22, 36, 39, 40):
                 raise
 
     def _write(self, path: bytes, _: bytes) -> None:
