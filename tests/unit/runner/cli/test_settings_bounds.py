@@ -49,7 +49,7 @@ def test_a_mistake_is_told_in_one_line_at_every_door(
     if door == "doctor":
         assert command.code == 1
         assert MISTAKES[text] in " ".join(command.out.split())
-        assert command.out.startswith("critical: settings: ") and "\n  -> " in command.out
+        assert command.out.startswith("critical: settings:") and "\n  -> " in command.out
         return
     assert (command.code, command.out) == (65, "")
     first, _newline, hint = command.err.rstrip("\n").partition("\n")
