@@ -160,6 +160,13 @@ def test_the_log_of_the_last_run_or_of_a_named_one(command: Command, store: Stor
     assert command.out == "line one\n\\xff\n"
 
 
+def test_a_run_that_has_said_nothing_yet_has_an_empty_log(command: Command, store: Store) -> None:
+    assert command("log", "c") == 0 and command.out == ""
+    assert command.json("log", "c", "r2")["text"] == ""
+    assert command.error("log", "c", "r1")["code"] == 65
+    assert command.error("log", "b", "r2")["code"] == 65
+
+
 @pytest.mark.parametrize("run_id", ["none", "../b/x", "../../lib/jobs", "a\0b", "x" * 5000])
 def test_a_log_that_is_not_there(command: Command, store: Store, run_id: str) -> None:
     error = command.error("log", "b", run_id)

@@ -24,8 +24,8 @@ def run(call: Call) -> int:
 
     job_id, run_id = call.arguments.job, call.arguments.run
     require_known(call, job_id)
+    state = call.store.state(job_id)
     if run_id is None:
-        state = call.store.state(job_id)
         runs = call.store.history(job_id, 1)
         run_id = (state.run_id if state else None) or (runs[0]["run_id"] if runs else None)
         if run_id is None:
@@ -38,10 +38,12 @@ def run(call: Call) -> int:
             raise FileNotFoundError
         text = runlog.read(path)
     except FileNotFoundError:
-        raise DataError(
-            f"job {job_id} has no log of a run {run_id[:100]!r}",
-            f"coldchain history {job_id} lists its runs",
-        ) from None
+        if state is None or not state.active or state.run_id != run_id:
+            raise DataError(
+                f"job {job_id} has no log of a run {run_id[:100]!r}",
+                f"coldchain history {job_id} lists its runs",
+            ) from None
+        text = ""  # it has just begun, and has said nothing yet
     except OSError as error:
         raise cannot_read(path, error) from None
     if call.output.json:
