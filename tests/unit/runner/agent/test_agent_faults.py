@@ -565,6 +565,8 @@ def test_unreadable_files_are_named_and_tried_again_at_the_next_level(
     report = bench.level()
     assert report.fields["read_errors"] == {"not readable": {"count": 1, "names": ["./d/secret"]}}
     assert report.warnings == ("not readable: ./d/secret",)
+    # Nor is it said to be saved again when it is not.
+    assert bench.level().warnings == ("not readable: ./d/secret",)
     monkeypatch.setenv("PATH", path)
     # That file alone, not those beside it.
     assert bench.level().fields["files"] == 1

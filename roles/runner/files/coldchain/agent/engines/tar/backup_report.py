@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from coldchain.agent.engines.tar.archive_writer import Tally
 from coldchain.agent.engines.tar.backup_plan import Plan
@@ -75,7 +75,9 @@ def report_of(
     }
     if consistency is not None:
         fields["consistency_checksum"] = consistency
-    warnings = (*plan.warnings, *_told(differences), *tally.complaints.describe())
+    lost = tally.complaints.unreadable | tally.complaints.vanished
+    told = _told(differences, lost)
+    warnings = (*plan.warnings, *told, *tally.complaints.describe())
     return Report("backup", message, warnings, fields)
 
 
@@ -89,9 +91,10 @@ def _free(options: BackupOptions) -> int | None:
     return None if space is None else space.f_bavail * space.f_frsize
 
 
-def _told(differences: Differences) -> Iterator[str]:
-    """What the comparison with the last level has shown, for people."""
-    old, stale = differences.old, differences.stale
+def _told(differences: Differences, lost: Set[bytes]) -> Iterator[str]:
+    """What the comparison with the last level has shown, for people; lost: what was not saved."""
+    old = [member for member in differences.old if member not in lost]
+    stale = differences.stale
     if old:
         yield (
             f"{pluralize(len(old), 'entry')} older than the last level, but not stored as now,"
