@@ -131,7 +131,7 @@ def read_text(name: str, *, any_bytes: bool = False) -> str:
         raise DataError(f"{source}: is binary, not JSON", "write JSON in UTF-8") from None
     if "\0" in text:
         if any_bytes:
-            raise DataError(f"{source}: is binary, and no text")
+            raise DataError(f"{source}: is binary, and no text", "name a crontab")
         raise DataError(f"{source}: is binary, not JSON", "write JSON in UTF-8")
     return text
 
