@@ -39,9 +39,7 @@ class Hosts:
 
     def inventory(self, variables: Mapping[str, Mapping[str, Any]], user: str) -> Path:
         """Write an inventory of ours, with variables by host, reached as *user*."""
-        addresses = dict(
-            line.split()[:2] for line in (self.directory / "hosts").read_text().splitlines()
-        )
+        addresses = self._addresses()
         ssh = (
             f"-F /dev/null -o UserKnownHostsFile={self.directory}/known_hosts"
             " -o StrictHostKeyChecking=yes -o ServerAliveInterval=1 -o ServerAliveCountMax=5"
@@ -60,6 +58,10 @@ class Hosts:
         path = self.directory / "fleet.yml"
         path.write_text(yaml.safe_dump({"all": {"hosts": hosts, "vars": every}}))
         return path
+
+    def _addresses(self) -> dict[str, str]:
+        lines = (self.directory / "hosts").read_text().splitlines()
+        return {name: address for name, address, dummy in map(str.split, lines)}
 
     def inside(self, name: str, *words: str, check: bool = True) -> str:
         """What a command prints on the host itself, as root: no SSH in between."""
@@ -85,6 +87,9 @@ class Hosts:
         ).strip()
         link = ["nsenter", "--target", pid, "--net", "ip", "link", "set", "eth0"]
         subprocess.run([*link, "down"], check=True)
+        # Or who connects again sends into nothing until his patience ends, a minute with Ansible
+        # here; so he soon hears that there is no such host.
+        subprocess.run(["ip", "neighbour", "flush", "to", self._addresses()[name]], check=True)
         try:
             yield
         finally:
