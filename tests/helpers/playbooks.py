@@ -18,6 +18,10 @@ ROOT = Path(__file__).parents[2]
 COLLECTIONS = ROOT / "build" / "collections"
 #: Role runner in a directory of collections.
 ROLE = Path("ansible_collections/coldchain/freezer/roles/runner")
+#: A play of it.
+RUNNER: list[dict[str, object]] = [
+    {"hosts": "all", "gather_facts": False, "roles": ["coldchain.freezer.runner"]}
+]
 
 
 @dataclass(frozen=True)

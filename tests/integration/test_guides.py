@@ -29,15 +29,11 @@ def blocks(page: str) -> list[Any]:
 
 
 @pytest.fixture
-def home(play: Play, tmp_path: Path) -> Iterator[Path]:
+def home(installed: Path) -> Iterator[Path]:
     """An installation whose runner is at work."""
-    home = tmp_path / "home"
-    role = [{"hosts": "all", "gather_facts": False, "roles": ["coldchain.freezer.runner"]}]
-    installed = play(role, coldchain_home=str(home))
-    assert installed.code == 0, installed.output
-    runner = subprocess.Popen([home / "bin" / "coldchain", "serve"], stderr=subprocess.DEVNULL)
-    waiting.until((home / "lib" / "wake").exists, told=runner.poll)
-    yield home
+    runner = subprocess.Popen([installed / "bin" / "coldchain", "serve"], stderr=subprocess.DEVNULL)
+    waiting.until((installed / "lib" / "wake").exists, told=runner.poll)
+    yield installed
     runner.terminate()
     waiting.ended(runner)
 

@@ -7,18 +7,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import waiting
-from playbooks import COLLECTIONS, Play
-
-RUNNER = [{"hosts": "all", "gather_facts": False, "roles": ["coldchain.freezer.runner"]}]
-ROLE = Path("ansible_collections/coldchain/freezer/roles/runner")
+from playbooks import RUNNER, Play, next_release
 
 
 def snapshot(directory: Path) -> dict[str, tuple[int, int, bytes]]:
@@ -34,22 +29,6 @@ def snapshot(directory: Path) -> dict[str, tuple[int, int, bytes]]:
 
 def release(home: Path) -> str:
     return (home / "program" / "current").readlink().name
-
-
-def next_release(tmp_path: Path, mark: str) -> Path:
-    """The installed collection with one line more in the runner."""
-    collections = tmp_path / mark
-    shutil.copytree(COLLECTIONS, collections)
-    files = collections / ROLE / "files"
-    with (files / "coldchain" / "__init__.py").open("a", encoding="utf-8") as stream:
-        stream.write(f"# {mark}\n")
-    wheels = Path(__file__).parents[2] / "build" / "cache" / "wheels"
-    subprocess.run(
-        [sys.executable, files / "build_bundle.py", "--wheels", wheels],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return collections
 
 
 def test_check_mode_predicts_and_changes_nothing(play: Play, tmp_path: Path) -> None:
@@ -124,9 +103,8 @@ def test_twice_in_a_play_without_facts_under_different_homes(play: Play, tmp_pat
     assert "client_id = \n" in (tmp_path / "b/etc/runner.conf").read_text(encoding="utf-8")
 
 
-def test_bad_settings_never_replace_good_ones(play: Play, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    play(RUNNER, coldchain_home=str(home))
+def test_bad_settings_never_replace_good_ones(play: Play, installed: Path) -> None:
+    home = installed
     before = (home / "etc" / "runner.conf").read_bytes()
     refused = play(RUNNER, coldchain_home=str(home), coldchain_timezone="Mars/Olympus")
     assert refused.code != 0
@@ -233,12 +211,11 @@ def test_bad_credentials_are_refused_by_name_only(play: Play, tmp_path: Path) ->
     assert not Path(home).exists()
 
 
-def test_upgrade_way_back_and_pruning(play: Play, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    play(RUNNER, coldchain_home=str(home))
+def test_upgrade_way_back_and_pruning(play: Play, installed: Path, tmp_path: Path) -> None:
+    home = installed
     names = [release(home)]
     for mark in ("second", "third"):
-        collections = next_release(tmp_path, mark)
+        collections = next_release(tmp_path, mark, "__init__.py", f"# {mark}")
         upgraded = play(RUNNER, collections=collections, coldchain_home=str(home))
         assert upgraded.code == 0, upgraded.output
         names.append(release(home))
@@ -255,9 +232,10 @@ def test_upgrade_way_back_and_pruning(play: Play, tmp_path: Path) -> None:
     assert (forward.code, release(home)) == (0, names[2])
 
 
-def test_a_change_of_settings_reaches_a_running_runner(play: Play, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    play(RUNNER, coldchain_home=str(home))
+def test_a_change_of_settings_reaches_a_running_runner(
+    play: Play, installed: Path, tmp_path: Path
+) -> None:
+    home = installed
     command = home / "bin" / "coldchain"
     log = tmp_path / "serve.log"
     with log.open("wb") as stream:
@@ -289,9 +267,8 @@ def test_a_change_of_settings_reaches_a_running_runner(play: Play, tmp_path: Pat
             waiting.ended(runner)
 
 
-def test_removal_keeps_the_data_unless_told_otherwise(play: Play, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    play(RUNNER, coldchain_home=str(home))
+def test_removal_keeps_the_data_unless_told_otherwise(play: Play, installed: Path) -> None:
+    home = installed
     (home / "backups" / "precious").write_text("kept", encoding="utf-8")
     removed = play(RUNNER, coldchain_home=str(home), coldchain_state="absent")
     assert removed.code == 0, removed.output
@@ -316,8 +293,8 @@ def test_removal_keeps_the_data_unless_told_otherwise(play: Play, tmp_path: Path
     assert not home.exists(), "nothing is left behind where there never was a backup"
 
 
-def test_removal_is_refused_where_it_would_take_the_backups(play: Play, tmp_path: Path) -> None:
-    home = tmp_path / "home"
+def test_removal_is_refused_where_it_would_take_the_backups(play: Play, installed: Path) -> None:
+    home = installed
     inside = home / "lib" / "containers"
     play(RUNNER, coldchain_home=str(home), coldchain_containers_dir=str(inside))
     inside.mkdir()
