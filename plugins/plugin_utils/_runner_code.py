@@ -26,7 +26,8 @@ from pathlib import Path
 FILES = Path(__file__).resolve().parents[2] / "roles" / "runner" / "files"
 BUNDLE = FILES / "coldchain-bundle.tar.gz"
 CODE = (
-    "import json, sys; sys.path[:0] = json.loads(sys.argv.pop(1));"
+    "import sys; sys.path[:] = filter(None, sys.path);"  # modules in the working directory are not ours
+    " import json; sys.path[:0] = json.loads(sys.argv.pop(1));"
     " from coldchain.cli import main; main()"
 )
 PATIENCE = 120  # seconds
@@ -45,7 +46,6 @@ def ask(words: t.Sequence[str], text: str) -> tuple[int, dict[str, t.Any] | None
                 capture_output=True,
                 text=True,
                 check=False,
-                cwd=scratch,  # where python -c looks for modules first
                 timeout=PATIENCE,
                 env={**os.environ, "PYTHONIOENCODING": "utf-8"},
             )

@@ -53,6 +53,15 @@ def test_what_lies_where_the_play_is_called_is_not_ours(monkeypatch, tmp_path):
     assert _judge.judge([job("a")])["changed"] is True
 
 
+def test_files_are_those_of_where_the_play_is_called(monkeypatch, tmp_path):
+    (tmp_path / "status.json").write_text("[]", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    words = ["simulate", "-", "--days", "1", "--status"]
+    _code, there = _runner_code.ask([*words, "status.json"], '{"jobs": []}')
+    _code, none = _runner_code.ask([*words, "none.json"], '{"jobs": []}')
+    assert "No such file" in str(none) and "status.json is not what playbook status" in str(there)
+
+
 def test_code_that_cannot_run_here_has_judged_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(_runner_code, "FILES", tmp_path)
     assert _judge.judge([job("a")]) is None
