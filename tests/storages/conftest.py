@@ -19,7 +19,7 @@ guardian.start()
 from storage_servers import Makers, Server
 from storage_site import ROOT, Site
 
-from coldchain.agent.engines.tar import cipher
+from coldchain.agent.engines.tar.stored import cipher
 
 _numbers = count(1)
 

@@ -23,7 +23,7 @@ from checked_actions import checked_action
 from storage_servers import Server
 from storage_site import ROOT, Site, grow, on
 
-from coldchain.agent.engines.tar import backup_plan
+from coldchain.agent.engines.tar.backup import plan as backup_plan
 from coldchain.agent.storages.rclone import config, limits, program
 from coldchain.agent.storages.rclone.storage import RemoteStorage
 from coldchain.agent.storages.registry import open_storage

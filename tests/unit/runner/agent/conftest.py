@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from agent_bench import Bench, make_bench
 
-from coldchain.agent.engines.tar import cipher
+from coldchain.agent.engines.tar.stored import cipher
 
 
 @pytest.fixture

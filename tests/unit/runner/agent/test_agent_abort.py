@@ -25,8 +25,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import coldchain.cli
-from coldchain.agent.engines.tar import container
-from coldchain.agent.engines.tar.layout import Series
+from coldchain.agent.engines.tar.stored import container
+from coldchain.agent.engines.tar.stored.layout import Series
 from coldchain.agent.process.signals import Aborted, abort_on_signal, allow_signals, defer_signals
 from coldchain.agent.storages.local import LocalStorage
 from coldchain.core.errors import CannotWrite, DataError

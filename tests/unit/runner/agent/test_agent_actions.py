@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from waiting import joined
 
 from coldchain.agent.action import perform
-from coldchain.agent.engines.tar.gnu_tar import unquote
+from coldchain.agent.engines.tar.stored.gnu_tar import unquote
 from coldchain.agent.progress import Meter, Progress, into_file, into_log
 from coldchain.cli import run
 from coldchain.core.errors import ColdchainError, DataError, JobFailed, NoProgram

@@ -12,7 +12,7 @@ from pathlib import Path
 from agent_bench import Bench
 
 from coldchain.agent.action import perform
-from coldchain.agent.engines.tar.layout import Level, Series
+from coldchain.agent.engines.tar.stored.layout import Level, Series
 from coldchain.agent.storages.local import LocalStorage
 from coldchain.cli import run
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldchain.agent.engines.tar.exclusion import matcher, total_pattern
+from coldchain.agent.engines.tar.backup.exclusion import matcher, total_pattern
 
 _NAMES = ["a", "b.log", "ab", "x[1]", "c*", "d e", "back\\slash", "A", "[", "a-b", "ü", "log", "\n"]
 _PATTERNS = st.one_of(

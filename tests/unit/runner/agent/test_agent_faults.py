@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from waiting import ended, until
 
-from coldchain.agent.engines.tar.cipher import WrongPassword
+from coldchain.agent.engines.tar.stored.cipher import WrongPassword
 from coldchain.agent.storages.local import LocalStorage
 from coldchain.core.errors import CannotWrite, ColdchainError, DataError, JobFailed, TryAgain
 

@@ -27,8 +27,9 @@ import pytest
 from agent_bench import Bench, make_bench, needs
 from agent_points import catalogue, verify
 
-from coldchain.agent.engines.tar import backup, container
-from coldchain.agent.engines.tar.layout import LATEST, Series
+from coldchain.agent.engines.tar.backup import action as backup
+from coldchain.agent.engines.tar.stored import container
+from coldchain.agent.engines.tar.stored.layout import LATEST, Series
 from coldchain.agent.storages.local import LocalStorage
 from coldchain.core.errors import ColdchainError, DataError, JobFailed
 

@@ -25,7 +25,7 @@ from agent_trees import CHANGES, apply, state
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from coldchain.agent.engines.tar import source_tree
+from coldchain.agent.engines.tar.backup import source_tree
 from coldchain.core.errors import DataError, JobFailed
 
 #: Root in a container may lack the right to mount: there the other events are tried.

@@ -17,8 +17,8 @@ from agent_chains import set_ahead
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldchain.agent.engines.tar.layout import Chain, Level, chain_of, chain_times
-from coldchain.agent.engines.tar.levels import DAY, next_level, previous_backup
+from coldchain.agent.engines.tar.backup.levels import DAY, next_level, previous_backup
+from coldchain.agent.engines.tar.stored.layout import Chain, Level, chain_of, chain_times
 from coldchain.agent.options import LevelRules
 from coldchain.agent.storages.local import LocalStorage
 

@@ -26,8 +26,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldchain.agent.action import perform
-from coldchain.agent.engines.tar import extract
-from coldchain.agent.engines.tar.link_model import LinkModel
+from coldchain.agent.engines.tar.restore import extract
+from coldchain.agent.engines.tar.restore.link_model import LinkModel
 from coldchain.agent.process.contain import LANDLOCK, NAMESPACE
 from coldchain.core.errors import ColdchainError
 
@@ -88,7 +88,7 @@ GRAPHS = st.tuples(
 _COMMAND = """
 import sys
 from coldchain.agent.process import contain
-from coldchain.agent.engines.tar import extract
+from coldchain.agent.engines.tar.restore import extract
 contain.MEANS = tuple(filter(None, sys.argv.pop(1).split(",")))
 if sys.argv.pop(1) == "blind":
     extract.LinkModel.check = lambda model: []

@@ -13,7 +13,7 @@ import pytest
 from agent_bench import Bench
 from agent_trees import state
 
-from coldchain.agent.engines.tar import staging
+from coldchain.agent.engines.tar.restore import staging
 from coldchain.core.errors import DataError
 
 NAME = ".coldchain-restore-01234567"

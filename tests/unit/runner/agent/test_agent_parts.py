@@ -19,10 +19,11 @@ import pytest
 import waiting
 
 from coldchain.agent import mounts
-from coldchain.agent.engines.tar import container, info
-from coldchain.agent.engines.tar.layout import Chain, Level, Series
-from coldchain.agent.engines.tar.link_model import LinkModel, above, plain
-from coldchain.agent.engines.tar.loops import endless
+from coldchain.agent.engines.tar import info
+from coldchain.agent.engines.tar.backup.loops import endless
+from coldchain.agent.engines.tar.restore.link_model import LinkModel, above, plain
+from coldchain.agent.engines.tar.stored import container
+from coldchain.agent.engines.tar.stored.layout import Chain, Level, Series
 from coldchain.agent.modes.tree_checksum import checksum
 from coldchain.agent.process import pipeline, priority
 from coldchain.agent.process.pipeline import Exit, Pipeline, Stage, failure

@@ -20,9 +20,10 @@ from agent_points import verify
 from agent_trees import state
 from agent_users import NOBODY
 
-from coldchain.agent.engines.tar import container, extract, fetch_group, level_fetch, level_reader
-from coldchain.agent.engines.tar.fetch_group import NearLevels
-from coldchain.agent.engines.tar.layout import PARTS, Series
+from coldchain.agent.engines.tar.restore import extract
+from coldchain.agent.engines.tar.stored import container, fetch_group, level_fetch, level_reader
+from coldchain.agent.engines.tar.stored.fetch_group import NearLevels
+from coldchain.agent.engines.tar.stored.layout import PARTS, Series
 from coldchain.agent.storages.base import Arrival
 from coldchain.agent.storages.local import LocalStorage
 from coldchain.core.errors import CannotWrite, ColdchainError, DataError, JobFailed, Unavailable

@@ -312,7 +312,7 @@ def test_links_that_lead_back_do_not_make_an_endless_archive(bench: Bench) -> No
 def test_too_many_links_that_lead_back_are_refused(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("coldchain.agent.engines.tar.source_bounds.MOST_LOOPS", 1)
+    monkeypatch.setattr("coldchain.agent.engines.tar.backup.source_bounds.MOST_LOOPS", 1)
     for name in "ab":
         (bench.source / name).symlink_to(".")
     with pytest.raises(JobFailed, match=r"dereference_symlink: 2 links below .* lead back"):

@@ -13,10 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldchain.agent.engines.tar import admin, container
-from coldchain.agent.engines.tar.cipher import Part, Seal
-from coldchain.agent.engines.tar.foreign import MOST, Fields, read_small
-from coldchain.agent.engines.tar.layout import (
+from coldchain.agent.engines.tar import admin
+from coldchain.agent.engines.tar.backup.levels import DAY, next_level
+from coldchain.agent.engines.tar.stored import container
+from coldchain.agent.engines.tar.stored.cipher import Part, Seal
+from coldchain.agent.engines.tar.stored.foreign import MOST, Fields, read_small
+from coldchain.agent.engines.tar.stored.layout import (
     LATEST,
     PARTS,
     Chain,
@@ -27,15 +29,14 @@ from coldchain.agent.engines.tar.layout import (
     newest_chain,
     parse_level,
 )
-from coldchain.agent.engines.tar.levels import DAY, next_level
-from coldchain.agent.engines.tar.manifest import (
+from coldchain.agent.engines.tar.stored.manifest import (
     Manifest,
     Metadata,
     Parent,
     read_manifest,
     read_metadata,
 )
-from coldchain.agent.engines.tar.soundness import Soundness
+from coldchain.agent.engines.tar.stored.soundness import Soundness
 from coldchain.agent.options import Common, Removal
 from coldchain.agent.storages.local import LocalStorage
 from coldchain.agent.storages.location import Location

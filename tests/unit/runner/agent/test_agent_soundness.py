@@ -16,9 +16,9 @@ from agent_points import verify
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coldchain.agent.engines.tar import container
-from coldchain.agent.engines.tar.layout import Chain, Level, Series, chain_of
-from coldchain.agent.engines.tar.soundness import Soundness
+from coldchain.agent.engines.tar.stored import container
+from coldchain.agent.engines.tar.stored.layout import Chain, Level, Series, chain_of
+from coldchain.agent.engines.tar.stored.soundness import Soundness
 from coldchain.agent.receipts import Receipt, Receipts
 from coldchain.agent.storages.local import LocalStorage
 from coldchain.agent.storages.location import Location

@@ -20,7 +20,8 @@ from agent_points import catalogue, verify
 from agent_trees import state
 from agent_users import NOBODY, as_nobody, give_away
 
-from coldchain.agent.engines.tar import restore, staged_tree, staging
+from coldchain.agent.engines.tar.restore import action as restore
+from coldchain.agent.engines.tar.restore import staged_tree, staging
 from coldchain.agent.storages.base import private_name
 from coldchain.core.errors import CannotWrite, ColdchainError, DataError, JobFailed
 

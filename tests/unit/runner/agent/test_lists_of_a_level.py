@@ -19,16 +19,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldchain.agent.engines.tar import (
-    member_index,
-    snapshot,
-    source_tree,
-    staging,
-    tree_changes,
-    tree_list,
-)
-from coldchain.agent.engines.tar.source_tree import Tree
-from coldchain.agent.engines.tar.tree_changes import Differences
+from coldchain.agent.engines.tar.backup import source_tree, tree_changes
+from coldchain.agent.engines.tar.backup.source_tree import Tree
+from coldchain.agent.engines.tar.backup.tree_changes import Differences
+from coldchain.agent.engines.tar.restore import staging
+from coldchain.agent.engines.tar.stored import member_index, snapshot, tree_list
 from coldchain.core.errors import DataError
 
 few = settings(max_examples=40)

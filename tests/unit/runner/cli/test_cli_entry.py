@@ -306,9 +306,9 @@ def test_a_backup_imports_nothing_of_a_restore(command: Command, tmp_path: Path)
         check=True,
     )
     modules = set(done.stderr.splitlines()[-1].split())
-    assert "coldchain.agent.engines.tar.backup" in modules
+    assert "coldchain.agent.engines.tar.backup.action" in modules
     assert not modules & {
-        "coldchain.agent.engines.tar.restore",
+        "coldchain.agent.engines.tar.restore.action",
         "coldchain.execution.command",
         "coldchain.store",
     }

@@ -8,10 +8,10 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from coldchain.agent.engines.tar import container
-from coldchain.agent.engines.tar.layout import Chain, Series
-from coldchain.agent.engines.tar.level_reader import SAME
-from coldchain.agent.engines.tar.soundness import Soundness
+from coldchain.agent.engines.tar.stored import container
+from coldchain.agent.engines.tar.stored.layout import Chain, Series
+from coldchain.agent.engines.tar.stored.level_reader import SAME
+from coldchain.agent.engines.tar.stored.soundness import Soundness
 from coldchain.agent.options import Common
 from coldchain.agent.report import Report
 from coldchain.agent.storages.base import Storage

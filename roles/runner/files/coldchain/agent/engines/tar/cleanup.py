@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from coldchain.agent.engines.tar import container, staging
-from coldchain.agent.engines.tar.layout import Series
+from coldchain.agent.engines.tar.restore import staging
+from coldchain.agent.engines.tar.stored import container
+from coldchain.agent.engines.tar.stored.layout import Series
 from coldchain.agent.options import Common
 from coldchain.agent.report import Report
 from coldchain.agent.storages.base import Storage

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coldchain.agent.engines.tar.layout import ENGINE, METADATA, Series, access
+from coldchain.agent.engines.tar.stored.layout import ENGINE, METADATA, Series, access
 from coldchain.agent.storages.registry import open_storage
 
 if TYPE_CHECKING:
@@ -36,13 +36,14 @@ class TarEngine:
 
     def leaves_out(self, exclude: Sequence[str]) -> Callable[[bytes], bool] | None:
         """As GNU tar reads --exclude."""
-        from coldchain.agent.engines.tar.exclusion import matcher
+        from coldchain.agent.engines.tar.backup.exclusion import matcher
 
         return matcher(exclude)
 
     def backup(self, options: BackupOptions, context: ActionContext) -> Report:
         """Write the next level of the chain, or level 0 of a new one."""
-        from coldchain.agent.engines.tar import backup, source_bounds
+        from coldchain.agent.engines.tar.backup import action as backup
+        from coldchain.agent.engines.tar.backup import source_bounds
         from coldchain.agent.receipts import Receipts
 
         with options.opened() as opened:
@@ -52,7 +53,7 @@ class TarEngine:
 
     def restore(self, options: RestoreOptions, context: ActionContext) -> Report:
         """Extract the levels of a point beside the target, then move them into place."""
-        from coldchain.agent.engines.tar import restore
+        from coldchain.agent.engines.tar.restore import action as restore
         from coldchain.agent.receipts import Receipts
 
         receipts = Receipts(context.state_dir)

@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager, closing
 from typing import TYPE_CHECKING
 
 from coldchain.agent.engines.base import Backup, Query
-from coldchain.agent.engines.tar import container
-from coldchain.agent.engines.tar.layout import ENGINE, PARTS, Chain, Level, Series, access
-from coldchain.agent.engines.tar.level_reader import SAME, read_level
-from coldchain.agent.engines.tar.soundness import Soundness
+from coldchain.agent.engines.tar.stored import container
+from coldchain.agent.engines.tar.stored.layout import ENGINE, PARTS, Chain, Level, Series, access
+from coldchain.agent.engines.tar.stored.level_reader import SAME, read_level
+from coldchain.agent.engines.tar.stored.soundness import Soundness
 from coldchain.agent.storages.base import Storage
 from coldchain.agent.storages.location import Location
 from coldchain.agent.storages.registry import open_storage

@@ -9,12 +9,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from coldchain.agent.engines.base import Flaw
-from coldchain.agent.engines.tar.cipher import UnwantedScheme, WrongPassword
-from coldchain.agent.engines.tar.extract import list_members
-from coldchain.agent.engines.tar.fetch_group import open_spool
-from coldchain.agent.engines.tar.layout import DATA, ENTRIES, MANIFEST, Level, Series
-from coldchain.agent.engines.tar.level_fetch import checked_once
-from coldchain.agent.engines.tar.level_reader import (
+from coldchain.agent.engines.tar.restore.extract import list_members
+from coldchain.agent.engines.tar.stored.cipher import UnwantedScheme, WrongPassword
+from coldchain.agent.engines.tar.stored.fetch_group import open_spool
+from coldchain.agent.engines.tar.stored.layout import DATA, ENTRIES, MANIFEST, Level, Series
+from coldchain.agent.engines.tar.stored.level_fetch import checked_once
+from coldchain.agent.engines.tar.stored.level_reader import (
     StoredLevel,
     authenticate,
     checked_blocks,

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coldchain.agent.engines.base import CHECKS, Backup, Flaw, NothingThere, Query, Verification
-from coldchain.agent.engines.tar import container
-from coldchain.agent.engines.tar.fetch_group import NearLevels
 from coldchain.agent.engines.tar.info import asked, series_of, size_of
 from coldchain.agent.engines.tar.info import describe as describe_level
-from coldchain.agent.engines.tar.layout import DATA, METADATA, Chain, Level, Series
 from coldchain.agent.engines.tar.level_check import check_level, flaw_of
-from coldchain.agent.engines.tar.level_reader import read_level
-from coldchain.agent.engines.tar.soundness import Soundness
+from coldchain.agent.engines.tar.stored import container
+from coldchain.agent.engines.tar.stored.fetch_group import NearLevels
+from coldchain.agent.engines.tar.stored.layout import DATA, METADATA, Chain, Level, Series
+from coldchain.agent.engines.tar.stored.level_reader import read_level
+from coldchain.agent.engines.tar.stored.soundness import Soundness
 from coldchain.agent.options import Encryption
 from coldchain.agent.password_file import PasswordFile
 from coldchain.agent.progress import Meter

@@ -1,0 +1,157 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The source of a backup as it is now, in the records of tree_list.py."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import NamedTuple
+
+from coldchain.agent.engines.tar.restore import staging
+from coldchain.agent.engines.tar.stored import tree_list
+
+#: Folder and name of an entry.
+Place = tuple[bytes, bytes]
+
+
+class Folder(NamedTuple):
+    """What tells a directory from another one of its name; modified, changed: nanoseconds."""
+
+    inode: int
+    modified: int
+    changed: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Folder:
+        """The directory with this *status*."""
+        return cls(status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+
+    def stayed(self, now: Folder) -> bool:
+        """Whether *now* is this directory, and it was not renamed since.
+
+        What comes and goes in it changes both of its times, and a rename only one.
+        """
+        return self.inode == now.inode and (
+            self.changed == now.changed or self.modified != now.modified
+        )
+
+
+class Tree:
+    """The source as it is, by folder.
+
+    blocks: the records of each folder, as they are written, none for what is mounted; folders:
+    all directories; left_out: the records of what is excluded; stages: the members among that in
+    which restores work, or were killed; elsewhere: members on other file systems that are no
+    directories; links: all places of each file that has several names; entries: how many things of
+    it that are no directories are stored; size: the bytes of the files among them, each counted
+    once.
+    """
+
+    def __init__(self) -> None:
+        self.blocks = tree_list.Blocks()
+        self.folders: dict[bytes, Folder] = {}
+        self.left_out: dict[bytes, dict[bytes, bytes]] = {}
+        self.stages: list[bytes] = []
+        self.elsewhere: list[bytes] = []
+        self.links: dict[tuple[int, int], list[Place]] = {}
+        self.entries = self.size = 0
+
+
+def walk(
+    source: Path,
+    *,
+    follow: bool = False,
+    skip: Collection[bytes] = (),
+    excluded: Callable[[bytes], bool] | None = None,
+) -> Tree:
+    """The tree below *source*, a directory or a single file, on its file system.
+
+    follow: links are followed; skip: exact members that stay out; excluded: tells of others.
+    """
+    tree = Tree()
+    top = os.fsencode(source)
+    status = os.stat(top)
+    if not stat.S_ISDIR(status.st_mode):
+        link = os.lstat(top)
+        shown = status if follow else link
+        tree.blocks[b"."] = tree_list.record(shown, os.path.basename(top), link.st_ctime_ns)
+        tree.entries, tree.size = 1, status.st_size
+        return tree
+    tree.folders[b"."] = Folder.of(status)
+    waiting = [(b".", top, status.st_dev)]
+    chosen = bool(skip) or excluded is not None
+    while waiting:
+        folder, path, device = waiting.pop()
+        try:
+            with os.scandir(path) as listing:
+                entries = list(listing)
+        except OSError:  # tar tells what cannot be read
+            continue
+        records, folders, size = [], 0, 0
+        for entry in entries:
+            name = entry.name
+            try:
+                status = entry.stat(follow_symlinks=follow)
+            except OSError:
+                continue
+            stage = name.startswith(staging.STAGE) and staging.is_stage(entry.path)
+            if stage or chosen:
+                member = folder + b"/" + name
+                if stage:
+                    tree.stages.append(member)
+                if stage or member in skip or (excluded is not None and excluded(member)):
+                    tree.left_out.setdefault(folder, {})[name] = tree_list.record(status, name)
+                    continue
+            kind = stat.S_IFMT(status.st_mode)
+            if kind == stat.S_IFDIR:
+                member = folder + b"/" + name
+                records.append(b"d0 0 0 %b\0" % name)
+                folders += 1
+                tree.folders[member] = Folder.of(status)
+                if status.st_dev == device:
+                    waiting.append((member, entry.path, device))
+                else:
+                    tree.blocks[member] = b""
+            elif status.st_dev != device:
+                tree.elsewhere.append(folder + b"/" + name)
+            elif kind == stat.S_IFREG and status.st_nlink == 1 and not follow:
+                times = status.st_mtime_ns, status.st_ctime_ns
+                size += status.st_size
+                records.append(b"-%d %d %d %b\0" % (status.st_size, *times, name))
+            else:
+                changed = 0
+                if follow and entry.is_symlink():
+                    # Another target may look the same; the link has changed, though.
+                    changed = entry.stat(follow_symlinks=False).st_ctime_ns
+                records.append(tree_list.record(status, name, changed))
+                places = []
+                if status.st_nlink > 1:
+                    places = tree.links.setdefault((status.st_dev, status.st_ino), [])
+                    places.append((folder, name))
+                if kind == stat.S_IFREG and len(places) <= 1:
+                    size += status.st_size
+        tree.blocks[folder] = b"".join(records)
+        tree.entries += len(records) - folders
+        tree.size += size
+    return tree
+
+
+def replaced(source: Path, tree: Tree, *, follow: bool = False) -> set[bytes]:
+    """The folders of *tree* that are gone from *source*, or renamed or others by now.
+
+    What tar has read below them may be anything.
+    """
+    top = os.fsencode(source)
+    found = set()
+    for member, folder in tree.folders.items():
+        try:
+            status = os.stat(os.path.join(top, member), follow_symlinks=follow or member == b".")
+        except OSError:
+            found.add(member)
+            continue
+        if not stat.S_ISDIR(status.st_mode) or not folder.stayed(Folder.of(status)):
+            found.add(member)
+    return found
