@@ -16,7 +16,10 @@ from pathlib import Path
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._report import build
-from ansible_collections.coldchain.freezer.plugins.plugin_utils._report_before import read
+from ansible_collections.coldchain.freezer.plugins.plugin_utils._report_files import (
+    json_of,
+    read_before,
+)
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._report_page import page
 
 MOST_DAYS = 3660
@@ -46,17 +49,11 @@ class ActionModule(ActionBase):
         days = options["days"]
         if not 1 <= days <= MOST_DAYS:
             raise AnsibleActionFail(f"days: {days} is out of range: write 1 to {MOST_DAYS}")
-        target = Path(options["path"])
-        if not target.name:
-            raise AnsibleActionFail(
-                f"path: {target} is no file: write /srv/reports/backups.html, say"
-            )
-        data = Path(options["json"]) if options["json"] else target.with_suffix(".json")
-        if data == target:
-            raise AnsibleActionFail(
-                f"path: {target} is the JSON file: end it with .html, or set json"
-            )
-        previous = _previous(data if options["previous"] is None else options["previous"], options)
+        try:
+            target, data = json_of(options["path"], options["json"])
+            previous = read_before(data, options["previous"])
+        except ValueError as error:
+            raise AnsibleActionFail(str(error)) from None
         made = build(options["answers"], int(time.time()), days, previous, options["accept"])
         text = json.dumps(made.document, separators=(",", ":"))
         if not self._task.check_mode:
@@ -71,29 +68,6 @@ class ActionModule(ActionBase):
             altered=made.altered,
         )
         return result
-
-
-def _previous(path: str | Path, options: t.Mapping[str, t.Any]) -> dict[str, t.Any] | None:
-    """The report to compare with; None where there is none."""
-    if path == "":
-        return None
-    try:
-        return read(Path(path).expanduser().read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if options["previous"] is None:
-            return None
-        raise AnsibleActionFail(
-            f"previous: {path} is not there: name the JSON file of a report, or '' to compare with none"
-        ) from None
-    except OSError as error:
-        raise AnsibleActionFail(
-            f"{path}: {error.strerror}: the report before cannot be read"
-        ) from None
-    except ValueError as error:  # also what is no UTF-8
-        reason = "it is no text" if isinstance(error, UnicodeError) else str(error)
-        raise AnsibleActionFail(
-            f"{path} is not the JSON file of a report: {reason}. Name another file as json, or move this one away"
-        ) from None
 
 
 def _write(path: Path, text: str) -> None:

@@ -108,12 +108,17 @@ def run_status_info(module: AnsibleModule) -> t.NoReturn:
     days = module.params["days"]
     if days is not None and days < 1:
         module.fail_json(msg=f"days: {days} is too small: write 1 or more")
+    entry = module.params["ledger_entry"]
+    if entry is not None and entry < 1:
+        module.fail_json(msg=f"ledger_entry: {entry} is too small: write 1 or more")
     nothing = {
         "protected": False,
         "runner": {"alive": False, "version": None, "since": None},
         **{name: [] for name in ("jobs", "series", "uncovered", "findings")},
     }
     arguments = ["status"] if days is None else ["status", "--days", str(days)]
+    if entry is not None:
+        arguments += ["--ledger-entry", str(entry)]
     status = ask(module, arguments, nothing, STATUS_CODES)
     if module.params["as_text"]:
         status = {"msg": status_line(status), "text": json.dumps(status, separators=(",", ":"))}

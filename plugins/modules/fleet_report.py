@@ -16,6 +16,8 @@ description:
   - The HTML file holds everything it shows; it loads nothing, and browsers are told to let it load nothing.
   - The next report reads the JSON file. Hosts that do not answer then are shown as they were, and a ledger that has lost entries or has
     others in their place is found, which nothing on the host itself could be trusted to tell.
+  - Of a ledger that has grown the answer has to tell the entry that the report before has seen last (O(coldchain.freezer.status_info#module:ledger_entry)).
+    Otherwise the host has a warning.
   - It runs on the controller, and connects to no host.
 extends_documentation_fragment:
   - coldchain.freezer._attributes.controller
@@ -59,6 +61,7 @@ EXAMPLES = r"""
 - name: Ask every host
   coldchain.freezer.status_info:
     days: 90
+    ledger_entry: "{{ lookup('coldchain.freezer.report_ledgers', '/srv/reports/backups.html')[inventory_hostname] | default(omit) }}"
     as_text: true
   register: answer
   failed_when: false

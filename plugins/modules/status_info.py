@@ -23,6 +23,11 @@ options:
     description:
       - Return the runs of the last so many days as well, and what the next 7 days bring.
     type: int
+  ledger_entry:
+    description:
+      - Return as well which digest the entry of the ledger with this number has now. Whoever has noted RV(ledger) before
+        compares it, as M(coldchain.freezer.fleet_report) does; the lookup P(coldchain.freezer.report_ledgers#lookup) says which number a host is to be asked for.
+    type: int
   as_text:
     description:
       - Return all of it but RV(msg) as one JSON text, RV(text). It is for plays that pass it on as it is, with the
@@ -229,6 +234,18 @@ ledger:
       returned: always
       type: str
       sample: 71dc888f89d9b5c2a40cfa15c7ab6e0ecc7be1ac4c4bd7e1a0e5c9a1f3b3d8ce
+    entry:
+      description: The entry that was asked for, C(number), and its SHA-256, C(digest), which is V(null) when it is not there or was given up.
+      returned: when O(ledger_entry) is given
+      type: dict
+      sample:
+        number: 4650
+        digest: 0b2d1f0b0e6f9c1f2f3b7b5a4e4f6c7d8e9fa0b1c2d3e4f5061728394a5b6c7d
+    renewed:
+      description: When it was begun in the place of one that C(coldchain ledger renew) has put aside; V(null) when it was not.
+      returned: when O(ledger_entry) is given
+      type: str
+      sample: "2026-11-24T09:00:00+00:00"
 runs:
   description:
     - The runs of every job, oldest first, in rows of C(columns) - C(started) in seconds since 1970, C(seconds), C(result), C(bytes)
@@ -275,7 +292,12 @@ from ansible_collections.coldchain.freezer.plugins.module_utils._info import run
 
 def main() -> None:
     """The module."""
-    spec = dict(home_options(), days={"type": "int"}, as_text={"type": "bool", "default": False})
+    spec = dict(
+        home_options(),
+        days={"type": "int"},
+        ledger_entry={"type": "int"},
+        as_text={"type": "bool", "default": False},
+    )
     run_status_info(AnsibleModule(argument_spec=spec, supports_check_mode=True))
 
 

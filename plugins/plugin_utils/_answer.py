@@ -70,7 +70,15 @@ SHAPE: dict[str, t.Any] = {
     ],
     "uncovered": [{"kind": str, "what": str, "why": str}],
     "findings": [{"severity": str, "about": str, "text": str, "remedy": str}],
-    "ledger?": ({"head": str, "entries": int}, None),
+    "ledger?": (
+        {
+            "head": str,
+            "entries": int,
+            "entry?": {"number": int, "digest": OPTIONAL_TEXT},
+            "renewed?": OPTIONAL_TEXT,
+        },
+        None,
+    ),
     "runs?": [{"job_id": str, "columns": [str], "rows": [list]}],
     "coming?": {
         "jobs": [

@@ -127,6 +127,9 @@ class _Maker:
                 f"it had a ledger with {ledger.entries} entries, of which its release knows nothing"
             )
             notes.append(["warning", "ledger", text, "coldchain ledger verify tells more"])
+        if ledger.unproved:
+            remedy = f"on that host: coldchain ledger verify --seen {then.ledger(name).entries}:{then.ledger(name).head}"
+            notes.append(["warning", "ledger", ledger.unproved, remedy])
         runner = status.get("runner") or {}
         self.hosts.append(
             [

@@ -36,31 +36,29 @@ class Ledger(t.NamedTuple):
     """What a report says of a host's ledger.
 
     entries, head: of the last answer that had one; altered: since when it is another one, and how; finding: about, text and
-    remedy of a critical finding.
+    remedy of a critical finding; unproved: why it is not known whether it is the one that it was, "" when it is.
     """
 
     entries: int | None = None
     head: str | None = None
     altered: list[t.Any] | None = None
     finding: dict[str, str] | None = None
+    unproved: str = ""
 
     def followed_by(self, told: t.Any, accepted: bool, now: int, asked: bool = True) -> Ledger:
-        """What becomes of what was known when the host has *told* {"head", "entries"}.
+        """What becomes of what was known when the host has *told* {"head", "entries"}, with "entry" and "renewed" once it was asked.
 
         told: None where there is no ledger, or it is none any more.
         asked: False for a host that has not answered, or whose release knows no ledger.
         An alteration stays until somebody has *accepted* it, although the ledger looks whole the next time.
         """
         altered = None if accepted else self.altered
-        entries, head = self.entries, self.head
+        entries, head, unproved = self.entries, self.head, ""
         if told is not None:
             entries, head = max(0, told["entries"]), clean(told["head"], 200)
             if self.entries is not None and not accepted and altered is None:
-                if entries < self.entries:
-                    altered = [now, f"its ledger had {self.entries} entries and has {entries} now"]
-                elif entries == self.entries and head != self.head:
-                    text = f"its ledger has {entries} entries, as before, but others: the head is another one"
-                    altered = [now, text]
+                how, unproved = self._other(told, entries, head)
+                altered = [now, how] if how else None
         elif asked and accepted:
             entries = head = None
         elif asked and self.entries and altered is None:
@@ -69,7 +67,33 @@ class Ledger(t.NamedTuple):
         if altered is not None:
             remedy = "find out who has rewritten the record of this host; coldchain_report_accept takes it as it is now"
             finding = {"about": "ledger", "text": altered[1], "remedy": remedy}
-        return Ledger(entries, head, altered, finding)
+        return Ledger(entries, head, altered, finding, unproved)
+
+    def _other(self, told: t.Any, entries: int, head: str) -> tuple[str, str]:
+        """How a ledger is another one than it was, and why that cannot be told; "" each."""
+        known, how = self.entries or 0, ""
+        if entries < known:
+            how = f"its ledger had {known} entries and has {entries} now"
+        elif entries == known and head != self.head:
+            how = (
+                f"its ledger has {entries} entries, as before, but others: the head is another one"
+            )
+        elif entries > known > 0:
+            # What has grown may have been written anew before.
+            entry = told.get("entry") or {}
+            if entry.get("number") != known:
+                text = f"its ledger has grown to {entries} entries, but the host has not told its entry {known}"
+                return "", f"{text}: whether it was written anew is not known"
+            if entry["digest"] is None:
+                how = f"its ledger of {entries} entries has no entry {known} any more, which was the last one before"
+            elif entry["digest"] != self.head:
+                how = (
+                    f"its ledger was written anew: entry {known} is another one than it was before"
+                )
+        if how and told.get("renewed"):
+            # What coldchain ledger renew puts there, if nobody else did.
+            how += f" (a new one began on {clean(told['renewed'], 40)}, after the one before was put aside)"
+        return how, ""
 
 
 def read(text: str) -> dict[str, t.Any]:
@@ -114,6 +138,11 @@ class Previous:
             altered = None
         return Ledger(entries, head, altered)
 
+    def entries(self) -> dict[str, int]:
+        """The number of the last entry of each host's ledger, which the host is to be asked for."""
+        known = {name: self.ledger(name).entries for name in self._rows}
+        return {name: number for name, number in known.items() if number}
+
     def last_known(self, name: str) -> dict[str, t.Any] | None:
         """How a host was when it last answered; None when that is not known."""
         row = self._rows.get(name)
@@ -154,7 +183,9 @@ class Previous:
             if known is None or now - known["time"] > KEPT_DAYS * 86400:
                 continue
             kept = {
-                key: value for key, value in self.ledger(name)._asdict().items() if key != "finding"
+                key: value
+                for key, value in self.ledger(name)._asdict().items()
+                if key in ("entries", "head", "altered")
             }
             made.append({"name": name, **kept, "last_known": known})
         return made

@@ -56,6 +56,14 @@ def test_days_are_asked_for(run, host):
     assert "days: 0 is too small" in run(status_info, home=host.home, days=0)["msg"]
 
 
+def test_an_entry_of_the_ledger_is_asked_for(run, host):
+    told = {"head": "b", "entries": 9, "entry": {"number": 7, "digest": "a"}, "renewed": None}
+    host.answers("status", "--ledger-entry", "7", data={**status(), "ledger": told})
+    assert run(status_info, home=host.home, ledger_entry=7)["ledger"] == told
+    wrong = run(status_info, home=host.home, ledger_entry=0)
+    assert wrong["failed"] and "ledger_entry: 0 is too small" in wrong["msg"]
+
+
 def test_a_refusal_is_a_failure(run, host):
     host.refuses(
         "status", code=69, message="/var/lib/coldchain: there is no runner", hint="install"

@@ -173,15 +173,24 @@ def test_runs_that_touch_do_not_meet():
 # -- the report before ----------------------------------------------------------------------------
 
 
-def ledger(entries, head):
-    return changed(ledger={"entries": entries, "head": head})
+def ledger(entries, head, **more):
+    return changed(ledger={"entries": entries, "head": head, **more})
+
+
+def grown(digest, renewed=None):
+    """Of a host that was asked which digest entry 10 has now."""
+    return ledger(5000, "b", entry={"number": 10, "digest": digest}, renewed=renewed)
 
 
 @pytest.mark.parametrize(
     ("now", "found"),
     [
         (ledger(10, "a"), ""),
-        (ledger(12, "b"), ""),
+        (grown("a"), ""),
+        (grown("z"), "its ledger was written anew: entry 10 is another one than it was before"),
+        (grown(None), "has no entry 10 any more"),
+        (grown("z", "2026-11-24"), "(a new one began on 2026-11-24, after the one before was put"),
+        (ledger(1, "b", renewed="2026-11-24"), "has 1 now (a new one began on 2026-11-24"),
         (ledger(9, "a"), "its ledger had 10 entries and has 9 now"),
         (ledger(10, "b"), "the head is another one"),
         (changed(ledger=None), "its ledger had 10 entries and is gone"),
@@ -214,6 +223,18 @@ def test_an_edited_history_is_seen_from_outside(now, found):
     assert accepted.altered == [] and accepted.protected
     assert built({"a": ledger(50, "c")}, NOW, 30, again(accepted)).altered == []
     assert len(built({"a": ledger(50, "d")}, NOW, 30, again(accepted)).altered) == 1
+
+
+@pytest.mark.parametrize("more", [{}, {"entry": {"number": 9, "digest": "a"}}])
+def test_a_ledger_that_has_grown_untold_is_a_warning(more):
+    first = built({"a": ledger(10, "a")}, NOW - DAY, 30)
+    assert _report_before.Previous(again(first)).entries() == {"a": 10}
+    second = built({"a": ledger(12, "b", **more)}, NOW, 30, again(first))
+    (host,) = rows(second.document, "hosts")
+    assert second.altered == [] and host["state"] == "protected"
+    severity, about, text, remedy = host["notes"][-1]
+    assert (severity, about) == ("warning", "ledger") and "has not told its entry 10" in text
+    assert remedy.endswith("coldchain ledger verify --seen 10:a")
 
 
 def without_a_ledger():

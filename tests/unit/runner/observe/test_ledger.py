@@ -34,7 +34,7 @@ from coldchain.observe import ledger as ledger_module
 from coldchain.observe import ledger_acts
 from coldchain.observe.ledger import Ledger
 from coldchain.observe.ledger_acts import RunLedger
-from coldchain.observe.ledger_check import LedgerVerdict, entries, look, verify
+from coldchain.observe.ledger_check import LedgerVerdict, digest_of, entries, look, verify
 from coldchain.observe.ledger_format import FILE, HEAD, LOCK, Act, act, aside, last_digest
 from coldchain.observe.records import RunEnded
 
@@ -358,6 +358,27 @@ def test_a_head_that_was_seen_before_has_to_be_in_the_chain(tmp_path: Path) -> N
     assert not verify(ledger, (seen.entries, seen.digest)).ok
     put(ledger.lib, STATES[2])
     assert not verify(ledger, (seen.entries, seen.digest)).ok, "as it was before"
+
+
+def test_the_digest_of_every_entry_is_told_until_it_is_given_up(tmp_path: Path) -> None:
+    """Whatever was a head once is found again, through every file that was put aside since."""
+    heads: dict[int, str] = {}
+    kept_all = given_up = 0
+    for state in STATES[1:]:
+        ledger = put(tmp_path / "lib", state)
+        head = ledger.head()
+        assert head is not None
+        heads[head.entries] = head.digest
+        first = next(entry["n"] for _, entry in entries(ledger))
+        for number, digest in heads.items():
+            kept = number >= first - 1
+            assert digest_of(ledger, number) == (digest if kept else None)
+            assert verify(ledger, (number, digest)).ok == kept
+            assert not verify(ledger, (number, "0" * 64)).ok
+            given_up += not kept
+        kept_all += len(state) > 2 and first == 1
+        assert digest_of(ledger, head.entries + 1) is None
+    assert given_up and kept_all, "nothing was put aside, or nothing given up"
 
 
 def ended(number: int) -> RunEnded:

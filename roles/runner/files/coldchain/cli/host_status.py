@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,12 +17,14 @@ from coldchain.cli.context import Call
 from coldchain.cli.health import examine
 from coldchain.cli.health_patient import Patient
 from coldchain.cli.job_series import JobSeries, series_of_jobs
+from coldchain.core.errors import ColdchainError
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.text import format_duration
 from coldchain.observe import guard
 from coldchain.observe.findings import CRITICAL, INFO, SEVERITIES, WARNING, Finding
 from coldchain.observe.ledger import Ledger
-from coldchain.observe.ledger_check import look, look_through
+from coldchain.observe.ledger_check import digest_of, look, look_through, renewed
+from coldchain.observe.ledger_format import Head
 from coldchain.runner import presence
 from coldchain.runner.judging import Judging, runs_to_judge
 from coldchain.runner.outlook import Outlook, asked_for
@@ -37,8 +40,8 @@ class HostStatus(NamedTuple):
     """How the jobs and backups of a host are.
 
     now: POSIX seconds; jobs, series: in the order of the jobs' names; findings: the worst first;
-    ledger: the digest of its head and the number of entries, None when there is none yet; records,
-    outlooks: of the declared jobs by their names.
+    ledger: the digest of its head and the number of entries, None when there is none yet, and what
+    is told of the entry that was asked for; records, outlooks: of the declared jobs by their names.
     """
 
     host: str
@@ -72,8 +75,11 @@ class HostStatus(NamedTuple):
         }
 
 
-def judge_host(call: Call, *, thorough: bool = False) -> HostStatus:
-    """How the host is now; thorough: with each entry of its ledger."""
+def judge_host(
+    call: Call, *, thorough: bool = False, ledger_entry: int | None = None
+) -> HostStatus:
+    """How the host is now; thorough: with each entry of its ledger; ledger_entry: the number of
+    one whose digest is to be told."""
     now, store = time.time(), call.store
     runner = presence.look(call.paths)
     records = dict(store.jobs().items())
@@ -91,7 +97,8 @@ def judge_host(call: Call, *, thorough: bool = False) -> HostStatus:
     findings += [finding for finding in examined if finding.severity != INFO]
     findings += [finding for row in series for finding in row.findings(jobs[row.job_id])]
     look_at = look_through if thorough else look
-    head, damage = look_at(Ledger(call.paths.lib, call.store.ledger_entries))
+    ledger = Ledger(call.paths.lib, call.store.ledger_entries)
+    head, damage = look_at(ledger)
     findings += damage
     return HostStatus(
         host=call.settings.client_id,
@@ -101,10 +108,24 @@ def judge_host(call: Call, *, thorough: bool = False) -> HostStatus:
         series=series,
         uncovered=_uncovered(call, records, series),
         findings=sorted(findings, key=lambda finding: -SEVERITIES.index(finding.severity)),
-        ledger=None if head is None else {"head": head.digest, "entries": head.entries},
+        ledger=None if head is None else _of_ledger(ledger, head, ledger_entry),
         records=records,
         outlooks={judgement.job.job_id: judgement.outlook for judgement in judgements},
     )
+
+
+def _of_ledger(ledger: Ledger, head: Head, number: int | None) -> dict[str, Any]:
+    """What is told of it; number: of the entry that was asked for.
+
+    That entry's digest is not among what was asked: whoever has written another history would only
+    have to agree.
+    """
+    told: dict[str, Any] = {"head": head.digest, "entries": head.entries}
+    if number is not None:
+        with suppress(ColdchainError, OSError):  # the findings tell what keeps it from being read
+            told["entry"] = {"number": number, "digest": digest_of(ledger, number)}
+            told["renewed"] = renewed(ledger)
+    return told
 
 
 class Judgement(NamedTuple):

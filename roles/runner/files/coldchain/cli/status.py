@@ -33,11 +33,19 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         type=positive_number,
         help="in JSON with the runs of the last N days, and with those of the next 7",
     )
+    command.add_argument(
+        "--ledger-entry",
+        metavar="N",
+        type=positive_number,
+        help="in JSON with the digest that entry N of the ledger has now, for whoever noted it",
+    )
 
 
 def run(call: Call) -> int:
     """How the host's jobs and backups are: 0 protected, 1 not, 69 no runner is at work."""
-    status = judge_host(call, thorough=call.arguments.days is not None)
+    arguments = call.arguments
+    thorough, entry = arguments.days is not None, arguments.ledger_entry
+    status = judge_host(call, thorough=thorough, ledger_entry=entry)
     if call.output.json:
         call.output.answer({**status.as_dict(), **_days(call, status)})
     else:

@@ -26,12 +26,14 @@ from coldchain.observe.ledger_format import (
     LOCK,
     NOTHING,
     OWN,
+    RENEWED,
     Head,
     aside,
     beyond,
     files_aside,
     is_count,
     last_digest,
+    number_of,
     opened,
     tells_damage,
 )
@@ -131,6 +133,31 @@ def _lines(stream: BinaryIO, size: int) -> Iterator[bytes]:
             return
         left -= len(line)
         yield line
+
+
+def digest_of(ledger: Ledger, number: int) -> str | None:
+    """The digest that entry *number* has now; None where no such entry is there (any more).
+
+    Raises Unavailable for files that cannot be read.
+    """
+    mark = b'"n":%d,' % number  # in every line of that number: the keys are sorted, without blanks
+    after = b'"n":%d,' % (number + 1)
+    with ExitStack() as stack:
+        for place, (_name, stream, size) in enumerate(_open_all(ledger, stack).files):
+            for count, line in enumerate(_lines(stream, size)):
+                if mark in line and number_of(line) == number:
+                    return sha256_hex(line.rstrip(b"\n"))
+                if place == count == 0 and after in line and number_of(line) == number + 1:
+                    # It was given up, but the first one that is kept was written after it.
+                    return str(json.loads(line).get("prev"))
+    return None
+
+
+def renewed(ledger: Ledger) -> str | None:
+    """When the ledger was begun in the place of one that was put aside; None when it was not."""
+    _unused, first = next(entries(ledger), (b"", {}))
+    own = first.get("what") == OWN and first.get("did") == RENEWED
+    return str(first.get("time")) if own else None
 
 
 def verify(ledger: Ledger, seen: tuple[int, str] | None = None) -> LedgerVerdict:
@@ -307,7 +334,11 @@ class _Check:
         if self._seen is None:
             return
         number, digest = self._seen
-        if number == 0 or number < self._first - 1:
+        if number == 0:
+            return
+        if number < self._first - 1:
+            text = f"entry {number} was given up: whether it was the one that was seen before"
+            self._problem(f"{text} cannot be told any more")
             return
         known = self._first_prev if number == self._first - 1 else self._digests.get(number)
         if known != digest:
