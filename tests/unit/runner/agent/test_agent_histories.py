@@ -200,6 +200,24 @@ def _history(world: World, steps) -> None:
         assert "not in the archives" not in told
 
 
+@pytest.mark.parametrize("follow", [None, "soft", "all"])
+def test_what_is_left_out_by_now_is_not_restored_though_nobody_can_look_at_it(
+    bench: Bench, follow: str | None
+) -> None:
+    """A link that leads nowhere, where links are followed."""
+    options = {} if follow is None else {"dereference_symlink": follow}
+    (bench.source / "d").mkdir()
+    for folder in (bench.source, bench.source / "d"):
+        (folder / "file").write_text("kept")
+        (folder / "nowhere").symlink_to("is not there")
+    bench.level()
+    told = bench.level(exclude="nowhere", **options).warnings
+    assert [text for text in told if "left out now" in text], told
+    bench.restore()
+    assert sorted(os.listdir(bench.target)) == ["d", "file"]
+    assert os.listdir(bench.target / "d") == ["file"]
+
+
 def test_what_comes_while_tar_is_at_work_is_restored(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,18 +93,24 @@ def walk(
         records, folders, size = [], 0, 0
         for entry in entries:
             name = entry.name
+            seen: os.stat_result | None
             try:
-                status = entry.stat(follow_symlinks=follow)
-            except OSError:
-                continue
+                seen = entry.stat(follow_symlinks=follow)
+            except OSError:  # gone, or a followed link that leads nowhere
+                seen = None
             stage = name.startswith(staging.STAGE) and staging.is_stage(entry.path)
             if stage or chosen:
                 member = folder + b"/" + name
                 if stage:
                     tree.stages.append(member)
                 if stage or member in skip or (excluded is not None and excluded(member)):
-                    tree.left_out.setdefault(folder, {})[name] = tree_list.record(status, name)
+                    tree.left_out.setdefault(folder, {})[name] = (
+                        tree_list.unknown(name) if seen is None else tree_list.record(seen, name)
+                    )
                     continue
+            if seen is None:  # tar tells
+                continue
+            status = seen
             kind = stat.S_IFMT(status.st_mode)
             if kind == stat.S_IFDIR:
                 member = folder + b"/" + name
