@@ -73,10 +73,14 @@ def options(name):
     return dict(spec, **_arguments.home_options(), **_arguments.secrets_options())
 
 
+TEMPLATED = {"dict": {}, "int": 1}
+"""What stands for a template where a text is none."""
+
+
 def refusals(spec, values):
     """What Ansible has against the options of a task; what a template gives is not known here."""
     values = {
-        name: {} if spec.get(name, {}).get("type") == "dict" and "{{" in str(value) else value
+        name: TEMPLATED.get(spec.get(name, {}).get("type"), value) if "{{" in str(value) else value
         for name, value in values.items()
     }
     return ArgumentSpecValidator(spec).validate(values).error_messages
