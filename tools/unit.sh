@@ -43,5 +43,6 @@ tools/venv.sh "$base" "build/venvs/unit-$version" "tests/requirements/$lock.txt"
 if ! tools/pythons.sh build/pythons | sed -n 1p | grep -x "$version" > /dev/null; then
   pytest+=(--ignore tests/unit/runner/agent --ignore tests/unit/runner/runner)
   pytest+=(--ignore tests/unit/runner/cli --ignore tests/unit/runner/execution)
+  pytest+=(--ignore tests/unit/runner/test_own_program.py)
 fi
 "build/venvs/unit-$version/bin/python" "${pytest[@]}" -m "not long" --quick -p no:cacheprovider tests/unit/runner

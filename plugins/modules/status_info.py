@@ -26,7 +26,8 @@ options:
   ledger_entry:
     description:
       - Return as well which digest the entry of the ledger with this number has now. Whoever has noted RV(ledger) before
-        compares it, as M(coldchain.freezer.fleet_report) does; the lookup P(coldchain.freezer.report_ledgers#lookup) says which number a host is to be asked for.
+        compares it, as M(coldchain.freezer.fleet_report) does; the lookup P(coldchain.freezer.report_ledgers#lookup)
+        says which number a host is to be asked for.
     type: int
   as_text:
     description:
