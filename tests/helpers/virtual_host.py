@@ -290,6 +290,14 @@ class VirtualHost:
             self.runner._wake.close(keep=False)
             self.runner = None
 
+    def crash_before_commit(self) -> None:
+        """The runner does what is due, and is killed before its states are on disk."""
+        assert self.runner is not None
+        self.runner.jobs.states.commit = _killed  # type: ignore[method-assign]
+        with contextlib.suppress(_Killed):
+            self.runner.tick()
+        self.crash()
+
     def reboot(self, off: float, clock: float = 0.0) -> None:
         """The host is off for so many seconds; *clock*: by how much its clock is wrong then."""
         self.crash()
@@ -369,6 +377,14 @@ def virtual_host(place: Path) -> Iterator[VirtualHost]:
         made = VirtualHost(place, monkeypatch)
         yield made
         made.close()
+
+
+class _Killed(Exception):
+    """Nothing of what comes after it is done."""
+
+
+def _killed(**dummy: Any) -> None:
+    raise _Killed
 
 
 class _NoWake:

@@ -84,6 +84,7 @@ class History:
         self.said: list[str] = []
         self.stopped: dict[str, str] = {}  # job -> the newest start, stop or abort
         self.clock_was_set = False
+        self.earlier: set[Any] = set()  # slots that jobs had missed when they were removed
         host.reset()
         if self.chance.random() < 0.3:  # days before clocks change in Berlin
             host.offset += DAY * self.chance.choice((67, 68, 69, 284, 285, 286))
@@ -116,7 +117,10 @@ class History:
                     wanted["status"] = "stop"
             self.said.append(f"{job_id}: {wanted}")
             host.declare(job_id, **wanted)
-            if host.runner is not None and chance.random() < 0.8:
+            if host.runner is not None and chance.random() < 0.1:
+                self.said.append("killed before it is on disk")
+                host.crash_before_commit()
+            elif host.runner is not None and chance.random() < 0.8:
                 host.tick()
         elif what < 0.55:
             event = chance.choice(EVENTS)
@@ -126,14 +130,22 @@ class History:
         elif what < 0.59:
             self.said.append(f"{job_id}: removed")
             if host.store.job(job_id) is not None:
+                self.earlier.add((host.state(job_id).skipped or {}).get("scheduled_for"))
                 host.remove(job_id)
+                if chance.random() < 0.5:  # before any runner has looked
+                    wanted = schedule(chance, host.now)
+                    self.said.append(f"{job_id}: {wanted}")
+                    host.declare(job_id, **wanted)
         elif what < 0.66:
             if host.runner is not None:
                 self.said.append("restart")
-                chance.choice((host.stop, host.crash))()
+                chance.choice((host.stop, host.crash, host.crash_before_commit))()
         elif what < 0.69:
-            self.said.append("boot")
-            host.reboot(chance.choice((60.0, 5 * HOUR, 30 * HOUR)))
+            wrong = chance.choice((30.0, HOUR, DAY, 9 * DAY)) * chance.choice((-1, 1))
+            wrong *= chance.random() < 2 * self.steps
+            self.clock_was_set = self.clock_was_set or bool(wrong)
+            self.said.append(f"boot, its clock {wrong:+} s off")
+            host.reboot(chance.choice((60.0, 5 * HOUR, 30 * HOUR)), wrong)
         elif what < 0.72:
             host.stop()
             host.zone = chance.choice(ZONES)
@@ -156,6 +168,8 @@ class History:
         host.tick()
         if host.runner._trust.doubted:
             host.pass_time(130.0)
+        going_on = [run.job_id for run in ImitatedRun.kept.values() if run.directory.is_dir()]
+        assert sorted(going_on) == sorted(host.runner.runs), (self.said, going_on)
         for job_id in jobs:
             self._check_job(job_id)
 
@@ -197,8 +211,8 @@ class History:
         if trigger.kind == "once":
             return False
         ran = {run["scheduled_for"] for run in self.host.runs(record.job_id)}
-        # A declaration by a clock that was ahead has no slots to lose.
-        begin = int(record.anchor) if record.anchor <= now else 0
+        # A declaration by a clock that was ahead has lost no slot that is to come.
+        begin = int(min(record.anchor, now))
         occurrence = trigger.next(from_epoch(now))
         while occurrence is not None:
             if occurrence.slot.timestamp() >= begin and iso(occurrence.slot) not in ran:
@@ -223,6 +237,8 @@ class History:
             for group in self.host.skipped(job_id):
                 first = datetime.fromisoformat(group["scheduled_for"]).timestamp()
                 if group.get("time_ended", record.anchor) < record.anchor:
+                    continue
+                if group["scheduled_for"] in self.earlier:
                     continue
                 assert first >= int(record.created), (told, group)
 

@@ -468,3 +468,38 @@ def test_a_job_that_is_being_removed_has_no_more_slots(host: VirtualHost) -> Non
     assert jobs(host).timetable.idle_seconds is None
     host.pass_time(HOUR)
     assert host.store.state("j") is None and host.skipped("j") == []
+
+
+@pytest.mark.parametrize("down", [False, True])
+@pytest.mark.parametrize("schedule", [{}, {"schedule_interval": "20 minutes"}])
+def test_a_job_that_is_declared_again_during_its_run_begins_after_it(
+    host: VirtualHost, down: bool, schedule: dict[str, str]
+) -> None:
+    running(host)
+    assert host.runner is not None
+    if down:
+        host.stop()
+    host.remove("j")  # and no runner has looked when it is there again
+    host.declare("j", **schedule)
+    if down:
+        host.start()
+    host.tick()
+    assert (host.state("j").status, host.state("j").run_id) == ("removing", "run-0")
+    assert list(host.runner.runs) == ["j"]
+    host.pass_time(HOUR)
+    first, *others = host.runs("j")
+    assert (first["run_id"], first["result"]) == ("run-0", "success")
+    assert others and others[0]["time_started"] >= first["time_ended"]
+    assert host.state("j").created == getattr(host.store.job("j"), "created", None)
+
+
+def test_a_run_that_was_made_before_a_crash_is_the_one_of_its_job(host: VirtualHost) -> None:
+    host.start()
+    host.declare("j")
+    host.crash_before_commit()
+    assert host.store.state("j") is None and len(ImitatedRun.kept) == 1
+    host.start()
+    assert (host.state("j").status, host.state("j").run_id) == ("running", "run-0")
+    host.pass_time(HOUR)
+    assert [run["run_id"] for run in host.runs("j")] == ["run-0"]
+    assert host.state("j").stopped_by["what"] == "over"

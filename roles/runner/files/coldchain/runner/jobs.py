@@ -68,9 +68,12 @@ class Jobs:
         for job_id, record in declared.items():
             self.on_record(record)
             state = self.states.get(job_id)
+            if state is not None and state.created not in (None, record.created):
+                self._removed(job_id)  # and declared again since the last look: a new job
+                state = self.states.get(job_id)
             if state is None or not self._is_taken(state, record):
                 if state is not None and state.active and state.event == "remove":
-                    continue  # declared again during its last run: a new job after that
+                    continue  # which begins after the last run of the removed one
                 self.states.add(job_id, taken_in(state, record))
                 self.timetable.take(record)
             elif state.unusable or not self.timetable.knows(job_id):
@@ -213,10 +216,13 @@ class Jobs:
         all the same it began."""
         job_id, request = run["job_id"], run.get("request")
         state = self.states.get(job_id)
-        if state is None and request is not None:
-            self.states.add(job_id, State())
-            state = self.states[job_id]
-        if state is None or state.run_id == run["run_id"]:
+        if state is None:
+            record = None if request is not None else self.store.job(job_id)
+            if request is None and record is None:
+                return  # of a job that is not there any more
+            state = State() if record is None else taken_in(None, record)
+            self.states.add(job_id, state)
+        if state.run_id == run["run_id"]:
             return
         if request is not None:
             rest = [entry for entry in state.queue if entry.get("request") != request]
