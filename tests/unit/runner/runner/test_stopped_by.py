@@ -137,6 +137,29 @@ def test_a_removed_job_stays_addressable_until_its_run_is_over(host: Any, comman
     assert command.json("list")["jobs"] == []
 
 
+def test_a_job_that_is_declared_again_during_its_last_run_has_one_next_run(
+    host: Any, command: Command
+) -> None:
+    gate = host.gate()
+    apply(command, job(gate.line, **DAILY))
+    host.start()
+    host.until(lambda: host.state("j").next_run)
+    host.event("j", "start")
+    host.until(lambda: host.state("j").status == "running")
+    command.json("apply", "-", "--purge", "--allow-empty", data=[])
+    host.until(lambda: host.state("j").status == "removing")
+    facts = {fact["about"]: fact["text"] for fact in command.json("explain", "j")["facts"]}
+    assert facts["next run"] == "none: the job is not declared"
+    assert command.json("next", "j")["next_runs"] == []
+    apply(command, job(**DAILY))
+    (upcoming,) = command.json("next", "j", "-n", "1")["next_runs"]
+    assert listed(command)["status"] == "removing" and listed(command)["next_run"] == upcoming
+    assert command("explain", "j") == 0 and "none is planned" not in command.out
+    gate.open()
+    host.until(lambda: host.state("j").next_run)
+    assert listed(command)["status"] == "scheduled" and listed(command)["next_run"] == upcoming
+
+
 def test_what_could_not_be_used_is_looked_at_again_at_every_reload(
     host: Any, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

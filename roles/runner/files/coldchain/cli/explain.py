@@ -66,6 +66,8 @@ def _facts(call: Call, record: JobRecord, state: State) -> list[dict[str, str]]:
         fact("waiting", f"the run for {slot} is due and waits ({entry['cause']})")
     if state.next_run is not None:
         fact("next run", instant(datetime.fromisoformat(state.next_run), zone))
+    elif call.store.job(record.job_id) is None:
+        fact("next run", "none: the job is not declared")
     elif state.status == STOP:
         fact("next run", f"none: stopped; coldchain event {record.job_id} start lets it run again")
     else:

@@ -23,10 +23,12 @@ def state_of(call: Call, record: JobRecord) -> State:
 
 def known_state(call: Call, record: JobRecord, state: State | None) -> State:
     """The same where the runner's *state* of the job was read already."""
-    if state is not None and (state.active or state.created is None):
+    if state is not None and state.created is None:
         return state
     seen = None if state is None else (state.created, state.revision)
     known = state is not None and seen == (record.created, record.revision)
+    if state is not None and state.active and (known or call.store.job(record.job_id) is None):
+        return state
     if state is not None and known and not _stale(call, state):
         return state
     # Most jobs have been seen: listing them must not pay for what foresees.
@@ -36,7 +38,7 @@ def known_state(call: Call, record: JobRecord, state: State | None) -> State:
     outlook = outlook_of(record, call.store, call.settings, requests=False)
     runs = coming_runs(outlook, 1)
     next_run = iso(runs[0].at) if runs else None
-    if state is not None and known:
+    if state is not None and (known or state.active):
         return state._replace(next_run=next_run)
     status, stopped_by = outlook.status()
     why = describe_stop(stopped_by, outlook.state.unusable)
