@@ -82,6 +82,18 @@ def test_a_line_in_another_encoding_costs_no_other_line(command: Command, tmp_pa
     assert "JSON" not in entry["reason"]
 
 
+def test_odd_bytes_are_shown_as_everywhere_else(command: Command, tmp_path: Path) -> None:
+    place = tmp_path / "j\udce4n"
+    place.write_bytes(b"MAILTO=j\xe4n\n0 3 * * * /x\n")
+    (note,) = command.json("convert", "--from", "crontab", str(place))["notes"]
+    assert note["source"] == rf"{tmp_path}/j\xe4n:2" and r"to j\xe4n, which" in note["message"]
+    assert command("convert", "--from", "crontab", str(place)) == 0
+    assert rf"{tmp_path}/j\xe4n:2: " in command.err and r"to j\xe4n, which" in command.err
+    place.write_bytes(b"\xe4")
+    for word in ("validate", "apply"):
+        assert rf"{tmp_path}/j\xe4n" in command.error(word, str(place))["message"]
+
+
 def test_dates_and_schemes_keep_their_meaning(command: Command, tmp_path: Path) -> None:
     document = job(
         "j",

@@ -201,12 +201,23 @@ def test_a_zone_and_a_delay_of_the_crontab_come_along() -> None:
         ("0 3 * * *", "command"),
         ("0 3 * * * %input", "command"),
         ("nonsense", "command"),
+        ("0 3 * * * /x \udce4", "not in UTF-8"),
+        ("X=\udce4\n0 3 * * * /x", "variable X is not in UTF-8"),
+        ("X\udce4=1\n0 3 * * * /x", "not in UTF-8"),
+        ("'\udce4'=1\n0 3 * * * /x", "variable \\xe4 is not in UTF-8"),
+        ("CRON_TZ=\udce4\n0 3 * * * /x", "variable CRON_TZ is not in UTF-8"),
+        ("SHELL=\udce4\n0 3 * * * /x", "variable SHELL is not in UTF-8"),
     ],
 )
 def test_a_line_that_cannot_be_one_says_why(line: str, reason: str) -> None:
-    (entry,) = read_crontab(line, system=False)
+    entry = read_crontab(line, system=False)[0]
     assert entry.document is None
     assert reason in entry.skipped
+
+
+def test_a_line_that_no_document_could_hold_is_refused_by_its_length() -> None:
+    (entry,) = read_crontab(f"0 3 * * * /x {'y' * 100_000}", system=False)
+    assert entry.document is None and "100000 characters" in entry.skipped
 
 
 def test_lines_keep_their_numbers_and_marks() -> None:

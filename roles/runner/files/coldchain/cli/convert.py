@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from coldchain.cli.context import Call
 from coldchain.cli.inputs import STANDARD_INPUT, load, read_text, source_name
 from coldchain.core.errors import DataError, Problem
-from coldchain.core.text import pluralize
+from coldchain.core.text import pluralize, printable
 
 if TYPE_CHECKING:
     from coldchain.document.convert import Converter
@@ -60,14 +60,14 @@ def run(call: Call) -> int:
                 if not _is_read_by_cron(name, converter):
                     continue
                 text = read_text(name, any_bytes=True)
-                converter.add_crontab(name, text, system=_is_system(name))
+                converter.add_crontab(printable(name), text, system=_is_system(name))
             else:
-                converter.add_freezer(name, load(name))
+                converter.add_freezer(printable(name), load(name))
         except DataError as error:
             reason = _without(f"{source_name(name)}: ", error.message)
             guessed = kind == "freezer" and arguments.source is None and "not JSON" in reason
             hint = "if it is a crontab: coldchain convert --from crontab" if guessed else error.hint
-            converter.skip(name, f"{reason} ({hint})" if hint else reason)
+            converter.skip(printable(name), f"{reason} ({hint})" if hint else reason)
     result = converter.result()
     if call.output.json:
         call.output.answer(result.as_dict())
@@ -113,7 +113,9 @@ def _files(names: list[str], converter: Converter) -> Iterator[str]:
             ) from None
         files = [item for item in entries if not item.name.startswith(".") and item.is_file()]
         if not files:
-            converter.skip(name, "holds no file; hidden ones and directories do not count")
+            converter.skip(
+                printable(name), "holds no file; hidden ones and directories do not count"
+            )
         yield from map(str, files)
 
 
@@ -134,11 +136,11 @@ def _is_read_by_cron(name: str, converter: Converter) -> bool:
     if name == STANDARD_INPUT or path.parent.name != "cron.d":
         return True
     if _LEFT_OVER.search(path.name):
-        converter.skip(name, "cron reads no file of such a name")
+        converter.skip(printable(name), "cron reads no file of such a name")
         return False
     if "." in path.name:
         text = "has a dot in its name: Debian's cron does not read it, cronie does"
-        converter.note(name, Problem("$", text, "declare its jobs only where they ran"))
+        converter.note(printable(name), Problem("$", text, "declare its jobs only where they ran"))
     return True
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from coldchain.core.errors import DataError
+from coldchain.core.text import printable
 
 STANDARD_INPUT = "-"
 
@@ -78,7 +79,7 @@ def _sorted_out(source: str, jobs: list[Any], absent: list[str], *, single: bool
 
 def source_name(name: str) -> str:
     """What messages call the file *name*."""
-    return "standard input" if name == STANDARD_INPUT else name
+    return "standard input" if name == STANDARD_INPUT else printable(name)
 
 
 def load(name: str) -> Any:

@@ -119,10 +119,15 @@ def text_path(text: str) -> bytes | None:
 
 
 def printable(text: str) -> str:
-    """*text* without what would steer a terminal or begin a line of its own: escaped."""
+    """*text* without what would steer a terminal or begin a line of its own: escaped.  A byte that
+    is no UTF-8 is \\xNN, as in ``path_text``."""
     if text.isprintable():
         return text
     return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        character
+        if character.isprintable()
+        else _escaped(character)
+        if "\udc80" <= character <= "\udcff"
+        else character.encode("unicode_escape").decode("ascii")
         for character in text
     )

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coldchain.core.errors import Problem
+from coldchain.core.text import printable
+from coldchain.document.sanity import LONGEST_TEXT
 from coldchain.schedule.cron import MONTHS, WEEKDAYS
 
 _NICKNAMES = {
@@ -38,6 +40,8 @@ _INTERPRETERS = ("sh", "bash", "dash", "zsh", "ksh", "python3", "python", "perl"
 #: Variables that speak to cron, and not to the command.
 _OF_CRON = ("MAILTO", "MAILFROM", "CONTENT_TYPE", "CONTENT_TRANSFER_ENCODING", "CRON_TZ",
             "RANDOM_DELAY", "START_HOURS_RANGE", "SHELL", "LOGNAME", "USER")  # fmt: skip
+#: Those of them that no document has.
+_TO_NOBODY = frozenset(_OF_CRON) - {"CRON_TZ", "SHELL"}
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,15 @@ def read_crontab(text: str, *, system: bool) -> list[CrontabEntry]:
 
 def _entry(number: int, line: str, variables: Mapping[str, str], system: bool) -> CrontabEntry:
     notes: list[Problem] = []
-    if any("\ud800" <= sign <= "\udfff" for sign in line):
+    if len(line) > LONGEST_TEXT:
+        raise _Refused(f"it has more than {LONGEST_TEXT} characters")
+    if _is_odd(line):
         raise _Refused("it is not in UTF-8, which documents are in")
+    for name, value in variables.items():
+        if _is_odd(name + value) and name not in _TO_NOBODY:
+            raise _Refused(
+                f"its variable {printable(name)} is not in UTF-8, which documents are in"
+            )
     # SUSE's cron does not log a line that begins with a dash.
     schedule, rest = _schedule(line.lstrip("-"), notes)
     user = ""
@@ -292,10 +303,11 @@ def _add_variables(
 def _add_notes(command: str, variables: Mapping[str, str], notes: list[Problem]) -> None:
     place = "$.job_actions[0].freezer_action"
     if variables.get("MAILTO"):
+        reader = printable(variables["MAILTO"])
         notes.append(
             Problem(
                 place,
-                f"cron mails its output to {variables['MAILTO']}, which is not done here",
+                f"cron mails its output to {reader}, which is not done here",
                 "coldchain log shows it; failed runs are seen in coldchain list",
             )
         )
@@ -343,6 +355,11 @@ def _programs(command: str) -> Iterator[str]:
         yield (
             scripts[0] if base in _INTERPRETERS and scripts and " " not in scripts[0] else words[0]
         )
+
+
+def _is_odd(text: str) -> bool:
+    """Are there bytes in it that are not UTF-8?"""
+    return any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def _first_word(text: str) -> tuple[str, str]:
