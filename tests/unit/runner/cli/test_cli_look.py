@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timezone
 from typing import Any
 
@@ -410,3 +411,23 @@ def test_a_simulation(command: Command) -> None:
         "blacked out: daily on h2, first Sat 2027-03-27 02:00:00 CET\n"
         "lock wait: bk2 on h1, first Sat 2027-03-27 03:30:00 CET\n"
     )
+
+
+def test_a_simulation_has_the_splay_that_the_job_has_on_its_host(command: Command) -> None:
+    spread = {"schedule_hour": 23, "schedule_splay": "90 minutes", "schedule_timezone": "UTC"}
+    window = [{"start": "23:30", "end": "01:00"}]  # in which two of three splays would end
+    client = os.uname().nodename
+    codes = set()
+    for number in range(12):
+        late = timed_job(f"j{number}", **spread, blackout=window)
+        code = command("apply", "--check", "-", data=late)
+        refused = command("simulate", "-", "--days", "2", data=late) == 65
+        assert refused == (code == 65)
+        codes.add(code)
+        job = timed_job(f"j{number}", **spread)
+        assert command("apply", "-", data=job) == 0
+        (first,) = command.json("next", f"j{number}", "-n", "1")["next_runs"]
+        for document in (job, {**job, "client_id": f"{'0' * 32}_{client}"}):
+            hosts = command.json("simulate", "-", "--days", "2", data=document)["hosts"]
+            assert {host: use["at"] for host, use in hosts.items()} == {client: first}
+    assert codes == {0, 65}

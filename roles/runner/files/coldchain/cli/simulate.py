@@ -88,7 +88,8 @@ def _accepted(call: Call, start: datetime) -> list[dict[str, Any]]:
     from coldchain.cli.vocabulary import vocabulary
     from coldchain.document import Context, check
 
-    context = Context(None, call.settings.zone, start, vocabulary())
+    host = call.settings.client_id
+    context = Context(None, call.settings.zone, start, vocabulary(), host=host)
     accepted, located, index = [], [], 0
     for name in call.arguments.files:
         for item in documents(name).items:
@@ -109,12 +110,13 @@ def _simulated(
     elsewhere: Mapping[tuple[str, str], int],
 ) -> Iterator[SimulatedJob]:
     """The jobs that have runs; elsewhere: what runs of other hosts' jobs took, in seconds."""
+    from coldchain.document.context import host_of
     from coldchain.schedule.simulation import SimulatedJob
 
     settings, default = call.settings, call.arguments.duration
     recorded = _recorded(call)
     for document in accepted:
-        host = document.get("client_id", settings.client_id)
+        host = host_of(document, settings.client_id)
         job_id = document["job_id"]
         trigger = trigger_of(document, start, settings, client_id=host)
         outlook = _declared(document, start, trigger)

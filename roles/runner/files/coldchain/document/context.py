@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,11 +19,23 @@ from coldchain.schedule import Trigger
 _ENDS = {"schedule_date", "schedule_end_date"}
 
 
+_PROJECT_CLIENT = re.compile(r"[0-9a-fA-F]{32}_(.+)", re.DOTALL)
+
+
+def host_of(document: Mapping[str, Any], here: str) -> str:
+    """The client_id of the host that a document is for, without the project that Freezer's API has
+    before it; *here* where it names no other."""
+    client = str(document.get("client_id", here))
+    project = None if client == here else _PROJECT_CLIENT.fullmatch(client)
+    return client if project is None else project[1]
+
+
 @dataclass(frozen=True)
 class Context:
     """What a document is checked against.
 
-    client_id: the host's own, None when any client will do; zone: of naive dates; now: aware;
+    client_id: the host's own, None when any client will do; host: then the one that documents are
+    for which name none; zone: of naive dates; now: aware;
     vocabulary: the names that documents may use;
     allow_exec: whether the host runs exec actions; last_duration: seconds that the last run of
     the job with this id took, None when there was none; anchor: what (job_id, canonical schedule)
@@ -45,6 +58,7 @@ class Context:
     declares: bool = False
     variables: Collection[str] = ()
     foresee: Callable[[str, Mapping[str, Any]], bool] | None = None
+    host: str = ""
 
     def will_run(self, job_id: str, schedule: Mapping[str, Any], trigger: Trigger) -> bool:
         """Whether a canonical schedule leads to a run, once the job is declared with it."""

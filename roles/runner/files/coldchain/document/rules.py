@@ -8,19 +8,16 @@ has been taken out, so that one mistake is reported once and hides no other.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from coldchain.document.action_rules import check_actions
-from coldchain.document.context import Context, Findings
+from coldchain.document.context import Context, Findings, host_of
 from coldchain.document.json_path import Place, shown
 from coldchain.document.normalized import Normalized
 from coldchain.document.notify_rules import faults
 from coldchain.document.schedule_rules import check_schedule
 from coldchain.document.value_rules import check_values
-
-_PROJECT_CLIENT = re.compile(r"[0-9a-fA-F]{32}_(.+)", re.DOTALL)
 
 
 def apply_rules(modern: Normalized, context: Context, findings: Findings) -> None:
@@ -50,13 +47,10 @@ def _check_notify(document: Mapping[str, Any], context: Context, findings: Findi
 
 
 def _check_client(document: Mapping[str, Any], context: Context, findings: Findings) -> None:
-    client = document.get("client_id")
-    if client is None or context.client_id is None or client == context.client_id:
-        return
-    project = _PROJECT_CLIENT.fullmatch(client)
-    if project is None or project[1] != context.client_id:
+    client, here = document.get("client_id"), context.client_id
+    if here is not None and host_of(document, here) != here:
         findings.error(
             ("client_id",),
-            f"the document is for {shown(client)}, this host is {shown(context.client_id)}",
+            f"the document is for {shown(client)}, this host is {shown(here)}",
             "leave client_id out, or set client_id in the host's settings",
         )

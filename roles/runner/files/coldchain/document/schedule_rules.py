@@ -12,7 +12,7 @@ from coldchain.core.errors import Problem
 from coldchain.core.instants import parse_duration, parse_instant
 from coldchain.document import lint
 from coldchain.document.canonical_form import canonical_schedule, stopped
-from coldchain.document.context import Context, Findings
+from coldchain.document.context import Context, Findings, host_of
 from coldchain.document.fields import CRON_FIELDS
 from coldchain.document.json_path import Place
 from coldchain.document.mistakes import hint_for_time, is_bare_number
@@ -134,7 +134,8 @@ def _check_weekdays(schedule: Mapping[str, Any], findings: Findings) -> None:
 def _build_trigger(
     document: Mapping[str, Any], schedule: Mapping[str, Any], context: Context, findings: Findings
 ) -> Trigger | None:
-    key = f"{context.client_id or document.get('client_id', '')}/{document.get('job_id', '')}"
+    host = context.client_id or host_of(document, context.host)
+    key = f"{host}/{document.get('job_id', '')}"
     created = context.anchor(str(document.get("job_id", "")), schedule) or context.now
     try:
         return build(schedule, zone=context.zone, created=created, key=key)
