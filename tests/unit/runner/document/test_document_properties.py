@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,62 @@ def test_any_arrangement_of_known_keys_gets_an_answer(raw: Any) -> None:
 @given(damaged())
 def test_a_damaged_document_gets_an_answer(raw: Any) -> None:
     answers(raw)
+
+
+FULL: dict[str, Any] = {
+    "job_id": "a",
+    "client_id": "host1",
+    "session_id": "s",
+    "lock": "l",
+    "priority": 1,
+    "notify": [
+        {"type": "ntfy", "url": "https://ntfy.example/x", "tell": ["failure"]},
+        {"type": "mail", "to": ["a@example.org"]},
+        {"type": "command", "command": ["/bin/true"]},
+    ],
+    "action_defaults": {"container": "/c"},
+    "job_actions": [
+        {
+            "freezer_action": {
+                "action": "backup",
+                "path_to_backup": "/srv",
+                "exclude": ["*.x"],
+                "environment": {"A": "1"},
+            },
+            "max_retries": 1,
+            "mandatory": True,
+        },
+        {"freezer_action": {"action": "exec", "command": ["true"], "user": "root"}},
+    ],
+    "job_schedule": {
+        "schedule_hour": "3",
+        "schedule_splay": "5 minutes",
+        "missed": {"run": "all", "max_age": "3 hours"},
+        "blackout": [{"start": "01:00", "end": "02:00", "day_of_week": "mon"}],
+        "dst": {"gap": "skip", "overlap": "both"},
+    },
+}
+ODD: list[Any] = [None, 5, "", "x", [], {}, [None], [5], [[]], [{}], {"x": None}]
+
+
+def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a document, without the document itself."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, item in pairs:
+        yield (*place, key)
+        if isinstance(item, (dict, list)):
+            yield from places(item, (*place, key))
+
+
+@pytest.mark.parametrize("place", list(places(FULL)), ids=lambda place: ".".join(map(str, place)))
+def test_every_place_of_a_document_may_hold_anything(place: tuple[Any, ...]) -> None:
+    assert not check(FULL, CONTEXT).errors
+    for value in ODD:
+        document = holder = copy.deepcopy(FULL)
+        for key in place[:-1]:
+            holder = holder[key]
+        holder[place[-1]] = value
+        answers(document)
 
 
 @pytest.mark.long

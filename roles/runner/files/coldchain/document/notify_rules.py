@@ -27,7 +27,7 @@ class Fault(NamedTuple):
 def faults(
     entry: Mapping[str, Any], vocabulary: Vocabulary, *, allow_exec: bool
 ) -> Iterator[Fault]:
-    """What is wrong with an entry of ``notify`` whose types are right."""
+    """What is wrong with an entry of ``notify``, in which None is what the schema has refused."""
     kind = entry.get("type")
     words = vocabulary.notifiers.get(str(kind))
     if words is None:
@@ -73,7 +73,8 @@ def url_fault(url: str) -> tuple[str, str]:
 
 def _command_faults(command: Any) -> Iterator[Fault]:
     if isinstance(command, list):
-        if not command or not command[0].strip():
+        program = command[0] if command else ""
+        if program is not None and not program.strip():
             yield Fault("command", "has a blank name", "name the program to run")
     elif isinstance(command, str):
         try:

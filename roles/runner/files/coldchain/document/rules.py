@@ -39,6 +39,8 @@ def apply_rules(modern: Normalized, context: Context, findings: Findings) -> Non
 
 def _check_notify(document: Mapping[str, Any], context: Context, findings: Findings) -> None:
     for number, entry in enumerate(document.get("notify", [])):
+        if entry is None:  # the schema has refused it
+            continue
         for fault in faults(entry, context.vocabulary, allow_exec=context.allow_exec):
             place: Place = ("notify", number, fault.field)
             if place not in findings.bad:
