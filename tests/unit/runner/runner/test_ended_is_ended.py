@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -142,6 +143,35 @@ def test_what_a_command_leaves_behind_is_left_alone_and_named(
     assert {item["command"] for item in named} <= {"sleep", "setsid"}  # as which it began
     for pid in left:
         os.kill(pid, signal.SIGKILL)
+
+
+_THREADS = """
+import os, pathlib, threading, time
+for _ in range(3):
+    threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
+place = pathlib.Path({place!r})
+place.with_suffix(".new").write_text(str(os.getpid()))
+place.with_suffix(".new").replace(place)
+time.sleep(3600)
+"""
+
+
+@pytest.mark.parametrize("how", ["setsid -f", "&"])
+def test_of_what_is_left_behind_no_thread_is_named(
+    host: Any, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Threads have numbers of their own, between those of processes."""
+    monkeypatch.setattr(members, "_FEW", 1 << 22)  # however much else begins meanwhile
+    place = host.paths.home / "threads"
+    program = [sys.executable, "-I", "-c", _THREADS.format(place=str(place))]
+    line = f"setsid -f {shlex.join(program)}" if how == "setsid -f" else f"{shlex.join(program)} &"
+    host.declare("j", f"{line}\nuntil test -e {place}; do sleep 0.01; done")
+    host.start()
+    named = [item["pid"] for item in record(host)["actions"][0]["left_behind"]]
+    try:
+        assert named == [int(place.read_text())]
+    finally:
+        os.kill(int(place.read_text()), signal.SIGKILL)
 
 
 def test_an_abort_ends_its_action_and_not_what_an_earlier_one_left(

@@ -277,9 +277,15 @@ def left_behind(mark: Mark, first: int, session: int | None, seconds: float) -> 
         stat = stat_of(pid)
         if stat is None or pid in (first, os.getpid()) or stat.ended():
             continue
-        if stat.session == session or pid in grouped or mark.on(pid):
+        if (stat.session == session or pid in grouped or mark.on(pid)) and _is_process(pid):
             behind.append(stat.member())
     return behind
+
+
+def _is_process(pid: int) -> bool:
+    """Is it the number of a process?  That of another thread answers like one, but is not listed
+    in /proc."""
+    return b"\nTgid:\t%d\n" % pid in beginning_of(f"{_PROC}/{pid}/status", 4096)
 
 
 def _numbers() -> list[int]:
