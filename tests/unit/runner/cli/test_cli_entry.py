@@ -213,6 +213,25 @@ def test_a_killed_action_is_no_success_where_the_end_of_children_is_ignored(
     assert command.json("list", "j")["jobs"][0]["result"] == "fail"
 
 
+def test_no_command_is_deaf_to_what_whoever_started_the_runner_ignores(command: Command) -> None:
+    """As nohup, or a shell in whose background it is; or to what that one holds back."""
+    job = exec_job("j", "grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status")
+    deaf = ["env", "--ignore-signal=INT,QUIT,HUP,TERM", "--block-signal=USR1,ALRM,TERM"]
+    words = [*deaf, sys.executable, "-m", "coldchain", "--home", str(command.home), "run", "-"]
+    told = subprocess.run(
+        words,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE)},
+        input=json.dumps(job),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    masks = re.findall(r"Sig\w+:\s+([0-9a-f]+)", told.stdout)
+    # The C library keeps two for itself, which nobody else can send.
+    ours = sum(1 << number - 1 for number in signal.valid_signals())
+    assert [int(mask, 16) & ours for mask in masks] == [0, 0], told
+
+
 def _pipe(path: Path) -> None:
     os.mkfifo(path, 0o600)
 

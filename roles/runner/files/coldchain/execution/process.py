@@ -46,8 +46,9 @@ echo "$code" >"$COLDCHAIN_ATTEMPT/exit_code"
 exit "$code"
 """
 
-_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
-"""By the interpreter, and not to be by what it starts."""
+_SIGNALS = signal.valid_signals()
+"""No command is deaf to one that the interpreter ignores (PIPE, XFSZ), or that whoever started the
+runner ignores or holds back: nohup, or the background of a shell."""
 _BEGINNING = 5.0
 """Seconds that a wrapper gets to write down who it is, after whoever started it was killed."""
 _PID = "pid"
@@ -337,7 +338,8 @@ def _spawn(argv: list[str], environment: Mapping[str, str], out: int, err: int) 
             (os.POSIX_SPAWN_DUP2, err, 2),
         ],
         setsid=True,
-        setsigdef=_IGNORED,
+        setsigdef=_SIGNALS,
+        setsigmask=(),
     )
 
 
