@@ -10,6 +10,7 @@ a process that waits for the end of a pipe which only pytest holds, kills whoeve
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -41,6 +42,17 @@ def start() -> None:
     )
     _Guardian.owner = os.getpid()
     os.environ[VARIABLE] = mark
+    _hear()
+
+
+def _hear() -> None:
+    """Ignore and hold back no signal that whoever started pytest does: a shell lets what it starts
+    in the background ignore an interrupt, and all that tests start would inherit that."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # Python's own
+        if signal.getsignal(number) is signal.SIG_IGN:
+            heard = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, heard)
 
 
 def stop() -> None:

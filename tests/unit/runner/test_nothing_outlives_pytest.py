@@ -45,14 +45,24 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, None])
-def test_whichever_way_it_ends(tmp_path: Path, how: signal.Signals | None) -> None:
+@pytest.mark.parametrize(
+    ("how", "deaf"),
+    [
+        (signal.SIGKILL, ""),
+        (signal.SIGINT, ""),
+        (signal.SIGINT, "--ignore-signal=INT"),  # as in the background of a shell
+        (signal.SIGINT, "--block-signal=INT"),
+        (None, ""),
+    ],
+)
+def test_whichever_way_it_ends(tmp_path: Path, how: signal.Signals | None, deaf: str) -> None:
     helpers = str(Path(guardian.__file__).parent)
     (tmp_path / "conftest.py").write_text(CONFTEST.format(helpers=helpers))
     (tmp_path / "test_it.py").write_text(TEST.format(seconds=0 if how is None else 3600))
     (tmp_path / "waits").write_text(WAITS)
+    words = ["env", deaf, sys.executable] if deaf else [sys.executable]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py"],
+        [*words, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py"],
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
