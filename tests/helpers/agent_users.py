@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import coldchain.agent
-from coldchain.core.errors import ColdchainError
 
 NOBODY = 65534
 
@@ -25,16 +24,22 @@ def give_away(root: Path, keep: Path | None = None) -> None:
 
 
 def in_a_child(work: Callable[[], str]) -> str:
-    """What *work* returns in a process of its own; or its error, as text."""
+    """What *work* returns in a process of its own; or its error, as text.
+
+    Whatever that is: what leaves this block in the child goes on as a second pytest, and has all
+    tests that follow behind it before the first one gets an answer.
+    """
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            outcome = work()
-        except (ColdchainError, OSError, AssertionError) as error:
-            outcome = repr(error)
-        os.write(writer, outcome.encode())
-        os._exit(0)
+            try:
+                outcome = work()
+            except BaseException as error:  # noqa: BLE001  it ends here
+                outcome = repr(error)
+            os.write(writer, outcome.encode())
+        finally:
+            os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as stream:
         outcome = stream.read()

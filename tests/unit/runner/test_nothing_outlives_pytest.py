@@ -12,6 +12,7 @@ from pathlib import Path
 
 import guardian
 import pytest
+from agent_users import in_a_child
 from waiting import ended, until
 
 CONFTEST = """
@@ -77,3 +78,13 @@ def test_whichever_way_it_ends(tmp_path: Path, how: signal.Signals | None, deaf:
     assert ended(process) == {signal.SIGKILL: -9, signal.SIGINT: 2, None: 0}[how]
     until(lambda: not any(map(alive, pids)))
     assert not (tmp_path / "gate").exists()
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError, SystemExit, KeyboardInterrupt, pytest.skip.Exception]
+)
+def test_a_child_that_fails_is_no_second_pytest(error: type[BaseException]) -> None:
+    def work() -> str:
+        raise error("in the child")
+
+    assert "in the child" in in_a_child(work)

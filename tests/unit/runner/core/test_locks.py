@@ -25,10 +25,12 @@ def held(path: Path) -> Iterator[int]:
     ready, tell = os.pipe()
     child = os.fork()
     if not child:
-        lock_within(open_lock(path))
-        os.write(tell, b"x")
-        time.sleep(60)
-        os._exit(0)
+        try:
+            lock_within(open_lock(path))
+            os.write(tell, b"x")
+            time.sleep(60)
+        finally:
+            os._exit(0)
     os.close(tell)
     try:
         assert os.read(ready, 1) == b"x"
