@@ -29,12 +29,31 @@ def box(tmp_path: Path) -> Outbox:
     return Outbox(tmp_path / "notify")
 
 
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that stands still: what did not arrive is not due once more because a test takes
+    long, and deliver() waits for nothing that becomes due."""
+    told = [time.time()]
+    monkeypatch.setattr(delivery, "LINGER", -10.0)
+    monkeypatch.setattr(delivery, "time", SimpleNamespace(time=lambda: told[0]))
+    return told
+
+
 def courier(box: Outbox) -> Courier:
     return Courier(box, {}, lambda job, run: box.place)
 
 
+_order = itertools.count()
+
+
+def place_of(name: str) -> WaitingMessage:
+    """That of a message which is put in now, behind the others."""
+    present = delivery.time.time()
+    return WaitingMessage(int(present * 1_000_000) + next(_order), int(present), name)
+
+
 def put(box: Outbox, url: str, name: str, **message: Any) -> WaitingMessage:
-    wait = WaitingMessage(time.time_ns() // 1000, int(time.time()), name)
+    wait = place_of(name)
     told = {"id": name, "kind": "failure", "host": "h", "title": "t", "text": "x", **message}
     box.put({"target": {"type": "webhook", "url": url}, "message": told}, wait, durable=False)
     return wait
@@ -58,9 +77,8 @@ def test_messages_arrive_in_their_order_and_are_on_record(box: Outbox, server: R
 
 
 def test_what_did_not_arrive_waits_longer_each_time_and_the_rest_behind_it(
-    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+    box: Outbox, server: Receiver, now: list[float]
 ) -> None:
-    monkeypatch.setattr(delivery, "LINGER", -10.0)
     server.answers = lambda request: Answer(503)
     put(box, server.url, "m0")
     put(box, server.url, "m1")
@@ -70,18 +88,18 @@ def test_what_did_not_arrive_waits_longer_each_time_and_the_rest_behind_it(
         first, second = box.waiting()
         entry = box.read(first)
         assert entry and entry["attempts"] == attempt and entry["detail"].startswith("HTTP 503")
-        waits.append(first.due - int(time.time()))
+        waits.append(first.due - int(now[0]))
         assert second.id == "m1" and came(server) == ["m0"] * attempt
-    assert waits[-1] <= delivery.LONGEST and waits[0] <= 2 and waits[5] in range(60, 66)
+    assert waits == [min(2**attempt, delivery.LONGEST) for attempt in range(1, 13)]
     assert courier(box).deliver() == 0  # neither is due: the second one waits with the first
     assert came(server) == ["m0"] * 12
-    [finding] = delivery_findings.findings(box, time.time())
+    [finding] = delivery_findings.findings(box, now[0])
     assert finding.text.startswith("2 messages could not be delivered for ")
     assert "HTTP 503" in finding.text and "--retry" in finding.remedy
     server.answers = lambda request: Answer()
     assert courier(box).deliver(at_once=True) == 0
     assert came(server)[-2:] == ["m0", "m1"] and box.waiting() == []
-    assert list(delivery_findings.findings(box, time.time())) == []
+    assert list(delivery_findings.findings(box, now[0])) == []
 
 
 def test_that_nobody_tries_to_deliver_is_told(box: Outbox) -> None:
@@ -96,9 +114,8 @@ def test_that_nobody_tries_to_deliver_is_told(box: Outbox) -> None:
 
 
 def test_what_is_refused_keeps_no_other_message_waiting(
-    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+    box: Outbox, server: Receiver, now: list[float]
 ) -> None:
-    monkeypatch.setattr(delivery, "LINGER", -10.0)
     server.answers = lambda request: Answer(400 if b'"m0"' in request.body else 200)
     put(box, server.url, "m0")
     put(box, server.url, "m1")
@@ -110,9 +127,8 @@ def test_what_is_refused_keeps_no_other_message_waiting(
 
 
 def test_what_cannot_be_put_into_bytes_keeps_no_other_message_waiting(
-    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+    box: Outbox, server: Receiver, now: list[float]
 ) -> None:
-    monkeypatch.setattr(delivery, "LINGER", -10.0)
     bad = put(box, server.url, "m0", text="\udcff")
     entry = box.read(bad)
     assert entry is not None
@@ -125,9 +141,8 @@ def test_what_cannot_be_put_into_bytes_keeps_no_other_message_waiting(
 
 
 def test_a_target_that_hangs_keeps_no_other_waiting(
-    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+    box: Outbox, server: Receiver, now: list[float]
 ) -> None:
-    monkeypatch.setattr(delivery, "LINGER", -10.0)
     with receiver() as other:
         other.answers = lambda request: Answer(hang=True)
 
@@ -146,11 +161,10 @@ def test_a_target_that_hangs_keeps_no_other_waiting(
 
 
 def test_commands_of_one_program_are_targets_of_their_own(
-    box: Outbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    box: Outbox, tmp_path: Path, now: list[float]
 ) -> None:
-    monkeypatch.setattr(delivery, "LINGER", -10.0)
     for number, line in enumerate(("exit 3", f"touch {tmp_path}/told")):
-        place = WaitingMessage(time.time_ns() // 1000, int(time.time()), f"m{number}")
+        place = place_of(f"m{number}")
         entry = {"type": "command", "command": ["sh", "-c", line]}
         message = {"id": place.id, "kind": "failure", "host": "h", "title": "t", "text": "x"}
         box.put({"target": entry, "message": message}, place, durable=False)
@@ -160,9 +174,8 @@ def test_commands_of_one_program_are_targets_of_their_own(
 
 
 def test_a_ping_that_came_too_late_gives_way_to_a_later_one(
-    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+    box: Outbox, server: Receiver, now: list[float]
 ) -> None:
-    monkeypatch.setattr(delivery, "LINGER", -10.0)
     server.answers = lambda request: Answer(503)
     for number in range(3):
         put(box, server.url, f"s{number}", kind="success", job_id="j", run_id=f"r{number}")
@@ -174,12 +187,9 @@ def test_a_ping_that_came_too_late_gives_way_to_a_later_one(
 
 
 def test_hours_without_an_answer_neither_hurries_nor_comes_back_as_a_flood(
-    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+    box: Outbox, server: Receiver, now: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job that begins each minute, one that failed once, and a receiver that is down."""
-    now, order = [time.time()], itertools.count()
-    monkeypatch.setattr(delivery, "LINGER", -10.0)
-    monkeypatch.setattr(delivery, "time", SimpleNamespace(time=lambda: now[0]))
     monkeypatch.setattr(delivery, "LONGEST", 600)
     monkeypatch.setattr(outbox, "MOST", 20)
     server.answers = lambda request: Answer(503)
@@ -188,8 +198,7 @@ def test_hours_without_an_answer_neither_hurries_nor_comes_back_as_a_flood(
         target = {"type": "webhook", "url": server.url}
         message = {"id": name, "kind": kind, "job_id": job_id, "run_id": run_id}
         assert len(box.make_room(box.waiting(), now[0])) < 20
-        place = WaitingMessage(int(now[0] * 1_000_000) + next(order), int(now[0]), name)
-        box.put({"target": target, "message": message}, place, durable=False)
+        box.put({"target": target, "message": message}, place_of(name), durable=False)
 
     tell("bad", "failure", "other", "x")
     for minute in range(180):
@@ -211,25 +220,23 @@ def test_hours_without_an_answer_neither_hurries_nor_comes_back_as_a_flood(
 
 
 def test_what_takes_the_place_of_another_is_tried_no_sooner(
-    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+    box: Outbox, server: Receiver, now: list[float]
 ) -> None:
-    monkeypatch.setattr(delivery, "LINGER", -10.0)
     server.answers = lambda request: Answer(503)
     pauses = []
     for number in range(8):
         put(box, server.url, f"s{number}", kind="start", job_id="j", run_id=f"r{number}")
         courier(box).deliver(at_once=True)
-        pauses.append(max(waiting.due for waiting in box.waiting()) - time.time())
+        pauses.append(max(waiting.due for waiting in box.waiting()) - now[0])
     assert came(server) == [f"s{number}" for number in range(8)]
     assert pauses[-1] > 200 and [waiting.id for waiting in box.waiting()] == ["s7"]
 
 
 @pytest.mark.parametrize("taken", [True, False])
 def test_what_was_refused_never_comes_after_its_recovery(
-    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch, taken: bool
+    box: Outbox, server: Receiver, now: list[float], taken: bool
 ) -> None:
     """taken: is the failure, too, once the recovery is?"""
-    monkeypatch.setattr(delivery, "LINGER", -10.0)
     server.answers = lambda request: Answer(403)
     for number in range(3):
         put(box, server.url, f"f{number}", kind="failure", job_id="j", run_id=f"r{number}")
@@ -242,7 +249,7 @@ def test_what_was_refused_never_comes_after_its_recovery(
     assert came(server) == ["f2", "good"]
     assert [waiting.id for waiting in box.waiting()] == ["other"]
     assert ("f0", "given-up") in results(box)
-    [finding] = delivery_findings.findings(box, time.time())
+    [finding] = delivery_findings.findings(box, now[0])
     assert finding.text.startswith("1 message could not be delivered")
     courier(box).deliver(at_once=True)
     assert came(server)[2:] == ["other"]
@@ -265,15 +272,14 @@ def test_starts_and_successes_make_room_first(box: Outbox, monkeypatch: pytest.M
 
 
 def test_a_message_is_given_up_after_three_days(
-    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+    box: Outbox, server: Receiver, now: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "LINGER", -10.0)
     server.answers = lambda request: Answer(503)
     put(box, server.url, "m0")
     monkeypatch.setattr(delivery, "GIVE_UP", -1)
     assert courier(box).deliver() == 1
     assert box.waiting() == [] and results(box) == [("m0", "given-up")]
-    [finding] = delivery_findings.findings(box, time.time())
+    [finding] = delivery_findings.findings(box, now[0])
     assert finding.text.startswith("1 message of the last day will not be delivered: HTTP 503")
 
 
