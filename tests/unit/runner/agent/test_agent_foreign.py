@@ -26,6 +26,7 @@ from pathlib import Path
 import pytest
 from agent_bench import Bench, make_bench, needs
 from agent_points import catalogue, verify
+from waiting import LIMIT
 
 from coldchain.agent.engines.tar.backup import action as backup
 from coldchain.agent.engines.tar.stored import container
@@ -221,7 +222,7 @@ def _ask_outside(bench: Bench) -> None:
         env={**os.environ, "PYTHONPATH": os.fspath(RUNNER)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LIMIT,
         check=False,
     )
     assert done.returncode in (0, 1, 65), done.stderr

@@ -24,6 +24,7 @@ from agent_trees import State, state
 from cli_command import PACKAGE
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from waiting import LIMIT
 
 from coldchain.agent.action import perform
 from coldchain.agent.engines.tar.restore import extract
@@ -116,7 +117,7 @@ def _by_command(means: tuple[str, ...], model: str) -> Callable[[dict[str, objec
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=LIMIT,
         )
         assert ended.returncode in (0, 1, 65, 73), ended.stderr
         assert "Traceback" not in ended.stderr

@@ -15,6 +15,7 @@ from cli_command import Command
 from document_strategies import ACTIONS, crooked, damaged, documents, json_values, respelled
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from waiting import output
 
 from coldchain.agent.report import Report
 
@@ -129,7 +130,7 @@ def in_processes(command: Command, raw: str) -> list[tuple[int, str, str]]:
     told = []
     for words in (["agent", "--config", str(config)], ["run", str(config)]):
         process = command.process(*words, stdout=-1, stderr=-1)
-        out, err = process.communicate(timeout=60)
+        out, err = output(process, 60)
         told.append((process.returncode, out, err))
     return told
 

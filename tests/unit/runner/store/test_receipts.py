@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from waiting import joined
+from waiting import at_most, joined
 
 from coldchain.agent import receipts as receipts_module
 from coldchain.agent.receipts import Receipt, Receipts, merge, weakest
@@ -96,8 +95,6 @@ def test_a_verification_waits_for_the_file_within_a_limit(
     monkeypatch.setattr(receipts_module, "_PATIENCE", 0.1)
     holder = open_lock(tmp_path / f"{receipts_module.FILE}.lock")
     assert lock_within(holder)
-    begun = time.monotonic()
-    with pytest.raises(TryAgain, match="held by another process"):
+    with at_most(2), pytest.raises(TryAgain, match="held by another process"):
         Receipts(tmp_path).keep("/container", {"host_docs": {"1/0_1": Receipt(1, "full", "sound")}})
-    assert time.monotonic() - begun < 2
     os.close(holder)
