@@ -42,12 +42,16 @@ def start() -> None:
     )
     _Guardian.owner = os.getpid()
     os.environ[VARIABLE] = mark
-    _hear()
+    _inherit_nothing()
 
 
-def _hear() -> None:
-    """Ignore and hold back no signal that whoever started pytest does: a shell lets what it starts
-    in the background ignore an interrupt, and all that tests start would inherit that."""
+def _inherit_nothing() -> None:
+    """Be as whoever starts pytest from a terminal is, and so all that tests start.
+
+    A shell lets what it starts in the background ignore an interrupt; and where others can write
+    what a test makes, as it is made by default for many users, it is refused.
+    """
+    os.umask(0o022)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # Python's own
         if signal.getsignal(number) is signal.SIG_IGN:

@@ -88,3 +88,15 @@ def test_a_child_that_fails_is_no_second_pytest(error: type[BaseException]) -> N
         raise error("in the child")
 
     assert "in the child" in in_a_child(work)
+
+
+@pytest.mark.parametrize("umask", ["000", "002", "077"])
+def test_whose_umask_it_is_makes_no_difference(umask: str) -> None:
+    ask = "import guardian, os; guardian.start(); print(os.umask(0)); guardian.stop()"
+    told = subprocess.run(
+        ["sh", "-c", f'umask {umask}; exec "$0" -c "$1"', sys.executable, ask],
+        env={**os.environ, "PYTHONPATH": str(Path(guardian.__file__).parent)},
+        capture_output=True,
+        check=True,
+    )
+    assert told.stdout == b"%d\n" % 0o022
