@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Mapping
 from functools import cached_property
@@ -50,7 +51,8 @@ class PasswordFile:
                 " so choose the password: keep it where only root and this user can write"
             )
         if mode & (stat.S_IRGRP | stat.S_IROTH):
-            warnings.append(f"{self} can be read by others (mode {mode:04o}): chmod 600 {self}")
+            mend = f"chmod 600 {shlex.quote(str(self))}"
+            warnings.append(f"{self} can be read by others (mode {mode:04o}): {mend}")
         if line.startswith(_MARK):
             warnings.append(
                 f"{self}: its first line begins with a byte order mark (Windows), which is a part"

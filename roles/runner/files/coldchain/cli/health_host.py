@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,7 +61,7 @@ def permissions(patient: Patient) -> Iterator[Finding]:
             continue
         if status.st_mode & OTHERS and not stat.S_ISLNK(status.st_mode):
             text = f"{place} is open to others (mode {stat.S_IMODE(status.st_mode):04o})"
-            yield Finding(WARNING, "permissions", text, f"chmod go= {place}")
+            yield Finding(WARNING, "permissions", text, f"chmod go= {shlex.quote(str(place))}")
 
 
 def ledger(patient: Patient) -> Iterator[Finding]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -46,7 +47,7 @@ def secrets(patient: Patient) -> Iterator[Finding]:
             continue
         if mode & _READ:
             text = f"{path} ({of}) is open to others (mode {mode:04o})"
-            yield Finding(WARNING, "secrets", text, f"chmod 600 {path}")
+            yield Finding(WARNING, "secrets", text, f"chmod 600 {shlex.quote(str(path))}")
 
 
 def containers(patient: Patient) -> Iterator[Finding]:
@@ -65,11 +66,14 @@ def containers(patient: Patient) -> Iterator[Finding]:
                         others.setdefault(user, str(folder))
         except OSError as error:
             text = f"it cannot be used by job {job_id}: {error.strerror}"
-            yield Finding(WARNING, about, text, f"ls -ld {folder} shows what it is")
+            yield Finding(
+                WARNING, about, text, f"ls -ld {shlex.quote(str(folder))} shows what it is"
+            )
             continue
         for user, place in others.items():
             text = f"{user_name(user)} can change what lies in {place}"
-            mend = mount_remedy(place) or f"chown root: {place}; chmod go-w {place}"
+            quoted = shlex.quote(str(place))
+            mend = mount_remedy(place) or f"chown root: {quoted}; chmod go-w {quoted}"
             yield Finding(WARNING, about, text, mend)
 
 

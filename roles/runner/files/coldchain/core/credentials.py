@@ -8,6 +8,7 @@ Nothing here is ever shown, logged or put on a command line.
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -58,12 +59,14 @@ def _check_status(path: Path, status: os.stat_result) -> None:
         raise DataError(f"{path} is not a file", "name a file with lines NAME=VALUE")
     if status.st_uid not in (os.geteuid(), 0):
         raise DataError(
-            f"{path} belongs to user id {status.st_uid}", f"chown {os.geteuid()} {path}"
+            f"{path} belongs to user id {status.st_uid}",
+            f"chown {os.geteuid()} {shlex.quote(str(path))}",
         )
     if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         mode = stat.S_IMODE(status.st_mode)
         raise DataError(
-            f"{path} holds secrets and others can get at it (mode {mode:04o})", f"chmod 600 {path}"
+            f"{path} holds secrets and others can get at it (mode {mode:04o})",
+            f"chmod 600 {shlex.quote(str(path))}",
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 import stat
 from pathlib import Path
 from typing import Union
@@ -60,10 +61,11 @@ def open_ours(path: Path) -> int:
         raise Unavailable(f"{path}: is not a file", "move away what is there")
     if status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022:
         os.close(descriptor)
+        quoted = shlex.quote(str(path))
         raise Unavailable(
             f"{path}: belongs to user id {status.st_uid} with mode {status.st_mode & 0o7777:04o};"
             " somebody else could have written it",
-            f"check its content, then: chown {os.geteuid()} {path}; chmod 600 {path}",
+            f"check its content, then: chown {os.geteuid()} {quoted}; chmod 600 {quoted}",
         )
     return descriptor
 

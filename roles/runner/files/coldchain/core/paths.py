@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -151,7 +152,7 @@ class Paths(NamedTuple):
                     raise Unavailable(
                         f"{path}: can be written by others (mode {stat.S_IMODE(mode):04o});"
                         " job documents are code, so this is refused",
-                        mount_remedy(path) or f"chmod go-w {path}",
+                        mount_remedy(path) or f"chmod go-w {shlex.quote(str(path))}",
                     )
                 for user, folder in place.others.items():
                     if path != self.log or not _is_groups(user, folder):
@@ -228,7 +229,7 @@ def _opened(name: str, folder: int) -> Iterator[int | None]:
 
 
 def _closing(folder: str) -> str:
-    return f"chmod go-w {folder}, and let it belong to root"
+    return f"chmod go-w {shlex.quote(folder)}, and let it belong to root"
 
 
 def _is_groups(user: int, folder: str) -> bool:
@@ -254,7 +255,7 @@ def _close(path: Path, descriptor: int, status: os.stat_result) -> Iterator[str]
         except OSError as error:
             raise CannotWrite(
                 f"{path}: is open to others and cannot be closed: {error.strerror}",
-                f"chmod go= {path}",
+                f"chmod go= {shlex.quote(str(path))}",
             ) from None
         yield f"{path}: was open to others (mode {mode:04o}), now it is not"
 

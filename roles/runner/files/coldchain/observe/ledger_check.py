@@ -8,6 +8,7 @@ import errno
 import io
 import json
 import os
+import shlex
 import stat
 import time
 from collections.abc import Iterator, Mapping
@@ -393,12 +394,13 @@ def _out_of_reach(ledger: Ledger) -> tuple[str, str]:
             continue
         if not stat.S_ISREG(status.st_mode):
             return f"{path} is not a file: what is done is not put down", "move away what is there"
+        quoted = shlex.quote(str(path))
         if status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022:
-            mend = f"check it (coldchain ledger verify), then: chown {os.geteuid()} {path};"
-            return f"others can write {path}", f"{mend} chmod 600 {path}"
+            mend = f"check it (coldchain ledger verify), then: chown {os.geteuid()} {quoted};"
+            return f"others can write {path}", f"{mend} chmod 600 {quoted}"
         if not os.access(path, os.W_OK):
             read_only = os.statvfs(path).f_flag & os.ST_RDONLY
-            remedy = REMEDIES[errno.EROFS] if read_only else f"chmod 600 {path}"
+            remedy = REMEDIES[errno.EROFS] if read_only else f"chmod 600 {quoted}"
             return f"{path} cannot be written: what is done is not put down", remedy
     if os.statvfs(ledger.lib).f_bavail == 0:
         text = f"{ledger.lib}: there is no space left, what is done is not put down"

@@ -24,6 +24,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -180,7 +181,7 @@ class AtomicJSONStorage(Storage):
         if copy.exists():
             hint += (
                 f"\nor go back to how it was before that release, without what was written since:"
-                f" mv {copy} {self.path}"
+                f" mv {shlex.quote(str(copy))} {shlex.quote(str(self.path))}"
             )
         return DataError(
             f"{path}: has format {version}, this release reads up to {current()}", hint

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -197,7 +198,10 @@ def open_spool(folder: Path | None) -> Iterator[int]:
         stack.callback(os.close, descriptor)
         others = changers(descriptor, None) - {0, os.geteuid()}
         if others:
-            mend = mount_remedy(f"/proc/self/fd/{descriptor}") or f"chmod go-w {folder}"
+            mend = (
+                mount_remedy(f"/proc/self/fd/{descriptor}")
+                or f"chmod go-w {shlex.quote(str(folder))}"
+            )
             raise Unavailable(
                 f"{folder}: {user_name(min(others))} can change what is used from there",
                 f"{mend}, or name another spool_dir in the settings",
