@@ -25,6 +25,8 @@ def run_event(module: AnsibleModule) -> t.NoReturn:
     client = Coldchain(module)
     job_id, event = module.params["job_id"], module.params["event"]
     asked = {"job_id": job_id, "event": event}
+    if not job_id.strip():  # to remove what is not there would be no change, and no variable missed
+        module.fail_json(msg="job_id is empty, it has to name a job", **asked)
     try:
         answer = client.call(*command(module.params, check=module.check_mode))
     except RunnerMissing as missing:

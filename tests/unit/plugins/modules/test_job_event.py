@@ -31,8 +31,8 @@ def listed(status, **more):
     )
 
 
-def event(run, host, name, **arguments):
-    return run(job_event, home=host.home, job_id="db", event=name, **arguments)
+def event(run, host, name, job="db", **arguments):
+    return run(job_event, home=host.home, job_id=job, event=name, **arguments)
 
 
 @pytest.mark.parametrize("changed", [True, False])
@@ -131,6 +131,15 @@ def test_removing_what_is_not_there_is_no_change(run, host, check):
     unknown(host)
     result = event(run, host, "remove", check=check)
     assert (result["failed"], result["changed"], result["warnings"]) == (False, False, [])
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("job", ["", " "])
+@pytest.mark.parametrize("name", ["remove", "stop"])
+def test_no_name_is_no_job(run, host, check, job, name):
+    unknown(host)
+    result = event(run, host, name, job=job, check=check)
+    assert (result["failed"], result["msg"]) == (True, "job_id is empty, it has to name a job")
 
 
 def test_an_unknown_job_is_refused_by_the_command(run, host):

@@ -219,6 +219,7 @@ def test_run_of_nothing_names_what_is_near(command: Command) -> None:
     assert error["code"] == 65
     assert "no file of that name" in error["message"]
     assert "did you mean database?" in error["hint"]
+    assert "no file of that name" in command.error("run", "")["message"]
 
 
 def test_run_is_done_by_the_runner_that_is_at_work(

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from coldchain import lifecycle
@@ -111,11 +111,11 @@ def _target(call: Call) -> str | dict[str, Any]:
     try:
         declared = list(call.store.jobs())
     except Unavailable:
-        if not (name == STANDARD_INPUT or Path(name).exists()):
+        if not (name == STANDARD_INPUT or os.path.exists(name)):
             raise
     if name in declared:
         return str(name)
-    if name != STANDARD_INPUT and not Path(name).exists():
+    if name != STANDARD_INPUT and not os.path.exists(name):  # no name is not this directory
         error = unknown_job(name, declared)
         raise DataError(f"{error.message}, and no file of that name", error.hint)
     from coldchain.cli.checking import document_to_run
