@@ -356,7 +356,8 @@ def test_simulate_takes_the_measures_of_playbook_status(command: Command, tmp_pa
     status = {"jobs": [{"job_id": "j", "last_run": run}, {"job_id": "x", "last_run": None}]}
     path = tmp_path / "status.json"
     path.write_text(json.dumps({"hosts": [{"host": "h0", "status": status}, {"host": "h1"}]}))
-    words = ("--days", "1", "--slot", "n=1", "--status", str(path))
+    start = ("--days", "1", "--start", "2027-01-01T00:00:00Z")
+    words = (*start, "--slot", "n=1", "--status", str(path))
     jobs = [slotted("h0", 0), slotted("h1", 10)]
     assert simulated(command, *words, data=jobs)["slots"]["n"]["runs"] == 2
     rows = {"job_id": "j", "columns": ["started", "seconds"], "rows": [[1, 590]]}
