@@ -33,18 +33,24 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(call: Call) -> int:
     """Run a declared job, or a document that is not declared, here and now."""
     from coldchain.runner.foreground import run_now
+    from coldchain.runner.lock import RunnerAtWork
 
     target = _target(call)
     job_id = target if isinstance(target, str) else str(target["job_id"])
     with Bar() as pbar:
         tell = _Screen(_to_stderr if call.output.json else call.output.text, pbar)
-        if isinstance(target, str) and call.store.runner_alive():
+        watch = partial(draw_run, pbar=pbar)
+        if isinstance(target, dict):
+            record = run_now(call.paths, call.settings, target, tell, watch)
+            # The run of a declared job is put down as every other one of it.
+            call.put_down("run", {**run_fields(record), "declared": False})
+        elif call.store.runner_alive():
             record = _run_by_runner(call, target, tell, pbar)
         else:
-            watch = partial(draw_run, pbar=pbar)
-            record = run_now(call.paths, call.settings, target, tell, watch)
-            if not isinstance(target, str):  # else it is put down as every run of a declared job
-                call.put_down("run", {**run_fields(record), "declared": False})
+            try:
+                record = run_now(call.paths, call.settings, target, tell, watch)
+            except RunnerAtWork:  # it has come meanwhile
+                record = _run_by_runner(call, target, tell, pbar)
     failure = failure_of(job_id, record)
     answer_with(call, {"job_id": job_id, "run": record}, failure)
     if not call.output.json and failure is None:

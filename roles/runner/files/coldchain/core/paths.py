@@ -97,6 +97,11 @@ class Paths(NamedTuple):
         return self.lib / "runner.lock"
 
     @property
+    def foreground_lock(self) -> Path:
+        """Held by a command that runs a job itself, before it takes the lock of the runner."""
+        return self.lib / "foreground.lock"
+
+    @property
     def runner(self) -> Path:
         """Which program holds it, and since when."""
         return self.lib / "runner.json"

@@ -42,7 +42,7 @@ def run_now(
 
     *output* gets the text of the run's log as it grows; *watch* is called now and then with the
     run's directory.  An interrupt aborts the run.  The record of a declared job is kept as for any
-    other run; TryAgain when a runner is at work.
+    other run, and others that run in the foreground are waited for; RunnerAtWork when a runner is.
     """
     with orphans.adopted():
         if isinstance(target, str):
@@ -54,16 +54,17 @@ def _run_declared(
     paths: Paths, settings: Settings, job_id: str, output: Output, watch: Watch
 ) -> Run:
     paths.create()
-    held = lock.acquire(paths)
-    try:
-        with caught() as inbox:
-            runner = Runner(paths, settings, inbox, only=job_id)
-            try:
-                return _run_once(runner, job_id, output, watch)
-            finally:
-                runner.close()
-    finally:
-        os.close(held)
+    with lock.turn(paths, lambda: output("waiting for what runs here in the foreground\n")):
+        held = lock.acquire(paths)
+        try:
+            with caught() as inbox:
+                runner = Runner(paths, settings, inbox, only=job_id)
+                try:
+                    return _run_once(runner, job_id, output, watch)
+                finally:
+                    runner.close()
+        finally:
+            os.close(held)
 
 
 def _run_once(runner: Runner, job_id: str, output: Output, watch: Watch) -> Run:

@@ -1,13 +1,20 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The runner's lock: whoever holds it is the one process that runs jobs and writes their state."""
+"""The runner's lock: whoever holds it is the one process that runs jobs and writes their state.
+
+A command that runs a job in the foreground holds it, too, and another one before it: so everybody
+else knows that no requests are taken there, and others like it wait for their turn.
+"""
 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from coldchain.core.errors import TryAgain
-from coldchain.core.locks import lock_within, open_lock
+from coldchain.core.locks import is_locked, lock_within, open_lock
 from coldchain.core.paths import Paths
 
 _PATIENCE = 0.5
@@ -15,8 +22,40 @@ _PATIENCE = 0.5
 _INHERITED = "COLDCHAIN_RUNNER_LOCK"
 
 
+_TURN = 0.1
+"""Seconds between two looks whether it is the turn of this process, for as long as it takes."""
+
+
+class RunnerAtWork(TryAgain):
+    """Another process holds the lock."""
+
+    def __init__(self, paths: Paths) -> None:
+        super().__init__(
+            f"{paths.runner_lock}: another runner is at work here",
+            "stop it first, or leave the job to it: coldchain event JOB start",
+        )
+
+
+@contextmanager
+def turn(paths: Paths, wait: Callable[[], object]) -> Iterator[None]:
+    """No other command runs a job in the foreground within the block; *wait* is called once when
+    one has to be waited for.  RunnerAtWork at once: who asks meanwhile would believe that no
+    requests are taken here."""
+    descriptor = open_lock(paths.foreground_lock, writable=False)
+    try:
+        if not lock_within(descriptor, _PATIENCE):
+            wait()
+            while not lock_within(descriptor):
+                time.sleep(_TURN)
+        if is_locked(paths.runner_lock):
+            raise RunnerAtWork(paths)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def acquire(paths: Paths) -> int:
-    """The descriptor of the held lock.  TryAgain when another runner has it.
+    """The descriptor of the held lock.  RunnerAtWork when another runner has it.
 
     After a re-exec the lock comes from the program before, so that it was never free in between.
     """
@@ -33,10 +72,7 @@ def acquire(paths: Paths) -> int:
     descriptor = open_lock(paths.runner_lock, writable=False)
     if not lock_within(descriptor, _PATIENCE):
         os.close(descriptor)
-        raise TryAgain(
-            f"{paths.runner_lock}: another runner is at work here",
-            "stop it first, or leave the job to it: coldchain event JOB start",
-        )
+        raise RunnerAtWork(paths)
     return descriptor
 
 

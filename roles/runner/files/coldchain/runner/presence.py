@@ -51,7 +51,7 @@ def tell(paths: Paths) -> None:
 
 def look(paths: Paths) -> Presence:
     """The runner of an installation.  Unavailable when somebody else could have written of it."""
-    if not is_locked(paths.runner_lock):
+    if is_locked(paths.foreground_lock) or not is_locked(paths.runner_lock):
         return Presence(False)
     try:
         with open(open_ours(paths.runner), "rb") as stream:

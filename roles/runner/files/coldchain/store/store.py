@@ -291,8 +291,9 @@ class Store:
                 return
 
     def runner_alive(self) -> bool:
-        """Is a runner holding its lock?"""
-        return is_locked(self.paths.runner_lock)
+        """Is a runner at work, which acts on requests and schedules?  A command that runs one job
+        in the foreground holds the runner's lock, but is none."""
+        return not is_locked(self.paths.foreground_lock) and is_locked(self.paths.runner_lock)
 
 
 def _table(database: _Database, name: str) -> KeyTable:
