@@ -18,6 +18,7 @@ import waiting
 from receivers import Answer, Receiver, receiver
 
 from coldchain.core.errors import CannotWrite
+from coldchain.execution.background import Background
 from coldchain.observe import delivery, delivery_findings, outbox
 from coldchain.observe.delivery import Courier
 from coldchain.observe.outbox import Outbox, WaitingMessage
@@ -40,7 +41,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def courier(box: Outbox) -> Courier:
-    return Courier(box, {}, lambda job, run: box.place)
+    return Courier(box, {}, lambda job, run: box.place, Background.watched)
 
 
 _order = itertools.count()

@@ -8,6 +8,7 @@ import base64
 import email
 import email.policy
 import json
+import os
 import re
 import ssl
 import uuid
@@ -20,9 +21,10 @@ import waiting
 from receivers import Answer, Receiver, Request, certificate, receiver
 from smtp_server import Mailbox, smtp_server
 
+from coldchain.execution.background import Background
 from coldchain.observe import delivery
 from coldchain.observe.delivery import Courier, DeliveryAttempt
-from coldchain.observe.notifiers import base, http, mail
+from coldchain.observe.notifiers import base, http, mail, program
 from coldchain.observe.outbox import FAILED, SENT, Outbox
 
 MESSAGE = {
@@ -44,7 +46,8 @@ RID = str(uuid.uuid5(uuid.NAMESPACE_URL, "coldchain:run:run-1"))
 def courier(tmp_path: Path) -> Courier:
     (tmp_path / "run-1.log").write_text("the log\n")
     environment = {"COLDCHAIN_CREDENTIALS_DIRECTORY": str(tmp_path)}
-    return Courier(Outbox(tmp_path / "x"), environment, lambda job, run: tmp_path / f"{run}.log")
+    box = Outbox(tmp_path / "x")
+    return Courier(box, environment, lambda job, run: tmp_path / f"{run}.log", Background.watched)
 
 
 def secrets(folder: Path, *lines: str) -> str:
@@ -341,8 +344,6 @@ def test_a_command_gets_the_message_and_its_secrets_but_not_in_its_words(
 def test_a_command_that_fails_or_leaves_something_behind(
     courier: Courier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from coldchain.observe.notifiers import command
-
     attempt = told(courier, {"type": "command", "command": "sh -c 'echo no way; exit 3'"})
     assert attempt == DeliveryAttempt(FAILED, "sh ended with 3: no way")
     missing = told(courier, {"type": "command", "command": ["no-such-program"]})
@@ -351,14 +352,46 @@ def test_a_command_that_fails_or_leaves_something_behind(
     assert told(courier, {"type": "command", "command": behind}).result == SENT
     deaf = ["true"]  # which reads nothing
     assert told(courier, {"type": "command", "command": deaf}, text="x" * 200_000).result == SENT
-    monkeypatch.setattr(command, "LONGEST", 0.1)
+    monkeypatch.setattr(program, "LONGEST", 0.1)
     with waiting.at_most():
         attempt = told(courier, {"type": "command", "command": ["sh", "-c", "sleep 60"]})
     assert attempt.detail == "sh took longer than 0.1 s"
 
 
+LEAVES = {
+    "in its group": "sleep 600 & echo $! >>{pids}",
+    "in another session": "setsid sh -c 'echo $$ >>{pids}; exec sleep 600' &",
+    "without its environment": "env -i setsid sh -c 'echo $$ >>{pids}; exec sleep 600' &",
+    "an orphan": "(setsid sh -c 'echo $$ >>{pids}; exec sleep 600' &)",
+}
+
+
+@pytest.mark.parametrize("how", LEAVES)
+@pytest.mark.parametrize("end", ["exec sleep 600", "exit 3"])
+@pytest.mark.parametrize("kind", ["command", "sendmail"])
+def test_nothing_stays_of_an_attempt_that_failed(
+    courier: Courier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, end: str, kind: str
+) -> None:
+    """However the program has left it in the background: the next attempt would leave more."""
+    pids, script = tmp_path / "pids", tmp_path / "sendmail"
+    began = f"until [ -s {pids} ]; do sleep 0.02; done; touch {pids}.all"
+    script.write_text(f"#!/bin/sh\n{LEAVES[how].format(pids=pids)}\n{began}\n{end}\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    slow = end.endswith("600")
+    monkeypatch.setattr(program, "LONGEST", 1.0 if slow else 600.0)
+    entry = {"type": "mail", "to": "a@b"} if kind == "sendmail" else {"type": "command"}
+    with waiting.at_most():
+        attempt = told(courier, {**entry, "command": [str(script)]})
+    assert attempt.result == FAILED, attempt
+    assert slow or (tmp_path / "pids.all").exists(), "the program has ended before"
+    for pid in pids.read_text().split() if pids.exists() else ():
+        waiting.until(lambda pid=pid: waiting.gone(int(pid)))
+
+
 def test_commands_are_off_where_actions_that_run_commands_are(tmp_path: Path) -> None:
-    courier = Courier(Outbox(tmp_path), {}, lambda job, run: tmp_path, allow_commands=False)
+    box, watched = Outbox(tmp_path), Background.watched
+    courier = Courier(box, {}, lambda job, run: tmp_path, watched, allow_commands=False)
     attempt = told(courier, {"type": "command", "command": ["touch", str(tmp_path / "x")]})
     assert "allow_exec" in attempt.detail and not (tmp_path / "x").exists()
 

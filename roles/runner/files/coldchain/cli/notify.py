@@ -18,6 +18,7 @@ from coldchain.core.errors import DataError, JobFailed
 from coldchain.core.files import cannot_write, private_directory
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.text import pluralize, shorten
+from coldchain.execution.background import Background
 from coldchain.observe.delivery import Courier
 from coldchain.observe.delivery_process import ALL, NO_COMMANDS
 from coldchain.observe.notifiers.target import Target, host_targets
@@ -44,7 +45,13 @@ def run(call: Call) -> int:
     outbox = Outbox(call.paths.notify)
     asked = arguments.deliver
     allow_commands = asked == ALL if asked else call.settings.allow_exec
-    courier = Courier(outbox, os.environ, call.paths.run_log, allow_commands=allow_commands)
+    courier = Courier(
+        outbox,
+        os.environ,
+        call.paths.run_log,
+        Background.watched,
+        allow_commands=allow_commands,
+    )
     if asked:
         return 1 if courier.deliver() else 0
     if arguments.test:

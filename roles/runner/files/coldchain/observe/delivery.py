@@ -21,7 +21,7 @@ from coldchain.core.credentials import credential_path, read_credentials
 from coldchain.core.errors import CannotWrite, ColdchainError
 from coldchain.core.instants import DAY
 from coldchain.core.locks import lock_within, open_lock
-from coldchain.observe.notifiers.base import Sender, Task, Undelivered
+from coldchain.observe.notifiers.base import Sender, Task, Undelivered, Watched
 from coldchain.observe.notifiers.registry import ENDED_BY_RECOVERY, NOTIFIERS, RECOVERY, ROUTINE
 from coldchain.observe.notifiers.target import describe
 from coldchain.observe.outbox import FAILED, GIVEN_UP, SENT, Outbox, WaitingMessage
@@ -67,6 +67,7 @@ class Courier:
     """Delivers what lies in an outbox.
 
     environment: where credentials are looked up; log_of(job_id, run_id): the file of a run's log;
+    watched: begins to watch a program that a notifier starts;
     allow_commands: False refuses the notifier command, as allow_exec does actions.
     """
 
@@ -75,11 +76,12 @@ class Courier:
         outbox: Outbox,
         environment: Mapping[str, str],
         log_of: Callable[[str, str], Path],
+        watched: Watched,
         *,
         allow_commands: bool = True,
     ) -> None:
         self._outbox, self._environment = outbox, environment
-        self._log_of, self._allow_commands = log_of, allow_commands
+        self._log_of, self._watched, self._allow_commands = log_of, watched, allow_commands
         self._failures: list[DeliveryAttempt] = []
         self._envelopes: dict[str, _Envelope] = {}  # by the name of the message's file
         self._one_ended = threading.Event()
@@ -242,7 +244,7 @@ class Courier:
         secrets: dict[str, str] = {}
         try:
             secrets = self._credentials(target)
-            task = Task(target, entry["message"], secrets, self._log(entry))
+            task = Task(target, entry["message"], secrets, self._watched, self._log(entry))
             if target["type"] == "command" and not self._allow_commands:
                 raise Undelivered("commands are switched off on this host (allow_exec)")
             module = f"coldchain.observe.notifiers.{target['type']}"

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 TIMEOUT = 10.0
@@ -23,16 +24,36 @@ class Undelivered(Exception):
         self.refused = refused
 
 
+class Background(Protocol):
+    """The processes of a program (execution/background.py)."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the program has to have in its environment."""
+
+    def starting(self) -> AbstractContextManager[None]:
+        """What is started in this block is the program."""
+
+    def kill(self) -> None:
+        """End all of it."""
+
+
+Watched = Callable[[], AbstractContextManager[Background]]
+"""Begins to watch a program."""
+
+
 class Task(NamedTuple):
     """One message to deliver.
 
     entry: of ``notify``; message: what is told (docs/reference/notify.md); credentials: what the
-    entry's credentials file holds; log: the end of the run's log, "" unless that was asked for.
+    entry's credentials file holds; watched: for a program that is started; log: the end of the
+    run's log, "" unless that was asked for.
     """
 
     entry: Mapping[str, Any]
     message: Mapping[str, Any]
     credentials: Mapping[str, str]
+    watched: Watched
     log: str = ""
 
     def text(self, name: str, default: str = "") -> str:

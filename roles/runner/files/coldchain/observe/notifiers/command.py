@@ -7,22 +7,16 @@ With it Apprise, a chat, a ticket system or a pager is a line of configuration.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import signal
-import subprocess
-import tempfile
 
 from coldchain.core.command_text import CommandTextError, split_pipeline
 from coldchain.core.text import printable
 from coldchain.observe.notifiers.base import Task, Undelivered
+from coldchain.observe.notifiers.program import run
 
-LONGEST = 25.0
-"""Seconds that a command may take."""
 _LONGEST_VARIABLE = 20_000  # characters: Linux takes 128 kB; the message itself has all
-_SAID = 200  # bytes of what it has said that are kept
 
 
 def send(task: Task) -> str:
@@ -43,31 +37,8 @@ def send(task: Task) -> str:
     if program is None:
         raise Undelivered(f"command: there is no program {printable(words[0])!r} on this host")
     raw = json.dumps(message).encode() + b"\n"
-    with tempfile.TemporaryFile() as said:
-        try:
-            # Not a pipe: what a command leaves behind would keep it open.
-            child = subprocess.Popen(
-                [program, *words[1:]],
-                stdin=subprocess.PIPE,
-                stdout=said,
-                stderr=subprocess.STDOUT,
-                env={name: text.replace("\0", "") for name, text in environment.items()},
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise Undelivered(f"{words[0]}: {error.strerror}") from None
-        try:
-            child.communicate(raw, timeout=LONGEST)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-            raise Undelivered(f"{words[0]} took longer than {LONGEST:g} s") from None
-        said.seek(max(0, said.seek(0, os.SEEK_END) - _SAID))
-        text = printable(said.read().decode("utf-8", "replace").strip())
-    if child.returncode:
-        how = f"{words[0]} ended with {child.returncode}"
-        raise Undelivered(f"{how}: {text}" if text else how)
+    environment = {name: text.replace("\0", "") for name, text in environment.items()}
+    run(task.watched, [program, *words[1:]], raw, environment, words[0])
     return "exit code 0"
 
 

@@ -12,14 +12,13 @@ import shutil
 import smtplib
 import socket
 import ssl
-import subprocess
 
 from coldchain.core.text import printable
 from coldchain.observe.notifiers.base import TIMEOUT, Task, Undelivered
+from coldchain.observe.notifiers.program import run
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _SENDMAIL = ("/usr/sbin/sendmail", "/usr/lib/sendmail")
-_LONGEST = 60.0  # seconds that sendmail may take
 
 
 def send(task: Task) -> str:
@@ -28,7 +27,7 @@ def send(task: Task) -> str:
     recipients = [to] if isinstance(to, str) else list(to)
     mail = _mail(task, recipients)
     host = str(task.entry.get("smtp_host") or "")
-    return _by_smtp(task, host, mail, recipients) if host else _by_sendmail(mail, recipients)
+    return _by_smtp(task, host, mail, recipients) if host else _by_sendmail(task, mail, recipients)
 
 
 def _mail(task: Task, recipients: list[str]) -> email.message.EmailMessage:
@@ -92,25 +91,10 @@ def _refusal(code: int, answer: object) -> Undelivered:
     return Undelivered(f"SMTP {code}: {text}", refused=500 <= code < 600)
 
 
-def _by_sendmail(mail: email.message.EmailMessage, recipients: list[str]) -> str:
+def _by_sendmail(task: Task, mail: email.message.EmailMessage, recipients: list[str]) -> str:
     program = shutil.which("sendmail") or next(filter(os.path.exists, _SENDMAIL), None)
     if program is None:
         raise Undelivered("there is no sendmail here: install one, or write smtp_host")
     raw = mail.as_bytes(policy=email.policy.SMTP.clone(linesep="\n"))
-    try:
-        done = subprocess.run(
-            [program, "-i", "--", *recipients],
-            input=raw,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_LONGEST,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise Undelivered(f"sendmail took longer than {_LONGEST:g} s") from None
-    except OSError as error:
-        raise Undelivered(f"{program}: {error.strerror}") from None
-    if done.returncode:
-        said = printable(done.stdout.decode("utf-8", "replace").strip())[-200:]
-        raise Undelivered(f"sendmail ended with {done.returncode}: {said}")
+    run(task.watched, [program, "-i", "--", *recipients], raw, os.environ, "sendmail")
     return "taken by sendmail"
