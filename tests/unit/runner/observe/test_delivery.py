@@ -19,8 +19,9 @@ from receivers import Answer, Receiver, receiver
 
 from coldchain.core.errors import CannotWrite
 from coldchain.execution.background import Background
-from coldchain.observe import delivery, delivery_findings, outbox
+from coldchain.observe import delivery, delivery_findings, delivery_process, outbox
 from coldchain.observe.delivery import Courier
+from coldchain.observe.delivery_process import DeliveryProcess
 from coldchain.observe.outbox import Outbox, WaitingMessage
 
 
@@ -376,3 +377,46 @@ def test_only_one_process_delivers(box: Outbox, server: Receiver) -> None:
     with waiting.at_most():
         assert courier(box).deliver() == 0
     assert came(server) == []
+
+
+def test_a_target_that_is_down_costs_no_process_for_each_message(
+    box: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only when something may be sent one is started: not to put off what has just come."""
+    starts: list[int] = []
+
+    class Delivers:
+        """The process, within this one; at its end something waits."""
+
+        def __init__(self, *dummy: Any, **dummies: Any) -> None:
+            starts.append(courier(box).deliver())
+
+        def poll(self) -> int:
+            return 1 if starts[-1] else 0
+
+    monkeypatch.setattr(delivery, "LINGER", -1.0)
+    monkeypatch.setattr(delivery, "FIRST", 600)
+    monkeypatch.setattr(delivery_process, "_AT_LEAST", 0.0)
+    monkeypatch.setattr(delivery_process.subprocess, "Popen", Delivers)
+    process = DeliveryProcess(box, None)
+
+    def tell(url: str, name: str) -> None:
+        target, now = {"type": "webhook", "url": url}, time.time()
+        message = WaitingMessage(time.time_ns() // 1000, process.due(target, now), name)
+        told = {"id": name, "kind": "failure", "host": "h", "title": "t", "text": "x"}
+        box.put({"target": target, "message": told}, message, durable=False)
+        process.added(message, target)
+        for _unused in range(2):  # its start, and its end
+            process.step(time.time())
+
+    down = "http://127.0.0.1:9/"
+    for number in range(9):
+        tell(down, f"m-{number}")
+    assert starts == [1] and len(box.waiting()) == 9
+    with receiver() as up:
+        tell(up.url, "other")
+        assert starts == [1, 0] and [it.id for it in box.waiting()].count("other") == 0
+        tell(down, "m-9")
+        assert starts == [1, 0], "it knows that still"
+    process.step(time.time() + 700)
+    assert len(starts) == 3, "what is due is tried"

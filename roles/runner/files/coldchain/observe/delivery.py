@@ -9,7 +9,6 @@ What did not arrive is tried again, later each time, for three days.
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import threading
 import time
@@ -23,7 +22,7 @@ from coldchain.core.instants import DAY
 from coldchain.core.locks import lock_within, open_lock
 from coldchain.observe.notifiers.base import Sender, Task, Undelivered, Watched
 from coldchain.observe.notifiers.registry import ENDED_BY_RECOVERY, NOTIFIERS, RECOVERY, ROUTINE
-from coldchain.observe.notifiers.target import describe
+from coldchain.observe.notifiers.target import address, describe
 from coldchain.observe.outbox import FAILED, GIVEN_UP, SENT, Outbox, WaitingMessage
 
 FIRST, LONGEST = 2, 1800
@@ -51,8 +50,7 @@ class DeliveryAttempt(NamedTuple):
 class _Envelope(NamedTuple):
     """What has to be known of a message before it is its turn.
 
-    target: for people; address: tells targets apart that look alike there, as two commands of one
-    program do.
+    target, address: as describe and address of the target say.
     """
 
     target: str
@@ -167,7 +165,7 @@ class Courier:
             message = entry["message"]
             self._envelopes[waiting.name] = _Envelope(
                 describe(entry["target"]),
-                json.dumps({**entry["target"], "tell": None}, sort_keys=True),
+                address(entry["target"]),
                 bool(entry.get("refused")),
                 str(message.get("kind")),
                 message.get("job_id"),

@@ -8,16 +8,20 @@ must not keep the runner.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from coldchain.core.locks import is_locked
 from coldchain.core.log_limit import LimitedLog
 from coldchain.core.own_program import own_program
-from coldchain.observe.outbox import Outbox
+from coldchain.observe.notifiers.target import address
+from coldchain.observe.outbox import Outbox, WaitingMessage
 
 _NOT_AGAIN = 10.0
 """Seconds until a process is tried again that could not be started, or did not deliver."""
@@ -50,13 +54,31 @@ class DeliveryProcess:
         self._due: float | None = None  # POSIX seconds of the next that is due
         self._started = -_AT_LEAST
         self._not_before = 0.0
+        self._newest: dict[str, str] = {}  # address -> id of the last message, if it waits
         self.count = 0
         """Messages that wait, or did when that was last looked at."""
         self._look()
 
-    def added(self) -> None:
-        """A message was put in that is due now."""
-        self._due = 0.0
+    def due(self, target: Mapping[str, Any], now: float) -> int:
+        """When a message for *target* may be sent: not before the last one that waits for the same,
+        as what does not answer would only put it off.  POSIX seconds."""
+        newest = self._newest.get(address(target)) if self._newest else None
+        if newest is not None and self._child is None:
+            with contextlib.suppress(OSError):
+                for waiting in self._outbox.waiting():
+                    if waiting.id == newest and waiting.due > now and not self._refused(waiting):
+                        return waiting.due
+        return int(now)
+
+    def _refused(self, waiting: WaitingMessage) -> bool:
+        """Is it one that the other side will not have, and which keeps no others waiting?"""
+        entry = self._outbox.read(waiting)
+        return entry is None or bool(entry.get("refused"))
+
+    def added(self, waiting: WaitingMessage, target: Mapping[str, Any]) -> None:
+        """A message was put in."""
+        self._due = waiting.due if self._due is None else min(self._due, waiting.due)
+        self._newest[address(target)] = waiting.id
         self.count += 1
 
     def step(self, now: float) -> None:
@@ -119,6 +141,8 @@ class DeliveryProcess:
         self._troubles.over("look", "messages can be delivered again")
         self.count = len(waits)
         self._due = min((waiting.due for waiting in waits), default=None)
+        ids = {waiting.id for waiting in waits}
+        self._newest = {place: name for place, name in self._newest.items() if name in ids}
 
 
 def _ended(pid: int) -> bool:

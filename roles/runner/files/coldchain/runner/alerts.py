@@ -253,12 +253,13 @@ class Alerts:
                 "target": dict(delivery.target),
                 "message": {"id": delivery.id, "kind": delivery.kind, **message},
             }
-            waiting = WaitingMessage(time.time_ns() // 1000, int(now), delivery.id)
+            due = self._process.due(delivery.target, now)
+            waiting = WaitingMessage(time.time_ns() // 1000, due, delivery.id)
             durable = delivery.kind not in ROUTINE
             self._outbox.put(entry, waiting, durable=durable)
             if waits:
                 waits.append(waiting)
-            self._process.added()
+            self._process.added(waiting, delivery.target)
             self._pending.pop(0)
 
     def _saved(self) -> Mapping[str, Any] | None:

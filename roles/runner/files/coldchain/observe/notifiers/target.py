@@ -53,6 +53,11 @@ class Target(NamedTuple):
         return describe(self.entry)
 
 
+def address(entry: Mapping[str, Any]) -> str:
+    """What tells targets apart that look alike for people, as two commands of one program do."""
+    return json.dumps({**entry, "tell": None}, sort_keys=True)
+
+
 def describe(entry: Mapping[str, Any]) -> str:
     """An entry of ``notify`` for people: its type, and where it leads without any secret."""
     where: Any = entry.get("url") or entry.get("to") or entry.get("command")
