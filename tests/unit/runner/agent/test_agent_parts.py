@@ -293,17 +293,17 @@ def put(root: Path, path: str, age: float = 0.0) -> None:
 def test_chains_and_names_of_a_container(tmp_path: Path) -> None:
     for path in ("host_docs/100/0_100", "host_docs/100/1_150", "host_docs/90/0_90", "h_a/b/7/0_7"):
         put(tmp_path, f"metadata/tar/{path}/metadata")
-    for path in ("host_docs/80/x", "host_docs/x/0_5", "host_docs/file", "empty/70/0_70x"):
+    for path in ("host_docs/80/x", "host_docs/x/0_5", "host_docs/file", "h_empty/70/0_70x", "fd/7/0_7"):
         put(tmp_path, f"metadata/tar/{path}")
     storage = LocalStorage(tmp_path)
     assert container.chains(storage, SERIES) == [
         Chain(90, (Level(90, 0, 90),)),
         Chain(100, (Level(100, 0, 100), Level(100, 1, 150))),
     ]
-    assert container.host_names(storage) == ["empty", "h_a/b", "host_docs"]
+    assert container.host_names(storage) == ["h_a/b", "h_empty", "host_docs"]
     assert container.host_names(LocalStorage(tmp_path / "none")) == []
     (tmp_path / "metadata" / "tar" / "h_a" / "round").symlink_to(tmp_path / "metadata" / "tar")
-    assert set(container.host_names(storage)) >= {"empty", "h_a/b", "host_docs"}
+    assert set(container.host_names(storage)) >= {"h_a/b", "h_empty", "host_docs"}
 
 
 def test_what_no_backup_owns_is_swept_when_nobody_can_be_at_work_in_it(tmp_path: Path) -> None:

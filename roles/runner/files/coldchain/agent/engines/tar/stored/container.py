@@ -32,6 +32,8 @@ _DEEPEST = 8
 _MOST_AGAIN = 500
 #: So many folders below one of the topmost ones are looked into in vain: a link may lead to a disk.
 _MOST_BARREN = 1000
+#: And so many below all of them that hold no chain: the engine's own folder may be such a link.
+_MOST_IN_VAIN = 2000
 
 
 class Orphan(NamedTuple):
@@ -90,15 +92,15 @@ def host_names(storage: Storage) -> list[str]:
     top = f"{METADATA}/{ENGINE}"
     # Links in a container can lead back to where they lie, and to one place by many names.
     seen: set[Hashable] = set()
-    left, barren = _MOST_AGAIN, 0
+    left, barren, in_vain = _MOST_AGAIN, 0, 0
 
     def visit(folder: str, above: tuple[Hashable, ...]) -> None:
         """Take *folder*, below the engine's own, if chains lie in it, and look into those below."""
-        nonlocal left, barren
+        nonlocal left, barren, in_vain
         path = f"{top}/{folder}" if folder else top
         if len(above) < 2:
             barren = 0
-        if barren > _MOST_BARREN:
+        if barren > _MOST_BARREN or in_vain > _MOST_IN_VAIN:
             return
         identity = storage.identity(path)
         again = identity in seen
@@ -113,7 +115,8 @@ def host_names(storage: Storage) -> list[str]:
         if again:
             left -= 1 + len(names) // 16
         seen.add(identity)
-        if folder and chain_times(names):
+        before = len(host_names)
+        if "_" in folder and chain_times(names):
             host_names.append(folder)
         else:
             barren += 1
@@ -121,6 +124,9 @@ def host_names(storage: Storage) -> list[str]:
             # A slash in a backup name makes nested folders.
             if len(above) < _DEEPEST and not chain_times([name]):
                 visit(f"{folder}/{name}" if folder else name, (*above, identity))
+        if len(above) == 1 and len(host_names) == before:
+            # What has nothing below it costs next to nothing, and may be anybody's file.
+            in_vain += barren - 1
 
     visit("", ())
     return sorted(host_names)
