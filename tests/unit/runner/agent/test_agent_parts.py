@@ -293,7 +293,13 @@ def put(root: Path, path: str, age: float = 0.0) -> None:
 def test_chains_and_names_of_a_container(tmp_path: Path) -> None:
     for path in ("host_docs/100/0_100", "host_docs/100/1_150", "host_docs/90/0_90", "h_a/b/7/0_7"):
         put(tmp_path, f"metadata/tar/{path}/metadata")
-    for path in ("host_docs/80/x", "host_docs/x/0_5", "host_docs/file", "h_empty/70/0_70x", "fd/7/0_7"):
+    for path in (
+        "host_docs/80/x",
+        "host_docs/x/0_5",
+        "host_docs/file",
+        "h_empty/70/0_70x",
+        "fd/7/0_7",
+    ):
         put(tmp_path, f"metadata/tar/{path}")
     storage = LocalStorage(tmp_path)
     assert container.chains(storage, SERIES) == [

@@ -26,6 +26,10 @@ _BAD = {
     "writes garbage": "cat > /dev/null; echo this is garbage, whoever reads it",
     "writes garbage before": 'echo garbage; exec REAL "$@"',
     "works on nothing": 'exec REAL "$@" < /dev/null',
+    "loses half": 'REAL "$@" > MADE; head -c $(($(stat -c %s MADE) / 2)) MADE',
+    "loses ten bytes": 'REAL "$@" > MADE; head -c -10 MADE',
+    "loses a byte": 'REAL "$@" > MADE; head -c -1 MADE',
+    "adds a byte": 'REAL "$@" > MADE; cat MADE; printf x',
 }
 _OTHER_TARS = {
     "busybox": "tar (busybox) 1.35.0",
@@ -45,7 +49,7 @@ def _replace(
     path.write_text(
         "#!/bin/sh\n"
         f'case "$1" in --version|version) echo "{version}"; exit 0;; esac\n'
-        f"{script.replace('REAL', genuine)}\n"
+        f"{script.replace('REAL', genuine).replace('MADE', f'{path.parent}/made')}\n"
     )
     path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")

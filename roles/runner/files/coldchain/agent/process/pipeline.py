@@ -51,7 +51,8 @@ class Stage(NamedTuple):
     """One process: *errors* gets each line of stderr, *output* the lines of stdout (last only).
 
     program: what it is called, where it is not what argv begins with; folder: where it begins;
-    secret: what it reads from a descriptor of its own, whose number is added to the end of argv.
+    secret: what it reads from a descriptor of its own, whose number is added to the end of argv;
+    tap: sees each piece of stdout on its way to the next stage, in a thread.
     """
 
     argv: Sequence[str | bytes]
@@ -61,6 +62,7 @@ class Stage(NamedTuple):
     program: str = ""
     folder: str | None = None
     secret: bytes = b""
+    tap: Callable[[bytes], None] | None = None
 
     @property
     def name(self) -> str:
@@ -143,9 +145,20 @@ class Pipeline:
             assert process.stderr is not None
             if process.stdout is not None:
                 source = process.stdout
+                if stage.tap is not None and number != last:
+                    source = self._tapped(process.stdout, stage.tap)
             self._follow(_drain, process.stderr.fileno(), _both(stage.errors, tail))
         if self._stages[-1].output is not None:
             self.read_blocks(self._last_output().fileno(), self._stages[-1].output)
+
+    def _tapped(self, stream: IO[bytes], tap: Callable[[bytes], None]) -> IO[bytes]:
+        """The reading end of a pipe into which a thread hands on what *stream* brings."""
+        reader, writer = os.pipe()
+        widen(writer)
+        pump = threading.Thread(target=_pump, args=(stream, writer, tap), daemon=True)
+        pump.start()
+        self._threads.append(pump)
+        return os.fdopen(reader, "rb", buffering=0)
 
     def __exit__(self, *exception: object) -> None:
         self._end()
@@ -281,6 +294,19 @@ def _both(sink: LineSink | None, tail: deque[str]) -> LineSink:
         tail.append(line.decode("utf-8", "backslashreplace"))
 
     return take
+
+
+def _pump(stream: IO[bytes], writer: int, tap: Callable[[bytes], None]) -> None:
+    """Hand on what *stream* brings; at its end, and when nobody reads any more, close both."""
+    try:
+        with stream:
+            while piece := os.read(stream.fileno(), _PIECE):
+                tap(piece)
+                write_all(writer, piece)
+    except BrokenPipeError:
+        pass  # the stage before gets it, too, and the one behind is to blame
+    finally:
+        os.close(writer)
 
 
 def _drain(descriptor: int, sink: LineSink) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from coldchain.agent.engines.tar.backup.stream_end import Ending
 from coldchain.agent.engines.tar.stored import cipher, gnu_tar, snapshot
 from coldchain.agent.engines.tar.stored.cipher import Part
 from coldchain.agent.engines.tar.stored.layout import DATA
@@ -69,7 +70,7 @@ def write_archive(
     unless what was written is an archive of the source.
     """
     folder, operand = _operand(options.tree)
-    head = bytearray()
+    head, ending = bytearray(), Ending(options.compression)
     reader, writer = os.pipe()
     try:
         argv = gnu_tar.create(
@@ -83,7 +84,8 @@ def write_archive(
         )
         stages = [
             Stage(argv, errors=_listen(tally, meter), pass_fds=(snar, writer)),
-            Stage(COMPRESSIONS[options.compression].compressor()),
+            # What openssl makes of it shows no end any more.
+            Stage(COMPRESSIONS[options.compression].compressor(), tap=ending.take),
         ]
         if scheme is not None:
             assert options.encryption is not None
@@ -98,11 +100,18 @@ def write_archive(
                 for chunk in pipeline.chunks():
                     if len(head) < _HEAD:
                         head += chunk[:_HEAD]
+                    if scheme is None:
+                        ending.take(chunk)
                     sink(chunk)
                     meter.tick()
                 _check(pipeline.finish(), tally, options)
                 _check_listing(tally, operand, unchanged=unchanged)
                 _check_head(bytes(head), options, scheme, empty=tally.members == 0)
+                assert tally.written is not None
+                if not ending.is_whole(tally.written):
+                    raise _torn(options.compression)
+        if scheme is not None:
+            _check_size(part(), ending.size)
         return part()
     finally:
         os.close(reader)
@@ -129,6 +138,7 @@ def write_file(
                 bad = failure(pipeline.finish(), {})
             if bad is not None:
                 raise JobFailed(bad.describe())
+            _check_size(part(), os.fstat(descriptor).st_size)
         else:
             for chunk in snapshot.blocks(descriptor):
                 sink(chunk)
@@ -255,3 +265,13 @@ def _check_head(head: bytes, options: BackupOptions, scheme: str | None, *, empt
         raise JobFailed(
             f"the backup failed: {options.compression} did not write what it should", _NOTHING
         )
+
+
+def _check_size(encrypted: Part, plain: int) -> None:
+    """JobFailed unless openssl made what it makes of *plain* bytes: both ciphers are streams."""
+    if encrypted.size != cipher.OVERHEAD + plain:
+        raise _torn("openssl")
+
+
+def _torn(program: str) -> JobFailed:
+    return JobFailed(f"the backup failed: {program} did not write to the end", _NOTHING)

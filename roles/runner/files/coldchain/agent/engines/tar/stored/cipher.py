@@ -28,6 +28,8 @@ ITERATIONS = 600_000
 MOST_ITERATIONS = 20_000_000
 #: How everything that openssl enc has written begins.
 MAGIC = b"Salted__"
+#: By so many bytes it is longer than what was encrypted: the salt follows.
+OVERHEAD = len(MAGIC) + 8
 
 
 class Part(NamedTuple):
