@@ -26,6 +26,9 @@ ROOT = Path(__file__).parents[2]
 KINDS = [name for name in NAMES if name not in ("ssh_password", "ftps")]
 #: More than any buffer on the way, and not to be compressed.
 LARGE = 3_000_000
+#: For many backups, and slow compressors: a stream to rclone still, which sends
+#: what is below 100 KiB as a file of a known size.
+SMALL = 300_000
 
 
 @dataclass
@@ -91,13 +94,14 @@ def on(*names: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("site", names or NAMES, indirect=True)
 
 
-def grow(site: Site, step: int) -> None:
+def grow(site: Site, step: int, large: int = LARGE) -> None:
+    """Step 0: a tree with a file of *large* random bytes; then a few changes each."""
     source = site.source
     if step == 0:
         (source / "dir" / "sub").mkdir(parents=True)
         (source / "dir" / "sub" / "deep").write_text("deep")
         (source / "gone").write_text("x")
-        (source / "large").write_bytes(os.urandom(LARGE))
+        (source / "large").write_bytes(os.urandom(large))
         (source / "link").symlink_to("dir/sub")
     else:
         (source / "gone").unlink(missing_ok=True)

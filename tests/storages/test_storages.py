@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import pytest
 from agent_trees import state
 from storage_contract import SCRIPT, absent, one_writer, play
-from storage_site import KINDS, LARGE, Site, grow, on
+from storage_site import KINDS, LARGE, SMALL, Site, grow, on
 
 from coldchain.agent.storages.base import Storage
 from coldchain.agent.storages.registry import open_storage
@@ -63,7 +63,7 @@ def _iso(stamp: object) -> str:
 
 @on(*KINDS)
 def test_old_chains_are_removed_whole_and_the_last_one_stays(site: Site) -> None:
-    grow(site, 0)
+    grow(site, 0, SMALL)
     first = site.perform("backup").fields["chain"]
     site.backup(max_level=3)
     # In an object store a folder is only a prefix: names that begin alike are kept apart.
@@ -88,7 +88,7 @@ NAMES = [("grüße_x", "100%d *[x]?{a}"), ("h", "a/quo'te\"$(id)`;&#")]
 @on(*KINDS)
 def test_any_name_is_a_name_and_secrets_stay_secret(site: Site) -> None:
     """Both names in one container, encrypted, and compressed in different ways."""
-    grow(site, 0)
+    grow(site, 0, SMALL)
     password = site.root / "password"
     password.write_text("correct horse\n")
     password.chmod(0o600)
