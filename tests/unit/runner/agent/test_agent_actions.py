@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from agent_bench import CAP_SYS_ADMIN, CAP_SYS_NICE, Bench, capable
 from agent_chains import age
+from agent_hostile import REG, plant
 from agent_points import catalogue
 from agent_users import as_nobody, give_away, in_a_child
 from checked_actions import checked_action
@@ -472,29 +473,46 @@ def test_progress_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
     into_log(full, iter([0.0, 10.0]).__next__)(moment)
 
 
+def _totals(bench: Bench, **fields: object) -> list[Progress]:
+    told: list[Progress] = []
+    options = {"container": str(bench.container), "backup_name": "docs", "sync": False}
+    perform(
+        {"action": "backup", "path_to_backup": str(bench.source), **options, **fields},
+        containers_dir=bench.root,
+        client_id="host",
+        progress=told.append,
+    )
+    return [moment for moment in told if moment.phase.startswith("writing level ")]
+
+
 @pytest.mark.parametrize("files", [1, 300])
 def test_a_full_backup_expects_what_the_last_one_was(bench: Bench, files: int) -> None:
     for number in range(files):
         (bench.source / f"file{number}").write_bytes(b"x" * (30_000_000 // files))
 
-    def totals(**fields: object) -> list[Progress]:
-        told: list[Progress] = []
-        options = {"container": str(bench.container), "backup_name": "docs", "sync": False}
-        perform(
-            {"action": "backup", "path_to_backup": str(bench.source), **options, **fields},
-            containers_dir=bench.root,
-            client_id="host",
-            progress=told.append,
-        )
-        return [moment for moment in told if moment.phase.startswith("writing level ")]
-
-    assert totals()[0].total == 0
-    first, *dummy = totals()
+    assert _totals(bench)[0].total == 0
+    first, *dummy = _totals(bench)
     (archive,) = (bench.container / "data").glob(f"tar/*/{bench.catalogue()[-1].chain}/*/data")
     length = len(subprocess.run(["gunzip", "-c", archive], capture_output=True, check=True).stdout)
     assert first.estimated
     assert first.total == pytest.approx(length, rel=0.05)
-    assert {moment.total for moment in totals(incremental=True)} == {0}  # is not foreseen
+    assert {moment.total for moment in _totals(bench, incremental=True)} == {0}  # not foreseen
+
+
+def test_a_full_backup_expects_nothing_of_what_tells_nothing(bench: Bench) -> None:
+    """freezer-agent's levels say no size, another source's say another one's."""
+    plant(bench.container, [("./file", REG, "x" * 1000)])
+    (bench.source / "file").write_bytes(b"x" * 1000)
+    other = bench.root / "other"
+    other.mkdir()
+    assert _totals(bench)[0].total == 0
+    assert _totals(bench)[0].total > 1000
+    # What cannot be read is passed over: the one before it tells.
+    newest = bench.catalogue()[-1].chain
+    next(bench.container.glob(f"data/tar/host_docs/{newest}/*/manifest.json")).write_text("{")
+    assert _totals(bench)[0].total > 1000
+    assert _totals(bench, path_to_backup=str(other))[0].total == 0
+    assert _totals(bench)[0].total == 0, "the newest one is of another source"
 
 
 def test_names_begin_no_lines_in_messages_and_logs(bench: Bench) -> None:

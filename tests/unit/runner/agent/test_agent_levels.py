@@ -128,6 +128,7 @@ def test_a_lineage_is_what_each_level_was_based_on(steps: list[tuple[LevelRules,
         ({"max_level": 2}, [0, 1], 1, 2),
         ({"max_level": 2}, [0, 1, 2], 1, 0),
         ({"max_level": 0}, [0, 1, 2], 1, 3),
+        ({}, [0], 10**6 * DAY, 1),
         ({"max_level": 1, "always_level": 1}, [0, 1], 1, 0),
     ],
 )

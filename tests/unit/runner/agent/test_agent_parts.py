@@ -147,6 +147,22 @@ def test_mounts_below_a_folder_are_known_by_their_true_names(
     assert mounts.mount_points(b"/") == []
 
 
+def test_a_folder_is_found_where_the_host_tells_nothing_of_the_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a chroot no mount is told but those in it."""
+    tree, folder = tmp_path / "tree", tmp_path / "tree" / "a" / "folder"
+    folder.mkdir(parents=True)
+    told = mounts.place
+    unknown = os.fsencode(os.path.realpath(tree))
+    monkeypatch.setattr(mounts, "place", lambda path: None if path == unknown else told(path))
+    assert mounts.names_within(folder, tree) == [b"./a/folder"]
+    assert mounts.names_within(tree, folder) == [b"."]
+    assert mounts.names_within(tmp_path / "elsewhere", tree) == []
+    monkeypatch.setattr(mounts, "place", lambda path: None)
+    assert mounts.names_within(folder, tree) == [b"./a/folder"]
+
+
 def test_only_other_file_systems_are_mounted_below(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

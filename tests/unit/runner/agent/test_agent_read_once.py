@@ -130,6 +130,21 @@ def test_a_selection_reads_levels_without_a_list_once(
     assert list(fickle.data().values()) == [1, 1]
 
 
+def test_what_was_kept_of_a_look_is_not_fetched_and_what_follows_is(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        (bench.source / str(number)).write_text("x")
+        bench.level()
+    next(bench.container.glob("data/tar/*/*/0_*/entries.gz")).unlink()
+    fickle = Fickle(monkeypatch, b"")
+    came = fickle.at_once(monkeypatch)
+    bench.restore(restore_paths=["0", "2"])
+    assert sorted(os.listdir(bench.target)) == ["0", "2"]
+    assert came == [["1", "2", "2 list"]]
+    assert list(fickle.data().values()) == [1, 1, 1]
+
+
 def test_the_next_level_comes_while_one_is_used_and_none_is_left_behind(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

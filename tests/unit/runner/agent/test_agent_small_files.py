@@ -101,7 +101,7 @@ def test_the_name_of_a_level_is_read_again(zero: int, number: int, time: int) ->
     ("hostname", "backup_name", "safe"),
     [
         ("h", "b", True), ("h", "a/b", True), ("h", "a/7", False), ("h", "7", True),
-        ("7", "7", True), ("h", "../b", True), ("h", "a/../b", False),
+        ("7", "7", True), ("7/h", "b", True), ("h", "../b", True), ("h", "a/../b", False),
         ("h", "a//b", False), ("h", "a/", False),
         ("h", "a/./b", False), ("h", "a\0", False), ("h/7", "b", True), ("h/7/", "b", False),
     ],
