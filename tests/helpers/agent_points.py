@@ -26,13 +26,14 @@ def verify(
     *,
     scheme: str | None = None,
     accept_unsealed: bool = False,
+    encrypted: bool = True,
     spool: Path | None = None,
     **more: Any,
 ) -> Verification:
     query = _query(place, hostname, backup_name)._replace(
         scheme=scheme,
         accept_unsealed=accept_unsealed,
-        encrypted=True,
+        encrypted=encrypted,
         spool=spool,
     )
     return engine("tar").verify(query, mode, **more)

@@ -227,6 +227,28 @@ def test_what_is_not_as_it_was_asked_for_is_no_damage(bench: Bench) -> None:
     bench.restore(**secret)
 
 
+def test_a_password_that_is_not_for_all_asks_nothing_of_plain_chains(bench: Bench) -> None:
+    """A chain that has a sealed level is none of those: what is plain in it was put there."""
+    secret: dict[str, object] = {"encrypt_pass_file": str(bench.pass_file)}
+    (bench.source / "file").write_text("x")
+    bench.level(**secret, backup_name="sealed")
+    bench.level()
+
+    def found(*, encrypted: bool) -> list[str]:
+        outcome = verify(
+            bench.container, mode="full", pass_file=bench.pass_file, encrypted=encrypted
+        )
+        assert outcome.read == outcome.checked and not outcome.notes
+        return [flaw.kind for flaw in outcome.findings]
+
+    assert found(encrypted=False) == []
+    assert found(encrypted=True) == ["unsealed"]
+    shutil.rmtree(bench.container)
+    _sealed(bench)
+    _forge_plain(bench)
+    assert found(encrypted=False) == ["unsealed"]
+
+
 @pytest.mark.parametrize("scheme", ["strong", "freezer"])
 def test_an_action_has_one_password_although_its_file_changes(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, scheme: str
