@@ -14,7 +14,7 @@ from agent_hostile import CHR, DIR, DUMP, LNK, REG, SYM, Member, plant
 from agent_trees import state
 
 from coldchain.agent.process.contain import NAMESPACE
-from coldchain.core.errors import ColdchainError
+from coldchain.core.errors import ColdchainError, JobFailed
 
 
 def _attacks(victim: str) -> dict[str, list[list[Member]]]:
@@ -132,6 +132,20 @@ def test_nothing_outside_changes(bench: Bench, attack: str, paths: list[str]) ->
         assert not bench.target.exists()
     assert state(os.fsencode(victim)) == before
     assert not [name for name in os.listdir(bench.root) if name.startswith(".coldchain")]
+
+
+@pytest.mark.parametrize(
+    "attack",
+    ["rename by dots", "temporary folder in a link", "renamed to a name that hides a part"],
+)
+def test_renames_that_lead_outside_are_refused_also_where_the_kernel_holds(
+    bench: Bench, attack: str
+) -> None:
+    """Names of files can look like renames and are let through there; renames are not."""
+    plant(bench.container, *_attacks(str(bench.root / "victim"))[attack])
+    with pytest.raises(JobFailed, match=r"outside of the restored|cannot be told"):
+        bench.restore()
+    assert not bench.target.exists()
 
 
 @pytest.mark.parametrize("attack", sorted(_attacks("/x")))
