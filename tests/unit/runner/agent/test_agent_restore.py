@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from agent_bench import CAP_LINUX_IMMUTABLE, CAP_SYS_ADMIN, Bench, capable
@@ -422,6 +423,32 @@ def test_a_merge_gives_directories_their_times_and_attributes(bench: Bench) -> N
     assert os.listxattr(bench.target / "d") == []
     for name in ("d/e", "d", "."):
         assert (bench.target / name).stat().st_mtime_ns == 1_000_000_007
+
+
+@pytest.mark.parametrize("place", ["new", "deep/er/new", "empty"])
+def test_a_target_that_holds_nothing_gets_all_in_one_step(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    for number in range(3):
+        (bench.source / f"file{number}").write_text("x")
+    bench.level()
+    target = bench.root / place
+    if place == "empty":
+        target.mkdir()
+    real = os.rename
+    steps: list[int] = []
+
+    def rename(*paths: Any, **folders: Any) -> None:
+        before = os.listdir(target) if target.is_dir() else []
+        real(*paths, **folders)
+        after = os.listdir(target) if target.is_dir() else []
+        if before != after:
+            steps.append(len(after) - len(before))
+
+    monkeypatch.setattr(os, "rename", rename)
+    bench.restore(restore_abs_path=str(target))
+    assert steps == [3]
+    assert state(os.fsencode(target)) == state(os.fsencode(bench.source))
 
 
 def test_verify_says_what_it_did(bench: Bench) -> None:
