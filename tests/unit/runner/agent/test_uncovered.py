@@ -71,6 +71,18 @@ def test_directories_with_content_that_no_job_backs_up(root: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("kind", ["restore", "admin", "info", "exec"])
+def test_only_a_backup_backs_up(root: Path, kind: str) -> None:
+    """What the others say beside of trees and databases is not what they do."""
+    process(root, "mysqld")
+    paths = "/etc", "/home", "/srv"
+    said = {"action": kind, "mode": "mysql"}
+    assert told(root, of(root, *backup(*paths, mode="mysql"))).keys() == {*paths}
+    other = [{**action, **said} for action in backup(*paths)]
+    assert told(root, of(root, *other)) == told(root)
+    assert "mysql" in told(root) and {*paths} < told(root).keys()
+
+
 def test_a_part_of_a_directory_is_not_all_of_it(root: Path) -> None:
     rest = backup("/etc", "/srv")
     assert told(root, of(root, *rest, *backup("/home/anna"))) == {
