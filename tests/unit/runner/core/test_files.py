@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from coldchain.core.files import (
     sync_directory,
     write_all,
     write_atomically,
+    write_pieces,
 )
 from coldchain.core.trusted_path import TrustedFolder
 
@@ -90,6 +92,24 @@ def test_what_is_taken_at_a_time_may_be_less(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(os, "write", write)
     write_all(1, b"0123456789")
     assert taken == [b"012", b"345", b"678", b"9"]
+
+
+@pytest.mark.parametrize("takes", [1, 5, 6, 4000, 10**6])
+def test_of_pieces_less_may_be_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, takes: int
+) -> None:
+    real, limit = os.writev, os.sysconf("SC_IOV_MAX")
+
+    def writev(descriptor: int, pieces: Sequence[bytes]) -> int:
+        assert len(pieces) <= limit
+        return os.write(descriptor, b"".join(pieces)[:takes])
+
+    pieces = [b"", b"begin", *(b"%d\n" % number for number in range(2500)), b"end"]
+    for replaced in (real, writev):
+        monkeypatch.setattr(os, "writev", replaced)
+        with open(tmp_path / "pieces", "wb") as file:
+            write_pieces(file.fileno(), pieces)
+        assert (tmp_path / "pieces").read_bytes() == b"".join(pieces)
 
 
 def test_directories_are_private(tmp_path: Path) -> None:

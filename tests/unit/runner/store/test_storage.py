@@ -343,7 +343,7 @@ def test_a_write_outside_of_a_transaction_is_our_bug(tmp_path: Path) -> None:
         AtomicJSONStorage(tmp_path / "x.json", "x").write({})
 
 
-@pytest.mark.parametrize("call", ["write", "fsync", "rename", "open"])
+@pytest.mark.parametrize("call", ["writev", "fsync", "rename", "open"])
 def test_a_failing_disk_leaves_file_and_memory_as_they_were(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
@@ -459,4 +459,33 @@ def test_a_row_gives_back_its_key_and_its_value(key: str, value: dict[str, objec
     assert b"\n" not in row.line
     assert (row.key, row.value()) == (key, value)
     assert (dict(row), len(row)) == (value, len(value))
-    assert rows.parse(b"".join(rows.lines({key: {key: row}})))[key][key] == value
+    assert rows.parse(b"".join(rows.Lines().of({key: {key: row}})))[key][key] == value
+
+
+_CHANGES = st.lists(
+    st.tuples(st.sampled_from("ab"), st.integers(0, 20), st.none() | st.integers(0, 3)),
+    max_size=6,
+)
+
+
+@given(st.lists(_CHANGES, max_size=8))
+def test_lines_that_are_kept_are_those_that_would_be_made(commits) -> None:
+    """Three rows are put together at a time, and so many as there are for one writer."""
+    lines, tables = rows.Lines(), {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "_BLOCK", 3)
+        for changes in commits:
+            tables = {name: rows.Rows(table) for name, table in tables.items()}
+            for name, key, value in changes:
+                table = tables.setdefault(name, rows.Rows())
+                if value is None:
+                    table.pop(str(key), None)
+                else:
+                    table[str(key)] = Row.of(str(key), {"value": value})
+            tables = {name: table for name, table in tables.items() if table or name == "a"}
+            made = b"".join(lines.of(tables))
+            assert made == b"".join(rows.Lines().of(tables))
+            parsed = rows.parse(made)
+            assert {name: [*table.items()] for name, table in parsed.items()} == {
+                name: [*table.items()] for name, table in tables.items()
+            }

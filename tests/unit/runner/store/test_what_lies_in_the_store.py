@@ -211,7 +211,7 @@ def test_a_writer_repairs_what_only_the_generation_before_still_holds(tmp_path: 
     writer.close()
 
 
-@pytest.mark.parametrize("call", ["fsync", "rename", "link", "write"])
+@pytest.mark.parametrize("call", ["fsync", "rename", "link", "writev"])
 def test_a_commit_that_fails_keeps_no_descriptor_and_no_remnant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:

@@ -43,7 +43,7 @@ from coldchain.core.files import (
     open_new,
     open_ours,
     sync_open_directory,
-    write_all,
+    write_pieces,
 )
 from coldchain.core.locks import lock_within, open_lock
 from coldchain.core.trusted_path import TrustedFolder
@@ -88,6 +88,7 @@ class AtomicJSONStorage(Storage):
         self._identity: tuple[int, ...] | None = None
         self._version = current()  # of the file that was read
         self._tables: Tables | None = None
+        self._lines = rows.Lines()  # of what was written last
         self._loaded = False
         self._depth = 0
         self._dirty = False
@@ -266,6 +267,7 @@ class AtomicJSONStorage(Storage):
         if self._file is not None:
             os.close(self._file)
         self._file = self._identity = self._tables = None
+        self._lines = rows.Lines()
         self._loaded = self._dirty = self._lost = False
         self._version = current()
 
@@ -330,12 +332,12 @@ class AtomicJSONStorage(Storage):
         return lock
 
     def _commit(self) -> None:
-        raw = self._serialise(self._tables or {})
+        pieces = self._serialise(self._tables or {})
         temporary = self._temporary
         descriptor = None
         try:
             descriptor = open_new(temporary)
-            write_all(descriptor, raw)
+            write_pieces(descriptor, pieces)
             os.fsync(descriptor)
             self._keep(self._previous)
             if self._version < current():
@@ -375,14 +377,14 @@ class AtomicJSONStorage(Storage):
         except FileNotFoundError:  # it is the first
             pass
 
-    def _serialise(self, tables: Tables) -> bytes:
-        body = [*rows.lines(tables), b"}\n"]
+    def _serialise(self, tables: Tables) -> list[bytes]:
+        body = [*self._lines.of(tables), b"}\n"]
         checksum = 0
         for piece in body:
             checksum = zlib.crc32(piece, checksum)
         mark = {"kind": self.kind, "version": current(), "crc32": f"{checksum:08x}"}
         head = _encode({FORMAT_TABLE: {"1": mark}}).encode("ascii")
-        return b"".join([head[:-1], b"," if tables else b"", *body])
+        return [head[:-1], b"," if tables else b"", *body]
 
     def close(self) -> None:
         """Forget the content and close the file."""
