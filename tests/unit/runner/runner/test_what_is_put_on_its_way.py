@@ -6,19 +6,24 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from coldchain.core.instants import DAY
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
 from coldchain.observe.findings import WARNING, Finding
 from coldchain.observe.outbox import Outbox
 from coldchain.observe.records import RunEnded
 from coldchain.runner import alerts as alerts_module
+from coldchain.runner import silence_watch
 from coldchain.runner.alerts import Alerts
+from coldchain.runner.silence import LATEST, Silence
+from coldchain.store import JobRecord
 
 OPS = {"type": "ntfy", "url": "https://ntfy.example.org/ops"}
 
@@ -29,6 +34,43 @@ def make(paths: Paths, **settings: Any) -> Alerts:
     watch = {"doubted": lambda: False, "orderly": lambda: True}
     store: Any = None
     return Alerts(paths, known, store, jobs, live=False, **watch)
+
+
+class Host:
+    """Runners one after the other, on a clock of its own."""
+
+    def __init__(self, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._paths, self._patch = paths, monkeypatch
+        self.now, self.doubted = 1_800_000_000.0, False
+        self.jobs: Any = SimpleNamespace(on_record=None, states={"j"})
+        self.store: Any = SimpleNamespace(job=lambda _job_id: RECORD)
+        self.runner: Alerts
+        monkeypatch.setattr(time, "time", lambda: self.now)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+
+    def start(self, **settings: Any) -> None:
+        """Another runner; the one before is as if it was killed."""
+        known = Settings.load(self._paths)._replace(client_id="web1", **settings)
+        watch = {"doubted": lambda: self.doubted, "orderly": lambda: True}
+        alerts = Alerts(self._paths, known, self.store, self.jobs, live=True, **watch)
+        self._patch.setattr(alerts._process, "step", lambda now: None)
+        self.runner = alerts
+        self.wait(0)
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.runner.step()
+
+    def told(self) -> list[str]:
+        return [message["kind"] for message in messages(self._paths)]
+
+
+RECORD = JobRecord("j", {"job_id": "j"}, 1, 1.0, 1.0, 1.0)
+
+
+@pytest.fixture
+def host(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> Host:
+    return Host(paths, monkeypatch)
 
 
 def ended(result: str = "fail", *notify: dict[str, Any], **record: Any) -> RunEnded:
@@ -177,3 +219,60 @@ def test_a_state_that_is_no_state_is_forgotten(
         make(paths)(ended("fail", OPS))
         assert "what was told is forgotten" in caplog.text, raw
     assert json.loads((paths.notify / "state.json").read_text())["open"]["j"]
+
+
+def test_how_long_a_host_was_off_is_told_when_its_clock_is_believed(
+    host: Host, paths: Paths
+) -> None:
+    host.start(notify=(OPS,))
+    host.now += 3 * DAY
+    host.doubted = True
+    host.start(notify=(OPS,))
+    host.runner.close()  # and one more start before anybody knows the time
+    host.wait(10)
+    host.start(notify=(OPS,))
+    host.wait(30)
+    assert not host.told()
+    host.doubted = False
+    host.wait(30)
+    host.wait(60)
+    (message,) = messages(paths)
+    assert message["kind"] == "silence" and "3 d" in message["text"], message["text"]
+    host.runner.close()
+    host.start(notify=(OPS,))
+    assert len(host.told()) == 1, "it was stopped for no time at all"
+
+
+@pytest.mark.parametrize("kept", [{"notify_summary": 7200}, {"notify_quiet_hours": "00:00-23:59"}])
+def test_a_runner_that_is_killed_again_and_again_is_told_once_however_long_that_is_kept_back(
+    host: Host, paths: Paths, kept: dict[str, Any]
+) -> None:
+    at_once = {"type": "healthchecks", "url": "https://hc.example.org/x", "tell": ["silence"]}
+    for _kill in range(11):
+        host.start(notify=(OPS, at_once), **kept)
+        host.wait(600)
+    assert [it["to"] for it in messages(paths)] == [at_once["url"]] * 2, "each hour, to a machine"
+    host.wait(DAY)
+    (held,) = (it for it in messages(paths) if it["to"] == OPS["url"])
+    assert "messages" not in held, "nothing but the first one was kept"
+
+
+def test_a_silence_of_the_maintenance_is_told_when_that_is_over(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = Silence("no run has succeeded", None, 600, host.now + LATEST)
+    monkeypatch.setattr(silence_watch, "silence", lambda *_words: silent)
+    for name in ("judge_by", "runs_to_judge"):
+        monkeypatch.setattr(silence_watch, name, lambda *_words: None)
+    plain = {"knows": lambda _job_id: True, "outlook": lambda _job_id: None}
+    host.jobs.timetable = SimpleNamespace(**plain)
+    over = datetime.fromtimestamp(host.now + 600, timezone.utc).isoformat()
+    host.start(notify=(OPS,), notify_maintenance_until=over)
+    host.jobs.on_record(RECORD)
+    host.wait(1)
+    host.wait(598)
+    assert not host.told()
+    host.wait(2)
+    assert host.told() == ["silence"]
+    host.wait(LATEST)
+    assert host.told() == ["silence"], "and once"

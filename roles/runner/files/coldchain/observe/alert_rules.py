@@ -154,6 +154,13 @@ class Rules:
         for job_id in job_ids:
             self.changed |= self._open.pop(job_id, None) is not None
 
+    def lapse(self, job_id: str, target: Target, now: float, after: float) -> None:
+        """Of a silence without a recovery: let it be told again *after* so many seconds; while it
+        is held it goes on."""
+        since = self.knows(job_id, target).silence
+        if since is not None and not 0 <= now - since < after and not self._held_of(job_id, target):
+            self._keep(job_id, target, Open())
+
     def jobs(self) -> list[str]:
         """The jobs that something is known of."""
         return [job_id for job_id in self._open if job_id]
@@ -185,13 +192,9 @@ class Rules:
 
     def _recovered(self, event: Occasion, target: Target, known_at: float) -> Delivery | None:
         """Tell of a recovery: now, unless what it follows is held until *known_at*."""
-        held = self._held.get(target.key)
-        of_job = (
-            []
-            if held is None
-            else [message for message in held["messages"] if _is_of(message, event.job_id)]
-        )
-        if held is not None and of_job:
+        of_job = self._held_of(event.job_id, target)
+        if of_job:
+            held = self._held[target.key]
             if known_at > event.time:
                 self._hold(event, RECOVERY, target, known_at)
                 return None
@@ -201,6 +204,11 @@ class Rules:
                 del self._held[target.key]
             self.changed = True
         return _delivery(event, RECOVERY, target)
+
+    def _held_of(self, job_id: str, target: Target) -> list[dict[str, Any]]:
+        """The failures and silences of the job that are held for the target."""
+        held = self._held.get(target.key, {"messages": []})
+        return [message for message in held["messages"] if _is_of(message, job_id)]
 
     def _until(self, known: Open, event: Occasion, target: Target) -> float:
         """POSIX seconds before which an alarm is not told."""

@@ -82,9 +82,14 @@ class Alerts:
         self._pending: list[Delivery] = []  # which the disk has not taken yet
         self._write_at = 0.0
         self._logger = LimitedLog(log)
-        self._silence = SilenceWatch(store, jobs, self._hears, self._silent) if live else None
+        self._silence = (
+            SilenceWatch(store, jobs, self._hears, self._silent, settings.maintenance_until)
+            if live
+            else None
+        )
         jobs.on_record = self._take if live else jobs.on_record
         self._heartbeat = Heartbeat(paths.notify / "alive") if live and self._host else None
+        self._looked_back = False  # at how long nobody was at work
 
     # -- what happens ----------------------------------------------------------------------------
 
@@ -110,20 +115,17 @@ class Alerts:
             message = messages.found(host, job_id, finding, ended.time_ended, ended.run_id)
             self._tell(FINDING, job_id, f"{ended.run_id}-{number}", message, targets)
 
-    def started(self) -> None:
-        """The runner is at work again: was it dead?"""
-        if self._heartbeat is None:
+    def _look_back(self, heartbeat: Heartbeat, now: float) -> None:
+        """The runner is at work again: was it dead?  Asked once, when the clock is believed: a host
+        that was off for days doubts it for a while, and the old sign of life waits for that."""
+        self._looked_back = True
+        gap = heartbeat.gap(now)
+        if gap is None:
             return
-        now = time.time()
-        gap = None if self._doubted() else self._heartbeat.gap(now)
-        told = [self._rules.knows("", target).silence for target in self._host]
-        if gap is not None and not any(since and 0 <= now - since < _DEAD_AGAIN for since in told):
-            self._rules.forget([""])
-            message = messages.was_dead(
-                self._settings.client_id, gap.since, now, stopped=gap.stopped
-            )
-            self._tell(SILENCE, "", f"runner-{int(gap.since)}", message, self._host)
-        self._heartbeat.beat(now)
+        for target in self._host:
+            self._rules.lapse("", target, now, _DEAD_AGAIN)
+        message = messages.was_dead(self._settings.client_id, gap.since, now, stopped=gap.stopped)
+        self._tell(SILENCE, "", f"runner-{int(gap.since)}", message, self._host)
 
     def _silent(self, job_id: str, document: Mapping[str, Any], why: str, *, news: bool) -> None:
         """The job is silent; news: even for those who know that its last run has failed."""
@@ -159,6 +161,8 @@ class Alerts:
         if self._silence is not None and not self._doubted():
             self._silence.step(now)
             if self._heartbeat is not None:
+                if not self._looked_back:
+                    self._look_back(self._heartbeat, now)
                 self._heartbeat.step(now)
         self._pending += self._rules.due(now)
         self._write()
@@ -187,7 +191,7 @@ class Alerts:
             self._write()
             self._process.step(time.time())
             self._process.hand_over()
-            if self._heartbeat is not None and self._orderly():
+            if self._heartbeat is not None and self._looked_back and self._orderly():
                 self._heartbeat.stop()
 
     # -- who, and how ----------------------------------------------------------------------------

@@ -139,7 +139,6 @@ class Runner:
         self.jobs.states.commit()
         self.active.publish_ended()
         self.alerts.declared()
-        self.alerts.started()
 
     # -- the loop --------------------------------------------------------------------------------
 

@@ -34,12 +34,19 @@ class Tell(Protocol):
 class SilenceWatch:
     """``step`` judges one job whose time has come.
 
-    wanted(document): is anybody to be told when the job is silent?  tell: is told of each that is.
+    wanted(document): is anybody to be told when the job is silent?  tell: is told of each that is;
+    maintenance: POSIX seconds up to which it drops that, so that what is silent is looked at then.
     """
 
     def __init__(
-        self, store: Store, jobs: Jobs, wanted: Callable[[Mapping[str, Any]], bool], tell: Tell
+        self,
+        store: Store,
+        jobs: Jobs,
+        wanted: Callable[[Mapping[str, Any]], bool],
+        tell: Tell,
+        maintenance: float = 0,
     ) -> None:
+        self._maintenance = maintenance
         self._store, self._jobs, self._wanted, self._tell = store, jobs, wanted, tell
         self._due: list[tuple[float, str]] = []  # (monotonic seconds, job), a heap
         self._seen: dict[str, tuple[Any, ...]] = {}  # job -> the declaration that was looked at
@@ -88,4 +95,6 @@ class SilenceWatch:
         found = silence(status, outlook, now)
         if found.why:
             self._tell(job_id, record.document, found.why, news=found.news(now))
+            if now < self._maintenance:
+                return min(found.again, self._maintenance)
         return found.again
