@@ -522,6 +522,40 @@ def test_what_the_links_of_a_tree_do_to_a_level(
 
 
 @pytest.mark.parametrize(
+    ("renames", "outcome"),
+    [
+        ({"": ["Ra", "Tb"]}, None),
+        ({"": ["Ra", "Tb\nR ..", "Rb\nR ..", "Tc"], "c": ["R..", "Tx"]}, None),
+        ({"": ["Ra", "T../b"]}, "renames '../b'"),
+        ({"": ["Rm\n/x", "Tb"]}, r"renames through a link: 'm\\n/x'"),
+        ({"": ["Ra", "Tb", "Rb/l", "Tx"]}, "renames through a link: 'b/l'"),
+        # tar refuses these as well.
+        ({"": ["Ra", "Tb", "Rc"]}, "renames directories in a way that is none"),
+        ({"": ["Ra", "Tb", "Rc", "Yd", "Tx"]}, "renames directories in a way that is none"),
+        # Two readers that do not agree.
+        ({"": ["Ra", "Tb"], "other": ["Rc", "Tx"]}, "renames directories in a way that is none"),
+    ],
+)
+def test_renames_that_are_known_exactly_need_no_doubt(
+    renames: dict[str, list[str]], outcome: str | None
+) -> None:
+    exact = {
+        folder.encode(): [record.encode() for record in records]
+        for folder, records in renames.items()
+    }
+    model = LinkModel([b"a/l", b"m\n"], "level 1", exact)
+    model.take(lists("d .", r"- n\n", "d c"))
+    if outcome is None:
+        assert model.check() == []
+        assert model.renames and model.folders == []
+        return
+    with pytest.raises(JobFailed) as refused:
+        model.check()
+    assert outcome in refused.value.message
+    assert "was not made by a backup" in refused.value.hint
+
+
+@pytest.mark.parametrize(
     ("name", "inner", "folders"),
     [
         ("./a/b/c", "a/b/c", ["a", "a/b"]),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 from coldchain.agent.engines.tar.restore import open_tree, staging
-from coldchain.agent.engines.tar.restore.extract_guard import below, links, selection, tells_renames
+from coldchain.agent.engines.tar.restore.extract_guard import below, links, selection
 from coldchain.agent.engines.tar.restore.link_model import LinkModel, above, plain
 from coldchain.agent.engines.tar.stored import gnu_tar, member_index
 from coldchain.agent.engines.tar.stored.layout import DATA
@@ -220,15 +220,7 @@ def _make_way(
     A link that the level replaces by a directory is removed first; any other way through a link
     is refused.  held: the kernel keeps tar in the tree.
     """
-    before = list(links(tree))
-    model = LinkModel(before, level.place)
-    list_members(level, source, encryption, model.take, True)
-    if model.doubtful and (
-        not model.renames or (held and not _has_renames(level, source, encryption))
-    ):
-        # Without the directories' lists no name of a file can look like anything else.
-        model = LinkModel(before, level.place)
-        list_members(level, source, encryption, model.take)
+    model = judge(links(tree), level, source, encryption, held=held)
     for name in model.check():
         os.unlink(name, dir_fd=tree)
     for name in model.folders:
@@ -237,14 +229,47 @@ def _make_way(
             os.unlink(name, dir_fd=tree)
 
 
-def _has_renames(level: StoredLevel, source: Source, encryption: Encryption | None) -> bool:
-    """Whether a second reader of the archive, after tar, finds renames in it, too."""
+def judge(
+    before: Iterable[bytes],
+    level: StoredLevel,
+    source: Source,
+    encryption: Encryption | None,
+    *,
+    held: bool,
+) -> LinkModel:
+    """What the *level* does to a tree with the links *before*.
+
+    held: the kernel keeps tar in the tree, so that a second reader may say which renames the level
+    has: it could be made to read another archive than tar does.
+    """
+    before = list(before)
+    model = LinkModel(before, level.place)
+    list_members(level, source, encryption, model.take, True)
+    if not model.doubtful:
+        return model
+    exact: dict[bytes, list[bytes]] | None = {}
+    if model.renames:
+        exact = _renames(level, source, encryption) if held else None
+    if exact is None:
+        return model
+    # Without the directories' lists no name of a file can look like anything else.
+    model = LinkModel(before, level.place, exact)
+    list_members(level, source, encryption, model.take)
+    return model
+
+
+def _renames(
+    level: StoredLevel, source: Source, encryption: Encryption | None
+) -> dict[bytes, list[bytes]] | None:
+    """The renames that a second reader of the archive, after tar, finds in it; None: unknown."""
+    from coldchain.agent.engines.tar.restore.archive_renames import renames
+
     reader, writer = os.pipe()
     answers = []
 
     def read() -> None:
         with os.fdopen(reader, "rb") as stream:
-            answers.append(tells_renames(stream))
+            answers.append(renames(stream))
             while stream.read(CHUNK):
                 pass
 
@@ -259,7 +284,7 @@ def _has_renames(level: StoredLevel, source: Source, encryption: Encryption | No
     finally:
         os.close(writer)
         thread.join()
-    return bad is not None or answers != [False]
+    return answers[0] if bad is None and answers else None
 
 
 def _feed(

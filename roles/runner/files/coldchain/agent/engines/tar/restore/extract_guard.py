@@ -6,13 +6,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import BinaryIO
 
 from coldchain.agent.engines.tar.restore.link_model import above, plain
 from coldchain.agent.engines.tar.restore.open_tree import folders
 from coldchain.agent.engines.tar.stored import gnu_tar
-
-_LONGEST_LIST = 1 << 26
 
 
 class Names:
@@ -55,32 +52,6 @@ def links(tree: int) -> Iterator[bytes]:
         for entry in entries:
             if entry.is_symlink():
                 yield os.path.join(folder, os.fsencode(entry.name))
-
-
-def tells_renames(stream: BinaryIO) -> bool:
-    """Whether a directory's list in the archive *stream* may tell of a rename.
-
-    tar's listing cannot say it: there a file's name with a newline in it looks like one.
-    """
-    import tarfile
-
-    try:
-        with tarfile.open(fileobj=stream, mode="r|", ignore_zeros=True) as archive:
-            while (entry := archive.next()) is not None:
-                # Else all of them would be kept.  A public way, stream=True, is in Python 3.13.
-                archive.members.clear()  # type: ignore[attr-defined]
-                lists = [entry.pax_headers.get("GNU.dumpdir", "")]
-                if entry.type == b"D":
-                    content = archive.extractfile(entry)
-                    if content is None or entry.size > _LONGEST_LIST:
-                        return True
-                    lists.append(content.read().decode("latin-1"))
-                for text in lists:
-                    if any(record[:1] in ("R", "T", "X") for record in text.split("\0")):
-                        return True
-    except (tarfile.TarError, OSError, LookupError, ValueError, ArithmeticError):
-        return True
-    return False
 
 
 def below(paths: Sequence[bytes]) -> Callable[[bytes], bool]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from coldchain.agent.engines.tar.restore.extract import list_members
+from coldchain.agent.engines.tar.restore.extract import judge, list_members
 from coldchain.agent.engines.tar.restore.link_model import LinkModel, plain
 from coldchain.agent.engines.tar.stored import fetch_group, gnu_tar, member_index
 from coldchain.agent.engines.tar.stored.layout import DATA, ENTRIES
@@ -32,9 +32,9 @@ def check_links(
     links: set[bytes] = set()
     told: list[str] = []
     for number, level in enumerate(levels):
-        model = LinkModel(links if number else (), level.place)
-        made = _Links(links)
-        if not _read(source(level), level, encryption, number > 0, model, made.add, told):
+        before = links if number else None
+        model = _read(source(level), level, encryption, before, _Links(links).add, told)
+        if model is None:
             if levels[1:]:
                 told.append(f"{level.place}: whether its links lead outside was not told")
             break
@@ -64,30 +64,31 @@ def _read(
     storage: Storage,
     level: StoredLevel,
     encryption: Encryption | None,
-    later: bool,
-    model: LinkModel,
+    before: set[bytes] | None,
     add: Callable[[Iterable[gnu_tar.Member]], None],
     told: list[str],
-) -> bool:
-    """Let *model* and *add* see the members of *level*; whether that was possible.
+) -> LinkModel | None:
+    """What the *level* does to a tree with the links *before*, and let *add* see its members.
 
-    told: where a list is damaged, that is added.
+    before: None for a level that goes into an empty folder.  told: where a list is damaged, that is
+    added.  None when the level is not read.
     """
     with open_list(storage, level, encryption) as index:
         if index is not None:
             # Once for each: all of them together would cost much memory.
+            model = LinkModel(before or (), level.place)
             model.add(member_index.read(index))
             add(member_index.read(index))
-            return True
+            return model
     if ENTRIES in level.parts:
         told.append(f"{level.place}: its list of entries was damaged; a restore does without it")
     size = storage.size(level.path(DATA)) or 0
     if level.metadata.seal is not None or size > fetch_group.TOGETHER:
-        return False
-
-    def take(listing: bytes) -> None:
-        model.take(listing)
-        add(gnu_tar.members(listing))
-
-    list_members(level, partial(checked_blocks, storage, level), encryption, take, later)
-    return True
+        return None
+    source = partial(checked_blocks, storage, level)
+    model = LinkModel((), level.place)
+    if before is not None:
+        # As where the kernel holds tar: whether it will is told by the restore.
+        model = judge(before, level, source, encryption, held=True)
+    list_members(level, source, encryption, lambda listing: add(gnu_tar.members(listing)))
+    return model

@@ -13,7 +13,7 @@ never writes a member below a name that the same level holds as a link.  Pure.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from coldchain.agent.engines.tar.stored import gnu_tar
 from coldchain.core.errors import JobFailed
@@ -32,11 +32,21 @@ class LinkModel:
 
     links: all symbolic links of the tree that the level is extracted over, relative to it; place:
     what messages call the level.  The listing has to show owners as numbers, and the directories'
-    lists.  Of files only the directory is remembered: 100,000 of them would cost many MB.
+    lists, unless *renames* has, by directory, the records of these that rename: exactly, as a
+    listing cannot show them.  Of files only the directory is remembered: 100,000 of them would cost
+    many MB.
     """
 
-    def __init__(self, links: Iterable[bytes], place: str) -> None:
+    def __init__(
+        self,
+        links: Iterable[bytes],
+        place: str,
+        renames: Mapping[bytes, Sequence[bytes]] | None = None,
+    ) -> None:
         self._place = place
+        self._exact = renames
+        #: Directories of *renames* that the listing has not shown yet.
+        self._awaited = set(renames or ())
         #: Every name that a link may have by now, and the one that it has in the tree.
         self._links: dict[bytes, bytes] = {name: name for name in links}
         #: What the level itself makes a link, or a hard link to one.
@@ -90,7 +100,7 @@ class LinkModel:
         """
         if self._source is not None:
             self._strange = True
-        if self._fault is None and self.renames:
+        if self._fault is None and (self.renames or self._awaited):
             self._fault = self._unclear()
         if self._fault is not None:
             raise self._fault
@@ -114,6 +124,9 @@ class LinkModel:
         self._listed = member.kind == "d"
         if member.kind == "d" or (member.name.endswith(b"/") and member.kind not in "lh"):
             self._folder(name)
+            self._awaited.discard(name)
+            for record in (self._exact or {}).get(name, ()):
+                self._list_line(record[:1] + b" " + record[1:])
         elif member.kind == "l":
             self._link(name)
         elif member.kind == "h":
@@ -210,6 +223,10 @@ class LinkModel:
 
     def _unclear(self) -> JobFailed | None:
         """What hides behind names with newlines, when there are renames at all."""
+        if self._exact is not None:
+            if not self._awaited and not (self._moved and self._strange):
+                return None
+            return JobFailed(f"{self._place} renames directories in a way that is none", _NOT_OURS)
         strange = any(b"\n" in name for name in (*self._links, *self._made))
         if self._moved and (self._strange or self._newline is not None):
             strange = True
@@ -218,7 +235,7 @@ class LinkModel:
         return JobFailed(
             f"{self._place} renames directories, and there are links and names with a newline:"
             " that it stays inside of the restored tree cannot be told",
-            _BY_HAND,
+            f"root with CAP_SYS_ADMIN can restore it, or {_BY_HAND}",
         )
 
     def _hostile(self, what: str, name: bytes) -> JobFailed:
