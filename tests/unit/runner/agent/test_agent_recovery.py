@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import subprocess
@@ -64,6 +65,35 @@ def test_the_page_restores(bench: Bench, scheme: str | None, compression: str) -
     assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
     assert output.count(": authentic" if scheme == "strong" else ": sound") == 3
     assert "complete: restored up to 2_" in output
+
+
+@pytest.mark.parametrize("before", ["file", "link", "dangling"])
+@pytest.mark.parametrize("name", ["d", "a b", "new\nline\n", "\\n*", "-d", "caf\u00e9\udce9"])
+def test_the_page_makes_way_for_what_became_a_directory_meanwhile(
+    bench: Bench, name: str, before: str
+) -> None:
+    place, other = bench.source / name, bench.source / "other"
+    other.mkdir()
+    (other / "kept").write_text("kept")
+    if before == "file":
+        place.write_text("x")
+    else:
+        place.symlink_to("other" if before == "link" else "nowhere")
+    bench.level()
+    place.unlink()
+    place.mkdir()
+    (place / "in").write_text("new")
+    bench.level()
+    (data,) = bench.container.glob("data/tar/host_docs/*/1_*/data")
+    # As tar has noted it before: no directory.
+    record = b"%b\0" % os.fsencode(name)
+    archive = gzip.decompress(data.read_bytes())
+    assert archive.count(b"\0D" + record) + archive.count(b"=D" + record) == 1
+    meanwhile = archive.replace(b"\0D" + record, b"\0Y" + record)
+    data.write_bytes(gzip.compress(meanwhile.replace(b"=D" + record, b"=Y" + record)))
+    (data.parent / "manifest.json").unlink()
+    assert "complete: restored up to 1_" in _run(bench)
+    assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
 
 
 def _three(bench: Bench, **secret: object) -> list[Path]:
