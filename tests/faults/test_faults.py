@@ -277,14 +277,14 @@ def test_a_command_killed_at_any_point_has_declared_all_or_nothing(home: Home) -
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace to inject errors")
-@pytest.mark.parametrize("call", ["fsync", "rename", "write"])
+@pytest.mark.parametrize("call", ["fsync", "rename", "writev"])
 def test_errors_of_the_disk_refuse_a_declaration_and_change_nothing(home: Home, call: str) -> None:
     home.run("apply", "-", given=document("a", schedule={"status": "stop"}))
     jobs = home.path / "lib" / "jobs.json"
     before = jobs.read_bytes()
     tool = ["strace", "-f", "-qq", "-o", "/dev/null", f"--trace={call}", "-e", "signal=none"]
-    # write: only the file's, not what the command says.
-    where = ["-P", f"{jobs}.tmp"] if call == "write" else []
+    # writev: only the file's, not what the command says.
+    where = ["-P", f"{jobs}.tmp"] if call == "writev" else []
     done = subprocess.run(
         [*tool, *where, "-e", f"inject={call}:error=EIO:when=1",
          *COMMAND, "--home", str(home.path), "apply", "-"],
