@@ -93,6 +93,27 @@ def test_a_command_begins_in_its_directory_and_the_runner_stays_where_it_is(tmp_
     assert (said(tmp_path), os.getcwd()) == (f"{place}\n", here)
 
 
+def test_a_command_that_has_begun_counts_although_there_is_no_way_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has closed the runner's own directory meanwhile has not kept the command away."""
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(dummy: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "fchdir", refuse)
+    process = Process.start(
+        tmp_path / "attempt",
+        ["/bin/sh", "-c", "pwd"],
+        environment=dict(os.environ),
+        working_directory=str(tmp_path),
+        log=tmp_path / "log",
+    )
+    assert wait(process) == 0
+    assert (said(tmp_path), os.getcwd()) == (f"{tmp_path}\n", "/")
+
+
 @pytest.mark.parametrize("closed", [[], [0], [0, 1], [0, 1, 2]])
 def test_a_command_has_no_file_of_whoever_started_the_runner(
     tmp_path: Path, closed: list[int]

@@ -23,6 +23,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from coldchain.core.files import open_ours, write_atomically
+from coldchain.core.instants import DAY
 
 LOCALTIME = Path("/etc/localtime")
 _TIMEZONE = Path("/etc/timezone")
@@ -36,7 +37,6 @@ _OFFSET = rf"([+-]?)({_TIME})"
 _POSIX = re.compile(rf"({_NAME}){_OFFSET}(?:({_NAME})(?:{_OFFSET})?(,.*)?)?", re.ASCII)
 _DATE = re.compile(rf"(J?)(\d{{1,3}})(?:/([+-]?)({_TIME}))?", re.ASCII)
 """A date of a rule that is a number of a day: J1 to J365 without 29 February, 0 to 365 with it."""
-_DAY = 86400
 _RULE = ",M3.2.0,M11.1.0"
 """When daylight saving begins and ends where TZ does not tell: what glibc takes (tzset(3))."""
 
@@ -169,7 +169,7 @@ def _posix(text: str) -> bytes | None:
         ahead = behind - 3600 if time is None else _seconds(sign, time)
         text = text[: match.end(6 if time else 4)] + _exact(rule or _RULE)
     # glibc goes as far as 24:59:59, a datetime less far than a day.
-    if max(abs(behind), abs(ahead if daylight else behind)) >= _DAY:
+    if max(abs(behind), abs(ahead if daylight else behind)) >= DAY:
         return None
     data = _tzfile(text.encode("ascii"))
     try:
@@ -197,7 +197,7 @@ def _exact(rule: str) -> str:
             return match[0]
         if not julian and day < 365:
             return f"{day + 1}{match[0][len(number) :]}"
-        seconds = _seconds(sign or "", time or "2") + _DAY
+        seconds = _seconds(sign or "", time or "2") + DAY
         minutes, hours = abs(seconds) // 60 % 60, abs(seconds) // 3600
         later = f"{'-' * (seconds < 0)}{hours}:{minutes:02}:{abs(seconds) % 60:02}"
         return f"J58/{later}" if julian else f"{day}/{later}"

@@ -370,7 +370,10 @@ def _in_directory(path: str | None) -> Iterator[None]:
         try:
             yield
         finally:
-            os.fchdir(here)
+            try:
+                os.fchdir(here)
+            except OSError:  # it may be closed to us by now, and what was started runs all the same
+                os.chdir("/")
     finally:
         os.close(here)
 

@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 
+#: To open a directory by its name, for reading.
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 

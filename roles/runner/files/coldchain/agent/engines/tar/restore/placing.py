@@ -8,6 +8,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shlex
 import shutil
 import stat
 import sys
@@ -245,9 +246,10 @@ def _holds(name: bytes, folder: int) -> bool:
 def _check_mutable(name: bytes, folder: int, status: os.stat_result, path: bytes) -> None:
     """JobFailed when chattr keeps *name* in the open *folder* as it is; path: for messages."""
     if _is_immutable(name, folder, status):
+        place = os.fsdecode(path)
         raise JobFailed(
-            f"{os.fsdecode(path)} must not be changed (chattr +i or +a): nothing was restored",
-            f"chattr -i -a {os.fsdecode(path)}, or restore into an empty directory",
+            f"{place} must not be changed (chattr +i or +a): nothing was restored",
+            f"chattr -i -a {shlex.quote(place)}, or restore into an empty directory",
         )
 
 

@@ -9,6 +9,7 @@ import contextlib
 import grp
 import os
 import pwd
+import shlex
 import shutil
 import stat
 from collections.abc import Sequence
@@ -89,7 +90,9 @@ def measure(tree: int, *, disarm: bool) -> Contents:
                 node = display_name(os.path.join(folder, os.fsencode(entry.name)))
                 letter = "b" if kind == stat.S_IFBLK else "c"
                 number = f"{os.major(status.st_rdev)} {os.minor(status.st_rdev)}"
-                warnings.append(f"device node not restored: mknod {node} {letter} {number}")
+                warnings.append(
+                    f"device node not restored: mknod {shlex.quote(node)} {letter} {number}"
+                )
             elif kind != stat.S_IFDIR:
                 files += 1
                 total += status.st_size if kind == stat.S_IFREG else 0

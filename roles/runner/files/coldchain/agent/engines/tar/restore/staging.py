@@ -32,7 +32,6 @@ _NAME = re.compile(r"\.coldchain-restore-[0-9a-f]{8}")
 _MARK = "coldchain-restore"
 #: What a restore keeps in its folder beside that: the tree, and levels that were fetched.
 _OURS = re.compile(rf"{_MARK}|tree|levels?-[0-9a-f]{{8}}")
-#: To open a directory by its name, for reading.
 
 
 class StagedTree(NamedTuple):
