@@ -36,6 +36,7 @@ from coldchain.observe.ledger import Ledger
 from coldchain.observe.ledger_acts import RunLedger
 from coldchain.observe.ledger_check import LedgerVerdict, digest_of, entries, look, verify
 from coldchain.observe.ledger_format import FILE, HEAD, LOCK, Act, act, aside, last_digest
+from coldchain.observe.ledger_renewal import renew
 from coldchain.observe.records import RunEnded
 
 Content = dict[str, bytes]
@@ -589,7 +590,7 @@ def test_a_new_ledger_begins_with_what_became_of_the_old_one(
         before = ledger.write(done(number))
     if name is not None:
         (tmp_path / name).write_bytes(b"x\n")
-    place, head = ledger.renew()
+    place, head = renew(ledger)
     assert place is not None and (head.entries, head.damaged) == (1, None)
     assert verify(ledger).ok and not look(ledger)[1]
     assert sorted(path.name for path in place.iterdir()) == [HEAD, FILE]
@@ -600,13 +601,13 @@ def test_a_new_ledger_begins_with_what_became_of_the_old_one(
     assert f"the ledger of {before.entries} entries was put aside" in entry["text"]
     ledger.write(done(2))
     assert verify(ledger).ok
-    assert ledger.renew()[0] != place  # also within the same second
+    assert renew(ledger)[0] != place  # also within the same second
 
 
 @pytest.mark.parametrize("known", [0, 5])
 def test_where_no_ledger_is_a_new_one_says_that(tmp_path: Path, known: int) -> None:
     ledger = Ledger(tmp_path, lambda: known)
-    place, head = ledger.renew()
+    place, head = renew(ledger)
     assert (place, head.entries, head.damaged) == (None, 1, None)
     (entry,) = said(tmp_path)
     lost = ": it once had 5 entries or more, and was gone" if known else ""

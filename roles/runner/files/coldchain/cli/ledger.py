@@ -19,6 +19,7 @@ from coldchain.core.errors import ColdchainError, JobFailed, UsageError
 from coldchain.core.text import pluralize
 from coldchain.observe.ledger import Ledger
 from coldchain.observe.ledger_check import LedgerVerdict, entries, verify
+from coldchain.observe.ledger_renewal import renew
 
 _SEEN = re.compile(r"([0-9]{1,15}):([0-9a-f]{64})")
 
@@ -108,7 +109,7 @@ def _export(call: Call, ledger: Ledger) -> int:
 
 
 def _renew(call: Call, ledger: Ledger) -> int:
-    place, head = ledger.renew()
+    place, head = renew(ledger)
     if call.output.json:
         aside = None if place is None else str(place)
         call.output.answer({"entries": head.entries, "head": head.digest, "aside": aside})

@@ -19,7 +19,8 @@ from coldchain.core.digest import canonical_json, sha256_hex
 from coldchain.core.errors import REMEDIES, ColdchainError, Unavailable
 from coldchain.core.locks import lock_within
 from coldchain.observe.findings import WARNING, Finding
-from coldchain.observe.ledger import Ledger, gone
+from coldchain.observe.ledger import Ledger
+from coldchain.observe.ledger_files import gone
 from coldchain.observe.ledger_format import (
     DROPPED,
     FILE,

@@ -1,0 +1,124 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files of a ledger: what there is of it, and what can be known of what there was."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from coldchain.core.digest import sha256_hex
+from coldchain.core.errors import ColdchainError
+from coldchain.core.files import cannot_read
+from coldchain.core.text import pluralize
+from coldchain.observe.ledger_format import (
+    FILE,
+    HEAD,
+    NOTHING,
+    Head,
+    files_aside,
+    number_of,
+    opened,
+)
+
+TAIL = 4_194_304
+"""So many bytes are searched for the last entry, or the end of the first."""
+
+
+def no_entry() -> int:
+    """Nothing is known of a ledger that may be gone."""
+    return 0
+
+
+def gone(known: int) -> str:
+    """What is to be said of a ledger that had *known* entries and is not there."""
+    return f"it once had {pluralize(known, 'entry')} or more, and was gone"
+
+
+class LedgerFiles:
+    """What lies in the directory *lib* of a ledger; nothing is made that is not there.
+
+    known: so many entries there were once, as something else on this host knows that is not lost
+    together with the ledger.
+    """
+
+    def __init__(self, lib: Path, known: Callable[[], int] = no_entry) -> None:
+        self._known = known
+        self.lib, self.file, self.head_file = lib, lib / FILE, lib / HEAD
+
+    def head(self) -> Head | None:
+        """The head; None when there is none yet.  ValueError, Unavailable."""
+        try:
+            with opened(self.head_file) as stream:
+                return Head.decode(stream.read(4096))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise cannot_read(self.head_file, error) from None
+
+    def known(self) -> int:
+        """So many entries there were once, as far as that can be found out; 0: none."""
+        with suppress(ColdchainError, OSError):
+            return self._known()
+        return 0
+
+    def present(self) -> list[Path]:
+        """All that the ledger consists of and that is there."""
+        own = [path for path in (self.file, self.head_file) if os.path.lexists(path)]
+        return [*files_aside(self.lib).values(), *own]
+
+    def last(self) -> Head:
+        """The head, or what can be known of the last entry where there is none.  Unavailable."""
+        try:
+            head = self.head()
+        except ValueError:
+            head = None
+        if head is not None:
+            return head
+        number, digest = self.last_line()
+        return Head(number, digest)
+
+    def last_line(self) -> tuple[int, str]:
+        """Number and digest of the last line that looks like an entry; 0 without any."""
+        for path in reversed([*files_aside(self.lib).values(), self.file]):
+            end = self.size_of(path) or 0
+            lines = self.read(max(0, end - TAIL), TAIL, path).split(b"\n")
+            last = next((line for line in reversed(lines) if number_of(line)), None)
+            if last is not None:
+                return number_of(last), sha256_hex(last)
+        return 0, NOTHING
+
+    def open_file(self, flags: int) -> int:
+        """Open the file that is written to; OSError, also where something else is there."""
+        flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(self.file, flags, 0o600)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "is not a file")
+        return descriptor
+
+    @staticmethod
+    def size_of(path: Path) -> int | None:
+        """Bytes of a file; None when it is not there."""
+        try:
+            return path.lstat().st_size
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise cannot_read(path, error) from None
+
+    def read(self, begin: int, length: int, path: Path | None = None) -> bytes:
+        """Bytes of the file that is written to, or of *path*; none when it is not there."""
+        path = path or self.file
+        try:
+            with opened(path) as stream:
+                stream.seek(begin)
+                return stream.read(length)
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise cannot_read(path, error) from None
