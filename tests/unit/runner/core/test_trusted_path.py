@@ -87,7 +87,7 @@ def test_what_ends_the_way_in_its_middle_comes_out_of_it(tmp_path: Path) -> None
 @given(chance=SEEDS)
 def test_the_place_is_the_kernel_s(chance: Random) -> None:
     with tempfile.TemporaryDirectory() as text:
-        # what leads up out of the tree stays among what is ours: others write beside us at the same time
+        # What leads up out of the tree stays among what is ours: others write beside us.
         top = Path(os.path.realpath(text), "above", "top")
         top.mkdir(parents=True)
         for path in tree(top, chance):
