@@ -22,7 +22,8 @@ from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
 from coldchain.runner import active, daemon, recovery
 from coldchain.runner.daemon import Runner
-from coldchain.runner.outlook import Coming, Outlook, Recorded
+from coldchain.runner.outlook import Outlook, Recorded
+from coldchain.runner.runs_to_come import Coming, runs_to_come
 from coldchain.runner.signals import Inbox
 from coldchain.store import Change, JobRecord, State, Store, history
 from coldchain.store import store as store_module
@@ -362,7 +363,7 @@ class VirtualHost:
     def foreseen(self, job_id: str, until: float) -> list[Coming]:
         """The runs that the command would foresee up to *until* (POSIX seconds)."""
         found = []
-        for coming in self.outlook(job_id).coming(self.now):
+        for coming in runs_to_come(self.outlook(job_id), self.now):
             if coming.at.timestamp() > until:
                 break
             found.append(coming)

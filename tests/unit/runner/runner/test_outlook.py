@@ -17,6 +17,7 @@ from coldchain.core.host_zone import host_zone
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.settings import Settings
 from coldchain.runner.outlook import Declared, Outlook, Recorded, asked_for, grid, is_late, taken_in
+from coldchain.runner.runs_to_come import runs_to_come
 from coldchain.schedule import Occurrence
 from coldchain.store import Change, Event, JobRecord, State
 
@@ -54,7 +55,9 @@ def entry(at: float, **fields: Any) -> dict[str, Any]:
 
 def starts(outlook: Outlook, now: float, number: int = 3) -> list[tuple[float, str]]:
     """Seconds after NOON and cause of the next runs."""
-    return [(run.at.timestamp() - NOON, run.cause) for run in islice(outlook.coming(now), number)]
+    return [
+        (run.at.timestamp() - NOON, run.cause) for run in islice(runs_to_come(outlook, now), number)
+    ]
 
 
 # -- declarations -----------------------------------------------------------------------------
@@ -419,7 +422,7 @@ def test_of_a_continuous_schedule_only_the_next_run_is_known() -> None:
 def test_what_comes_is_in_order_and_ends_with_the_schedule(now: int, end: int) -> None:
     made = record({**HOURLY, "schedule_end_date": iso(from_epoch(NOON + end))})
     outlook = look(made, NOON + now, checked_until=NOON + now)
-    told = [run.at.timestamp() - NOON for run in outlook.coming(NOON + now)]
+    told = [run.at.timestamp() - NOON for run in runs_to_come(outlook, NOON + now)]
     assert told == [s for s in range(0, end + 1, 3600) if s > now]
 
 
@@ -428,7 +431,7 @@ def test_what_a_blackout_has_put_off_comes_when_it_ends_and_before_the_next_slot
     made = record({**HOURLY, "blackout": window, "missed": {"run": "all", "max_age": "1 days"}})
     now = NOON + 2 * HOUR + 10 * MINUTE
     outlook = look(made, now, checked_until=NOON)
-    told = list(islice(outlook.coming(now), 3))
+    told = list(islice(runs_to_come(outlook, now), 3))
     assert [run.cause for run in told] == ["catch-up", "catch-up", "schedule"]
     assert [run.slot.timestamp() - NOON for run in told] == [HOUR, 2 * HOUR, 3 * HOUR]
     assert all(run.occurrence == Occurrence(run.at, run.slot) for run in told)

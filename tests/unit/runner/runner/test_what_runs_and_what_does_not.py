@@ -17,6 +17,7 @@ from virtual_host import MONDAY, ImitatedRun, VirtualHost, virtual_host
 
 from coldchain.core.instants import from_epoch, iso
 from coldchain.runner.active import STOPPED
+from coldchain.runner.runs_to_come import runs_to_come
 
 HOUR, DAY = 3600.0, 86400.0
 
@@ -76,7 +77,7 @@ def test_a_stop_that_is_over_before_the_splay_costs_no_run(
     schedule = {**schedule, "schedule_splay": "40 minutes"}
     host.start()
     host.declare("j", **schedule)
-    begin = next(iter(host.outlook("j").coming(host.now))).at.timestamp()
+    begin = next(runs_to_come(host.outlook("j"), host.now)).at.timestamp()
     assert begin > MONDAY + 620.0, "the slot is over before its run begins"
     host.pass_time(MONDAY + 605.0 - host.now)
     if how == "event":

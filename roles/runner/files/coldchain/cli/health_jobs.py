@@ -115,6 +115,8 @@ def space(patient: Patient) -> Iterator[Finding]:
 
 def schedules(patient: Patient) -> Iterator[Finding]:
     """Each job that is not stopped on purpose can run some day, or has run."""
+    from coldchain.runner.runs_to_come import runs_to_come
+
     again = "correct job_schedule and apply the document again"
     for job_id, outlook in patient.outlooks.items():
         record = patient.records[job_id]
@@ -123,7 +125,7 @@ def schedules(patient: Patient) -> Iterator[Finding]:
             yield Finding(WARNING, f"job {job_id}", text, again)
         elif not (record.stopped or outlook.state.last_run or outlook.state.queue):
             busy = outlook.state.active or outlook.due is not None
-            if not busy and next(outlook.coming(patient.now), None) is None:
+            if not busy and next(runs_to_come(outlook, patient.now), None) is None:
                 text = "it has never run, and its schedule has no run to come"
                 yield Finding(WARNING, f"job {job_id}", text, again)
 
@@ -131,6 +133,7 @@ def schedules(patient: Patient) -> Iterator[Finding]:
 def collisions(patient: Patient) -> Iterator[Finding]:
     """Jobs do not write the same backup, and do not wait for each other's lock."""
     from coldchain.cli.collisions import Locks
+    from coldchain.runner.runs_to_come import runs_to_come
 
     writing: dict[tuple[object, ...], list[str]] = {}
     for job_id, options in patient.actions("backup"):
@@ -155,7 +158,7 @@ def collisions(patient: Patient) -> Iterator[Finding]:
     locks = Locks(patient.settings, documents, took)
     begins: dict[object, list[str]] = {}
     for job_id, outlook in patient.outlooks.items():
-        coming = None if outlook.trigger is None else next(outlook.coming(patient.now), None)
+        coming = None if outlook.trigger is None else next(runs_to_come(outlook, patient.now), None)
         if coming is None:
             continue
         begins.setdefault(coming.at, []).append(job_id)

@@ -16,6 +16,7 @@ from coldchain.core.errors import DataError
 from coldchain.core.instants import from_epoch, parse_instant
 from coldchain.core.settings import Settings
 from coldchain.runner.outlook import Outlook, Recorded, asked_for
+from coldchain.runner.runs_to_come import runs_to_come
 from coldchain.schedule import Trigger, build
 from coldchain.schedule.preview import Upcoming, upcoming
 
@@ -91,7 +92,7 @@ def coming_runs(outlook: Outlook, number: int, now: float | None = None) -> list
     now = time.time() if now is None else now
     if outlook.trigger is None:
         return []
-    coming = itertools.islice(outlook.coming(now), number)
+    coming = itertools.islice(runs_to_come(outlook, now), number)
     return [upcoming(outlook.trigger, run.occurrence) for run in coming]
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from coldchain.core.instants import DAY, from_epoch
 from coldchain.runner.outlook import Outlook
+from coldchain.runner.runs_to_come import runs_to_come
 from coldchain.schedule import Trigger
 from coldchain.schedule.describe import zone_name
 from coldchain.schedule.simulate import simulate
@@ -76,9 +77,9 @@ def forecast(
 def _rows(outlook: Outlook, now: float, end: float, most: int) -> list[list[int]] | None:
     """The runs of a job before *end*; None when there are more than *most*."""
     if outlook.trigger is not None and outlook.trigger.kind == "continuous":
-        return None if next(outlook.coming(now), None) is not None else []
+        return None if next(runs_to_come(outlook, now), None) is not None else []
     rows: list[list[int]] = []
-    for run in islice(outlook.coming(now), most + 1):
+    for run in islice(runs_to_come(outlook, now), most + 1):
         if run.at.timestamp() >= end:
             return rows
         rows.append([int(run.at.timestamp()), int(run.slot.timestamp())])

@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What becomes of a declared job, as far as an instant can tell: the one predictor.
 
-The runner asks it what is due and what stops a job; `apply`, `next`, `explain`, `list`, `selftest`
-and the modules' diff ask it what the runner will do.  Nothing here has a clock: time comes in as
-POSIX seconds.
+The runner asks it what is due and what stops a job; runs_to_come.py goes on from there for those
+who ask what the runner will do.  Nothing here has a clock: time comes in as POSIX seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -69,19 +68,6 @@ class Recorded(NamedTuple):
             if run.get("cause") in ("schedule", "catch-up")
         )
         return cls(slots, min(slots) if len(runs) >= limit and slots else float("-inf"))
-
-
-class Coming(NamedTuple):
-    """A run to come: when it begins, if nothing is in its way, and the slot that it is for."""
-
-    at: datetime
-    slot: datetime
-    cause: str = "schedule"
-
-    @property
-    def occurrence(self) -> calendar.Occurrence:
-        """The same, as the schedule has it."""
-        return calendar.Occurrence(self.at, self.slot)
 
 
 def taken_in(state: State | None, record: JobRecord) -> State:
@@ -360,42 +346,6 @@ class Outlook:
             return True
         recorded = self._recorded()
         return slot > recorded.complete_from and slot not in recorded.slots
-
-    # -- previews --------------------------------------------------------------------------------
-
-    def coming(self, now: float) -> Iterator[Coming]:
-        """The runs from *now* on if nothing else happens and a runner is at work from then on, in
-        order: what waits, what is made up for, and the slots to come.  What is due begins now, and
-        nothing before.  Of a continuous schedule only the first."""
-        begin = from_epoch(int(now))
-        stops = lifecycle.status_of(self.facts)[1]
-        for entry in self.state.queue:
-            if not stops or entry.get("asked"):
-                slot, at = from_epoch(entry["slot"]), from_epoch(int(entry["at"]))
-                yield Coming(max(at, begin), slot, entry["cause"])
-        if stops or self.trigger is None:
-            return
-        if self.trigger.kind == "continuous":
-            if not self.state.queue:
-                occurrence = self.following(max(self.since, int(now)))
-                if occurrence is not None:
-                    yield Coming(max(occurrence.at, begin), occurrence.slot)
-            return
-        caught = self.catch_up(now)
-        for occurrence in caught.run:
-            late = is_late(occurrence, now, self.trigger.kind)
-            yield Coming(begin, occurrence.slot, "catch-up" if late else "schedule")
-        waiting = [Coming(entry.at, entry.slot, "catch-up") for entry in caught.later]
-        after = max(self.since, now)
-        while True:
-            occurrence = self.following(after)
-            while waiting and (occurrence is None or waiting[0].at <= occurrence.at):
-                yield waiting.pop(0)
-            if occurrence is None:
-                return
-            after = occurrence.at.timestamp()
-            late = is_late(occurrence, after, self.trigger.kind)  # a blackout has put it off
-            yield Coming(occurrence.at, occurrence.slot, "catch-up" if late else "schedule")
 
 
 def is_late(occurrence: calendar.Occurrence, now: float, kind: str) -> bool:

@@ -15,6 +15,7 @@ from coldchain.core.instants import from_epoch, iso, parse_duration
 from coldchain.core.text import format_duration
 from coldchain.observe.findings import CRITICAL, Finding
 from coldchain.runner.outlook import Outlook
+from coldchain.runner.runs_to_come import runs_to_come
 from coldchain.schedule import Trigger
 from coldchain.schedule.gaps import longest_gap
 from coldchain.store import JobRecord, Run
@@ -156,7 +157,7 @@ def judge(
     if state.active:
         began = now - (state.time_started or now)
         holds[RUNNING] = f"a run is going on for {format_duration(max(0.0, began))}"
-    coming = next(outlook.coming(now), None)
+    coming = next(runs_to_come(outlook, now), None)
     return JobStatus(
         record.job_id,
         next(iter(holds), OK),
