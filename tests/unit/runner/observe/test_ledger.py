@@ -34,8 +34,10 @@ from coldchain.observe import ledger as ledger_module
 from coldchain.observe import ledger_acts
 from coldchain.observe.ledger import Ledger
 from coldchain.observe.ledger_acts import RunLedger
-from coldchain.observe.ledger_check import LedgerVerdict, digest_of, entries, look, verify
+from coldchain.observe.ledger_check import LedgerVerdict, verify
 from coldchain.observe.ledger_format import FILE, HEAD, LOCK, Act, act, aside, last_digest
+from coldchain.observe.ledger_look import look
+from coldchain.observe.ledger_reading import digest_of, entries
 from coldchain.observe.ledger_renewal import renew
 from coldchain.observe.records import RunEnded
 

@@ -23,8 +23,9 @@ from coldchain.core.text import format_duration
 from coldchain.observe import guard
 from coldchain.observe.findings import CRITICAL, INFO, SEVERITIES, WARNING, Finding
 from coldchain.observe.ledger import Ledger
-from coldchain.observe.ledger_check import digest_of, look, look_through, renewed
 from coldchain.observe.ledger_format import Head
+from coldchain.observe.ledger_look import look, look_through
+from coldchain.observe.ledger_reading import digest_of, renewed
 from coldchain.runner import presence
 from coldchain.runner.judging import Judging, runs_to_judge
 from coldchain.runner.outlook import Outlook, asked_for

@@ -35,6 +35,8 @@ OWN = "ledger"
 """What entries are called that the ledger writes of itself."""
 DAMAGED, TORN, RESUMED, DROPPED, MISSED = "damaged", "torn", "resumed", "dropped", "missed"
 RENEWED = "renewed"
+LONGEST = 67_108_864
+"""Bytes of a line; one of 10,000 changed jobs has two million."""
 _MOSTLY, _END = 4_096, 65_536  # bytes that lines are shorter than
 _FACTS = (
     "action",

@@ -19,6 +19,7 @@ from coldchain.observe.ledger_format import (
     DAMAGED,
     FILE,
     HEAD,
+    LONGEST,
     RESUMED,
     TORN,
     Head,
@@ -29,8 +30,6 @@ from coldchain.observe.ledger_format import (
     number_of,
     opened,
 )
-
-_LONGEST = 67_108_864  # bytes of a line
 
 
 class Place(NamedTuple):
@@ -98,7 +97,7 @@ def _ends_with(files: LedgerFiles, head: Head) -> bool:
 def _beyond(files: LedgerFiles, head: Head, size: int) -> Place | None:
     """After what a writer left that was interrupted before the head counted its entry; None where
     that is not all that is beyond the head."""
-    if size - head.size > _LONGEST:
+    if size - head.size > LONGEST:
         return None
     tail = files.read(head.size, size - head.size)
     after, rest = beyond(head, tail)
