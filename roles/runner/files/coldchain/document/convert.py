@@ -11,18 +11,17 @@ import copy
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from coldchain.core.command_text import CommandTextError, split_pipeline
 from coldchain.core.errors import Problem
 from coldchain.core.names import NAME
-from coldchain.document.canonical_form import STOP, facts_of, stopped
+from coldchain.document.canonical_form import STOP, stopped
 from coldchain.document.checking import check
 from coldchain.document.context import Context
 from coldchain.document.crontab import read_crontab
-from coldchain.document.fields import CRON_FIELDS
+from coldchain.document.freezer_meaning import actions_of, keep_meaning
 from coldchain.document.json_path import shown
 from coldchain.document.normalize import (
     JOB_ID,
@@ -32,14 +31,8 @@ from coldchain.document.normalize import (
     normalize,
     own_name,
 )
-from coldchain.document.normalized import Normalized
 from coldchain.document.sanity import sanity_problems
-from coldchain.document.schedule_rules import KINDS
 
-_NAIVE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?([.,]\d+)?)?")
-_TRACES = {"result", "time_started", "time_ended"}  # of a run
-_DATES_OF_ACTIONS = ("restore_from_date", "remove_before_date")
-_ACTION = "$.job_actions[{}].freezer_action"
 _LISTS = ("jobs", "sessions", "actions", "clients")
 
 
@@ -224,7 +217,7 @@ class Converter:
     def _finish(self, candidate: _Candidate) -> None:
         notes = list(candidate.notes)
         checked = check(
-            candidate.document, self._context, lambda modern: notes.extend(_keep_meaning(modern))
+            candidate.document, self._context, lambda modern: notes.extend(keep_meaning(modern))
         )
         if checked.document is None:
             first, *others = checked.errors
@@ -262,20 +255,12 @@ def _items(value: object, depth: int) -> Iterator[Mapping[str, Any]]:
             yield value
 
 
-def _actions(document: object) -> Iterator[tuple[int, dict[str, Any]]]:
-    actions = document.get("job_actions") if isinstance(document, dict) else None
-    for number, action in enumerate(actions if isinstance(actions, list) else []):
-        options = action.get("freezer_action") if isinstance(action, dict) else None
-        if isinstance(options, dict):
-            yield number, options
-
-
 def _name_of(raw: object) -> str:
     """What a job without a usable job_id may be called."""
     document = {} if sanity_problems(raw) else normalize(raw).document
     texts: list[object] = [
         options.get(key)
-        for _unused, options in _actions(document)
+        for _unused, options in actions_of(document)
         for key in ("backup_name", "command")
     ]
     for text in (*texts, document.get("description")):
@@ -285,120 +270,3 @@ def _name_of(raw: object) -> str:
         if name:
             return name[:60]
     return "job"
-
-
-def _keep_meaning(modern: Normalized) -> list[Problem]:
-    """Write out what Freezer takes for granted and we do not; what cannot be kept is noted."""
-    notes: list[Problem] = []
-    document = modern.document
-    client = document.pop("client_id", None)
-    if client:
-        notes.append(Problem("$.client_id", f"was for client {client}", "declare it for that host"))
-    schedule = document.get("job_schedule")
-    if isinstance(schedule, dict):
-        notes += _keep_dates(schedule)
-    defaults = document.get("action_defaults")
-    defaults = defaults if isinstance(defaults, dict) else {}
-    notes += _in_utc(defaults, _DATES_OF_ACTIONS, "$.action_defaults")
-    for number, options in _actions(document):
-        unset = modern.unset.get(number, set())
-        filled = {name: value for name, value in defaults.items() if name not in unset}
-        notes += _keep_options(options, filled, _ACTION.format(number))
-    return notes
-
-
-def _in_utc(values: dict[str, Any], names: Sequence[str], place: str) -> list[Problem]:
-    """Let instants without a zone be what they are to Freezer."""
-    notes = []
-    for name in names:
-        text = values.get(name)
-        if isinstance(text, str) and _NAIVE.fullmatch(text.strip()):
-            day = len(text.strip()) == len("2026-01-01")
-            values[name] = f"{text.strip()}{'T00:00:00' if day else ''}Z"
-            notes.append(
-                Problem(
-                    f"{place}.{name}",
-                    "Freezer reads it in UTC, so a Z was added",
-                    "leave the Z out where local time was meant",
-                )
-            )
-    return notes
-
-
-def _keep_dates(schedule: dict[str, Any]) -> list[Problem]:
-    has_time = any(name in schedule for name in (*KINDS, *CRON_FIELDS))
-    if not has_time and not stopped(schedule) and facts_of(schedule).keys() & _TRACES:
-        return [
-            Problem(
-                "$.job_schedule",
-                "has no time, and the job has run already: declared as it is, it runs once more",
-                'write "status": "stop" where that is not wanted',
-            )
-        ]
-    notes = _in_utc(schedule, ("schedule_start_date", "schedule_end_date"), "$.job_schedule")
-    if schedule.get("schedule_interval") and schedule.get("schedule_start_date"):
-        notes.append(
-            Problem(
-                "$.job_schedule.schedule_interval",
-                "Freezer counts from the scheduler's start when the start date is past;"
-                " here the runs keep to the start date's own time",
-            )
-        )
-    if "schedule_end_date" in schedule and "schedule_start_date" not in schedule:
-        notes.append(
-            Problem(
-                "$.job_schedule.schedule_end_date",
-                "counts here, while Freezer passes it over where there is no start date",
-                "leave it out where the job is to go on",
-            )
-        )
-    return notes
-
-
-def _keep_command(
-    options: dict[str, Any], defaults: Mapping[str, Any], place: str
-) -> list[Problem]:
-    """A command with signs of a shell goes to one: Freezer hands them over as arguments."""
-    command = options.get("command", defaults.get("command"))
-    if not isinstance(command, str):
-        return []
-    try:
-        split_pipeline(command)
-    except CommandTextError as error:
-        options["shell"] = True
-        return [
-            Problem(
-                f"{place}.shell",
-                f"the command {error.message}, so it is given to one",
-                "Freezer has passed it on as an argument; write a list where that was meant",
-            )
-        ]
-    return []
-
-
-def _keep_options(
-    options: dict[str, Any], defaults: Mapping[str, Any], place: str
-) -> list[Problem]:
-    notes = []
-    given = {**defaults, **options}
-    if given.get("action") != "exec" and "storage" not in given:
-        options["storage"] = "swift"
-        notes.append(
-            Problem(
-                f"{place}.storage",
-                "Freezer's default is swift, and so it is written out",
-                "write local for this host's own disk; Swift's credentials go to credentials_file",
-            )
-        )
-    if given.get("action") == "exec" and not given.get("shell"):
-        notes += _keep_command(options, defaults, place)
-    if "encrypt_pass_file" in given and "encrypt_scheme" not in given:
-        options["encrypt_scheme"] = "freezer"
-        notes.append(
-            Problem(
-                f"{place}.encrypt_scheme",
-                "what Freezer has encrypted can be continued and read with scheme freezer only",
-                "strong protects new chains against changes, too",
-            )
-        )
-    return notes + _in_utc(options, _DATES_OF_ACTIONS, place)
