@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from coldchain.core.errors import CannotWrite, ColdchainError
-from coldchain.core.files import cannot_write, private_directory
+from coldchain.core.files import cannot_write, private_directory, remove_own
 from coldchain.core.instants import iso, parse_duration
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
@@ -387,17 +387,4 @@ class JobRun:
 
     def forget(self) -> None:
         """Remove the working directory, after the record is in the history."""
-        _remove(os.fspath(self.directory))
-
-
-def _remove(directory: str) -> None:
-    """As shutil.rmtree, which costs thrice as much because it trusts nobody who may write here."""
-    with contextlib.suppress(OSError):
-        with os.scandir(directory) as entries:
-            listed = list(entries)
-        for entry in listed:
-            if entry.is_dir(follow_symlinks=False):
-                _remove(entry.path)
-            else:
-                os.unlink(entry.path)
-        os.rmdir(directory)
+        remove_own(os.fspath(self.directory))
