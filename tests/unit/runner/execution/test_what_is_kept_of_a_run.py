@@ -160,8 +160,8 @@ def test_a_log_s_descriptor_is_closed_whatever_happens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = tmp_path / "log"
-    held = set(os.listdir("/proc/self/fd"))
     run_log.note(log, "# one")
+    held = set(os.listdir("/proc/self/fd"))  # of these one is the directory of the logs
     run_log.note(log, "# two")
     assert log.read_text() == "# one\n# two\n"
 
