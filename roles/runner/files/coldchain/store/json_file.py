@@ -7,26 +7,17 @@ the whole database, and two writers corrupt it within a few inserts (docs/decisi
 Here a commit is a new file (write, fsync, rename, fsync of the directory), made under a lock that
 covers the whole read-modify-write; readers need no lock because a file never changes once it has
 its name.  The generation before the last commit stays beside it as ``NAME.previous``.
-
-The file is JSON that a person can read, with a line for each row (rows.py):
-    {"_format":{"1":{"kind":"jobs","version":1,"crc32":"0a1b2c3d"}},
-    "jobs":{
-    "etc":{...},
-    "home":{...}
-    }}
+What is in the file: file_format.py.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import logging
 import os
-import re
 import shlex
 import time
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,21 +38,15 @@ from coldchain.core.files import (
 )
 from coldchain.core.locks import lock_within, open_lock
 from coldchain.core.trusted_path import TrustedFolder
-from coldchain.store import rows
+from coldchain.store import file_format, rows
+from coldchain.store.file_format import Damaged, NoDatabase
 from coldchain.store.migrations import current, migrated
 from coldchain.store.rows import Tables
 
-FORMAT_TABLE = "_format"
-_HEAD = re.compile(rb'\{"_format":\{"1":(\{[^{}]*\})\}')
 LOCK_TIMEOUT = 30.0
 TIDY_TIMEOUT = 1.0
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 log = logging.getLogger(__name__)
-
-
-class Damaged(ValueError):
-    """The bytes are not what a commit of ours wrote."""
 
 
 class AtomicJSONStorage(Storage):
@@ -146,35 +131,26 @@ class AtomicJSONStorage(Storage):
             if error.errno == errno.EIO:  # a bad sector
                 raise Damaged(f"is damaged ({error.strerror})") from None
             raise cannot_read(path, error) from None
-        head = _HEAD.match(raw)
         try:
-            mark = json.loads(head[1] if head else raw)
-        except ValueError:
-            raise Damaged("is damaged (not the JSON that was written)") from None
-        try:
-            kind, version = str(mark["kind"]), int(mark["version"])
-        except (ValueError, KeyError, TypeError):
-            head = None
-        if head is None and self._expendable:
-            raise Damaged("is not a database of coldchain")
-        if head is None:
+            head = file_format.head_of(raw)
+        except NoDatabase:
+            if self._expendable:
+                raise Damaged("is not a database of coldchain") from None
             raise DataError(
                 f"{path}: is not a database of coldchain",
                 f"move it away; the runner keeps its {self.kind} there",
+            ) from None
+        if head.kind != self.kind:
+            raise DataError(
+                f"{path}: holds {head.kind!r}, expected {self.kind!r}", "put the files back"
             )
-        if kind != self.kind:
-            raise DataError(f"{path}: holds {kind!r}, expected {self.kind!r}", "put the files back")
-        if version > current():
-            raise self._too_new(path, version)
-        body = raw[head.end() :].lstrip(b",")
-        if mark.get("crc32") != f"{zlib.crc32(body):08x}":
-            raise Damaged("is damaged (its checksum does not match)")
-        try:
-            tables = rows.parse(body[: body.rindex(b"}")])
-        except ValueError:
-            raise Damaged("is damaged (its lines are not those of a database)") from None
-        self._version = version
-        return tables if version == current() else rows.packed(migrated(kind, version, tables))
+        if head.version > current():
+            raise self._too_new(path, head.version)
+        tables = file_format.tables_of(raw, head)
+        self._version = head.version
+        if head.version == current():
+            return tables
+        return rows.packed(migrated(head.kind, head.version, tables))
 
     def _too_new(self, path: Path, version: int) -> DataError:
         hint = "install the newer release again; nothing was changed"
@@ -332,7 +308,8 @@ class AtomicJSONStorage(Storage):
         return lock
 
     def _commit(self) -> None:
-        pieces = self._serialise(self._tables or {})
+        tables = self._tables or {}
+        pieces = file_format.pieces_of(self.kind, current(), self._lines.of(tables))
         temporary = self._temporary
         descriptor = None
         try:
@@ -356,7 +333,7 @@ class AtomicJSONStorage(Storage):
             os.close(self._file)
         self._dirty = False
         self._version = current()
-        self._remember(descriptor, self._tables or {})
+        self._remember(descriptor, tables)
         try:
             sync_open_directory(self._folder.readable())
         except OSError as error:
@@ -376,15 +353,6 @@ class AtomicJSONStorage(Storage):
             os.rename(self._link, name)
         except FileNotFoundError:  # it is the first
             pass
-
-    def _serialise(self, tables: Tables) -> list[bytes]:
-        body = [*self._lines.of(tables), b"}\n"]
-        checksum = 0
-        for piece in body:
-            checksum = zlib.crc32(piece, checksum)
-        mark = {"kind": self.kind, "version": current(), "crc32": f"{checksum:08x}"}
-        head = _encode({FORMAT_TABLE: {"1": mark}}).encode("ascii")
-        return [head[:-1], b"," if tables else b"", *body]
 
     def close(self) -> None:
         """Forget the content and close the file."""

@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, coldchain.freezer contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a database file consists of: JSON that people can read, a line for each row (rows.py).
+
+    {"_format":{"1":{"kind":"jobs","version":1,"crc32":"0a1b2c3d"}},
+    "jobs":{
+    "etc":{...},
+    "home":{...}
+    }}
+
+The head tells what is in the file, and the checksum of all that follows it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from coldchain.store import rows
+from coldchain.store.rows import Tables
+
+FORMAT_TABLE = "_format"
+_HEAD = re.compile(rb'\{"_format":\{"1":(\{[^{}]*\})\}')
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class Damaged(ValueError):
+    """The bytes are not what a commit of ours wrote."""
+
+
+class NoDatabase(ValueError):
+    """The bytes are JSON that somebody else wrote."""
+
+
+class FileHead(NamedTuple):
+    """The first line of a file.
+
+    kind: what the tables are of; version: of their rows; checksum: of the bytes from *end* on.
+    """
+
+    kind: str
+    version: int
+    checksum: Any
+    end: int
+
+
+def head_of(raw: bytes) -> FileHead:
+    """What a file says of itself.  Raises Damaged, NoDatabase."""
+    head = _HEAD.match(raw)
+    try:
+        mark = json.loads(head[1] if head else raw)
+    except ValueError:
+        raise Damaged("is damaged (not the JSON that was written)") from None
+    try:
+        if head is not None:
+            return FileHead(str(mark["kind"]), int(mark["version"]), mark.get("crc32"), head.end())
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise NoDatabase("is not a database of coldchain")
+
+
+def tables_of(raw: bytes, head: FileHead) -> Tables:
+    """The tables after *head*, as they were written.  Raises Damaged."""
+    body = raw[head.end :].lstrip(b",")
+    if head.checksum != f"{zlib.crc32(body):08x}":
+        raise Damaged("is damaged (its checksum does not match)")
+    try:
+        return rows.parse(body[: body.rindex(b"}")])
+    except ValueError:
+        raise Damaged("is damaged (its lines are not those of a database)") from None
+
+
+def pieces_of(kind: str, version: int, lines: Iterable[bytes]) -> list[bytes]:
+    """The file that holds *lines* of tables, in pieces to be written one after the other."""
+    body = [*lines, b"}\n"]
+    checksum = 0
+    for piece in body:
+        checksum = zlib.crc32(piece, checksum)
+    mark = {"kind": kind, "version": version, "crc32": f"{checksum:08x}"}
+    head = _encode({FORMAT_TABLE: {"1": mark}}).encode("ascii")
+    return [head[:-1], b"," if len(body) > 1 else b"", *body]
