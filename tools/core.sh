@@ -6,7 +6,8 @@ set -euo pipefail
 core=$1 venv=$PWD/build/venvs/core-$1
 case $core in 2.18.* | 2.19.*) base=python3.11 ;; *) base=python3.12 ;; esac
 if [ ! -x "$venv/bin/ansible-test" ]; then
-  "build/pythons/$base" -m venv "$venv"
-  "$venv/bin/pip" install -q "ansible-core==$core" >&2 || { rm -rf "$venv"; exit 69; }
+  "build/pythons/$base" -m venv --without-pip "$venv"
+  .venv/bin/python -m pip --python "$venv/bin/python" install -q --no-compile "ansible-core==$core" >&2 \
+    || { rm -rf "$venv"; exit 69; }
 fi
 echo "$venv"

