@@ -20,6 +20,7 @@ class Mailbox:
         self.mails: list[tuple[list[str], str]] = []
         self.logins: list[tuple[bytes, bytes]] = []
         self.refuse = ""
+        self.goodbye = "221 bye"
 
     async def handle_RCPT(
         self, server: Any, session: Any, envelope: Any, address: str, options: Any
@@ -32,6 +33,9 @@ class Mailbox:
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         self.mails.append((envelope.rcpt_tos, envelope.content.decode()))
         return "250 taken"
+
+    async def handle_QUIT(self, server: Any, session: Any, envelope: Any) -> str:
+        return self.goodbye
 
     def authenticate(
         self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any

@@ -14,7 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldchain.core.instants import zone
-from coldchain.observe.alert_rules import MOST_HELD, Delivery, Occasion, Policy, Rules
+from coldchain.observe.alert_rules import (
+    LARGEST_SUMMARY,
+    MOST_HELD,
+    Delivery,
+    Occasion,
+    Policy,
+    Rules,
+)
 from coldchain.observe.notifiers.registry import KINDS, NOTIFIERS
 from coldchain.observe.notifiers.target import Target
 
@@ -220,6 +227,26 @@ def test_what_is_held_comes_in_one_message_and_has_a_bound() -> None:
     assert rules.due(BEGIN + 1e6) == []
 
 
+@pytest.mark.parametrize("text", ["x" * 50, "x" * 700, "ü" * 3000, "\U0001f600" * 40_000])
+@pytest.mark.parametrize("name", ["j", "j" * 600])
+def test_what_is_held_always_has_room_in_a_message(text: str, name: str) -> None:
+    rules, mail = Rules(Policy(summary=600)), one("mail")
+    titles = [f"{name}{number}" for number in range(MOST_HELD)]
+    for title in titles:
+        event = Occasion("failure", title, BEGIN, title, {"title": title, "text": text})
+        assert rules.tell(event, [mail]) == []
+    [summary] = rules.due(BEGIN + 602)
+    assert len(json.dumps(summary.message)) <= LARGEST_SUMMARY
+    parts = summary.message["messages"]
+    assert summary.message["title"].endswith(f": {MOST_HELD} messages")
+    assert [part["title"] for part in parts] == titles[: len(parts)]
+    assert all(title in summary.message["text"] for title in titles[: len(parts)])
+    if name == "j":
+        assert len(parts) == MOST_HELD
+    else:
+        assert summary.message["text"].endswith(f"and {MOST_HELD - len(parts)} more")
+
+
 def test_a_clock_that_is_set_back_holds_nothing_longer() -> None:
     rules = Rules(Policy(quiet=(0, 86399), zone=timezone.utc))
     event = Occasion("failure", "j", BEGIN, "e", {"title": "t", "text": "x"})
@@ -247,6 +274,15 @@ def test_a_held_failure_that_is_over_is_told_with_its_end() -> None:
         event = Occasion(kind, "j", BEGIN + number, f"e{number}", {"title": kind, "text": "x"})
         assert rules.tell(event, [mail]) == []
     [together] = rules.due(BEGIN + 86400)
+    assert [part["kind"] for part in together.message["messages"]] == ["failure", "recovery"]
+
+
+def test_a_held_failure_is_told_with_its_end_by_a_runner_that_was_away() -> None:
+    rules, mail = Rules(Policy(summary=600)), one("mail")
+    for kind, seconds in (("failure", 0), ("success", 601)):
+        event = Occasion(kind, "j", BEGIN + seconds, kind, {"title": kind, "text": "x"})
+        assert rules.tell(event, [mail]) == []
+    [together] = rules.due(BEGIN + 601)
     assert [part["kind"] for part in together.message["messages"]] == ["failure", "recovery"]
 
 

@@ -20,8 +20,10 @@ from receivers import Answer, Receiver, receiver
 from coldchain.core.errors import CannotWrite
 from coldchain.execution.background import Background
 from coldchain.observe import delivery, delivery_findings, delivery_process, outbox
+from coldchain.observe.alert_rules import MOST_HELD, Occasion, Policy, Rules
 from coldchain.observe.delivery import Courier
 from coldchain.observe.delivery_process import DeliveryProcess
+from coldchain.observe.notifiers.target import Target
 from coldchain.observe.outbox import Outbox, WaitingMessage
 
 
@@ -298,6 +300,22 @@ def test_the_outbox_and_its_record_have_a_bound(
     assert all((box.place / "queue" / waiting.name).stat().st_size < 300 for waiting in waits)
     assert (box.place / "deliveries.jsonl").stat().st_size <= 1100
     assert results(box)[-1] == ("m19", "dropped")
+
+
+@pytest.mark.parametrize("text", ["x" * 700, "\U0001f600" * 60_000])
+def test_what_is_large_arrives(box: Outbox, server: Receiver, text: str) -> None:
+    rules, target = Rules(Policy(summary=600)), Target.of({"type": "webhook", "url": server.url})
+    for number in range(MOST_HELD):
+        message = {"host": "h", "title": f"job {number} failed", "text": text}
+        rules.tell(Occasion("failure", f"job-{number}", 1e9, f"e{number}", message), [target])
+    [summary] = rules.due(1e9 + 601)
+    put(box, server.url, "many", **summary.message)
+    put(box, server.url, "one", text=text, run={"actions": [text]})
+    files = [box.place / "queue" / waiting.name for waiting in box.waiting()]
+    assert files[1].stat().st_size <= outbox.LARGEST
+    assert courier(box).deliver() == 0
+    assert came(server) == ["many", "one"] and [it[1] for it in results(box)] == ["sent", "sent"]
+    assert len(json.loads(server.requests[0].body)["messages"]) == MOST_HELD
 
 
 def test_what_is_damaged_or_not_ours_harms_nobody(box: Outbox, server: Receiver) -> None:

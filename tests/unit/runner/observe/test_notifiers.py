@@ -303,6 +303,20 @@ def test_a_mail_that_cannot_go_says_why(
     assert [recipients for recipients, _raw in box.mails] == [["a@example.org"]]
 
 
+@pytest.mark.parametrize("goodbye", ["421 too many", "250 OK", "500 what?"])
+def test_a_mail_that_was_taken_is_sent_whatever_the_server_says_to_goodbye(
+    courier: Courier, smtp: tuple[Mailbox, dict[str, Any]], tmp_path: Path, goodbye: str
+) -> None:
+    box, entry = smtp
+    box.goodbye = goodbye
+    name = secrets(tmp_path, "USERNAME=coldchain", "PASSWORD=s3cret")
+    entry = {**entry, "credentials_file": name}
+    assert told(courier, entry) == DeliveryAttempt(SENT, "taken by the server")
+    box.refuse = "b@example.org"
+    refused = told(courier, {**entry, "to": "b@example.org"})
+    assert refused == DeliveryAttempt(FAILED, "SMTP 550: no such user", refused=True)
+
+
 def test_without_a_server_the_hosts_own_sendmail_takes_the_mail(
     courier: Courier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,6 +370,15 @@ def test_a_command_that_fails_or_leaves_something_behind(
     with waiting.at_most():
         attempt = told(courier, {"type": "command", "command": ["sh", "-c", "sleep 60"]})
     assert attempt.detail == "sh took longer than 0.1 s"
+
+
+def test_a_command_that_says_something_for_ever_does_not_fill_the_disk(courier: Courier) -> None:
+    much = 50_000_000
+    waits = f"until [ $(stat -Lc %s /proc/$$/fd/2) -lt {much} ]; do sleep 0.05; done"
+    words = ["sh", "-c", f"head -c {much} /dev/zero; {waits}; echo the end; exit 3"]
+    with waiting.at_most():
+        attempt = told(courier, {"type": "command", "command": words})
+    assert attempt.detail == "sh ended with 3: the end"
 
 
 LEAVES = {

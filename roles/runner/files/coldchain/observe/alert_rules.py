@@ -9,11 +9,13 @@ already is never kept back.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, time, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 from coldchain.core.instants import DAY, from_epoch
+from coldchain.core.text import shorten
 from coldchain.observe.notifiers.registry import (
     FAILURE,
     FINDING,
@@ -26,6 +28,10 @@ from coldchain.observe.notifiers.target import Target
 
 MOST_HELD = 200
 """Messages that are held for one target; of more, only their number is told."""
+LARGEST_SUMMARY = 131_072
+"""Bytes, as JSON, of a message that sums others up."""
+_TEXTS = (4000, 1000, 300, 100, 0)
+"""Characters of the text of each of them: the most with which all have room."""
 _ALARMS = (FAILURE, SILENCE, FINDING)
 
 
@@ -191,12 +197,13 @@ class Rules:
         return self._alarm(event, target, known, until)
 
     def _recovered(self, event: Occasion, target: Target, known_at: float) -> Delivery | None:
-        """Tell of a recovery: now, unless what it follows is held until *known_at*."""
+        """Tell of a recovery: now, unless what it follows, known from *known_at* on, is held."""
         of_job = self._held_of(event.job_id, target)
         if of_job:
             held = self._held[target.key]
-            if known_at > event.time:
-                self._hold(event, RECOVERY, target, known_at)
+            first = min(message["until"] for message in of_job)
+            if first <= known_at:  # even if that is past: nobody was told of it yet
+                self._hold(event, RECOVERY, target, first)
                 return None
             # What is held of it is over before anybody was told.
             held["messages"] = [message for message in held["messages"] if message not in of_job]
@@ -332,22 +339,38 @@ def _together(held: Mapping[str, Any], ready: list[dict[str, Any]], more: int) -
     if len(ready) > 1 or more:
         kinds = {item["kind"] for item in ready}
         kind = next((alarm for alarm in _ALARMS if alarm in kinds), RECOVERY)
-        lines = [
-            f"{item['message'].get('title', '')}\n{item['message'].get('text', '')}"
-            for item in ready
-        ]
-        if more:
-            lines.append(f"and {more} more")
         job_id = job_id if len({item["job_id"] for item in ready}) == 1 else ""
-        host = message.get("host", "")
-        message = {
-            "host": host,
-            "job_id": job_id or None,
-            "run_id": None,
-            "time": ready[-1]["message"].get("time"),
-            "title": f"{host}: {len(ready) + more} messages",
-            "text": "\n\n".join(lines),
-            "messages": [{"kind": item["kind"], **item["message"]} for item in ready],
-        }
+        message = _summary(message.get("host", ""), job_id, ready, more)
         name = f"{name}-{len(ready)}"
     return Delivery(target.entry, kind, f"{name}-{kind}-{target.key}", job_id, message)
+
+
+def _summary(host: str, job_id: str, ready: list[dict[str, Any]], more: int) -> dict[str, Any]:
+    """One message of all that is *ready* and has room, of the oldest for certain."""
+    last, number = ready[-1]["message"].get("time"), len(ready) + more
+    while True:
+        for most in _TEXTS:
+            messages = [
+                {
+                    "kind": item["kind"],
+                    **item["message"],
+                    "title": str(item["message"].get("title", "")),
+                    "text": shorten(str(item["message"].get("text", "")), most) if most else "",
+                }
+                for item in ready
+            ]
+            lines = [f"{each['title']}\n{each['text']}".rstrip() for each in messages]
+            if number > len(ready):
+                lines.append(f"and {number - len(ready)} more")
+            message = {
+                "host": host,
+                "job_id": job_id or None,
+                "run_id": None,
+                "time": last,
+                "title": f"{host}: {number} messages",
+                "text": "\n\n".join(lines),
+                "messages": messages,
+            }
+            if len(json.dumps(message)) <= LARGEST_SUMMARY or not ready:
+                return message
+        ready = ready[: len(ready) // 2]

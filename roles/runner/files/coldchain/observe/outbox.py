@@ -19,13 +19,17 @@ from typing import Any, NamedTuple
 
 from coldchain.core.errors import CannotWrite, ColdchainError
 from coldchain.core.files import cannot_write, open_ours, private_directory, write_atomically
+from coldchain.core.text import shorten
 from coldchain.core.trusted_path import TrustedFolder
 from coldchain.observe.notifiers.registry import ROUTINE
 
 MOST = 1000
 """Messages that wait at most; of more, the oldest go."""
 LARGEST = 32_768
-"""Bytes of a message; of a larger one the RUN is left out.  With MOST this bounds the directory."""
+"""Bytes of a message; of a larger one the RUN is left out, and then the end of its text.  With MOST
+this bounds the directory, but for those that sum others up (alert_rules.LARGEST_SUMMARY)."""
+_TEXT = 2000  # characters of the text of such a message, of which JSON makes 24 kB at most
+_READ = 64 * LARGEST  # bytes; what is longer is none of our files
 KEEP = 262_144
 """Bytes of the record of deliveries, of which half goes when it has more."""
 SENT, FAILED, GIVEN_UP, DROPPED = "sent", "failed", "given-up", "dropped"
@@ -82,9 +86,13 @@ class Outbox:
 
     def put(self, entry: Mapping[str, Any], waiting: WaitingMessage, *, durable: bool) -> None:
         """Put a message in; raises CannotWrite.  durable: it has to survive a power cut."""
-        raw = _raw(entry)
+        raw, message = _raw(entry), entry["message"]
         if len(raw) > LARGEST:
-            raw = _raw({**entry, "message": {**entry["message"], "run": None}})
+            message = {**message, "run": None}
+            raw = _raw({**entry, "message": message})
+        if len(raw) > LARGEST and "messages" not in message:
+            message["text"] = shorten(str(message.get("text", "")), _TEXT)
+            raw = _raw({**entry, "message": message})
         path = self._queue / waiting.name
         try:
             write_atomically(path, raw, durable=durable, kept=self._kept)
@@ -105,7 +113,7 @@ class Outbox:
         path = self._queue / waiting.name
         try:
             with open(open_ours(path), "rb") as stream:
-                entry = json.loads(stream.read(4 * LARGEST))
+                entry = json.loads(stream.read(_READ))
             if all(isinstance(entry[name], dict) for name in ("target", "message")):
                 return dict(entry)
         except FileNotFoundError:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.message
 import email.policy
 import email.utils
@@ -12,6 +13,7 @@ import shutil
 import smtplib
 import socket
 import ssl
+from collections.abc import Iterator
 
 from coldchain.core.text import printable
 from coldchain.observe.notifiers.base import TIMEOUT, Task, Undelivered
@@ -64,7 +66,7 @@ def _by_smtp(task: Task, host: str, mail: email.message.EmailMessage, recipients
             server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=TIMEOUT, context=context)
         else:
             server = smtplib.SMTP(host, port, timeout=TIMEOUT)
-        with server:
+        with _goodbye(server):
             if tls == "starttls":
                 server.starttls(context=context)
             if user:
@@ -83,6 +85,18 @@ def _by_smtp(task: Task, host: str, mail: email.message.EmailMessage, recipients
         raise Undelivered(printable(str(text))[:200]) from None
     taken = len(recipients) - len(refused)
     return "taken by the server" if not refused else f"taken for {taken} of {len(recipients)}"
+
+
+@contextlib.contextmanager
+def _goodbye(server: smtplib.SMTP) -> Iterator[None]:
+    """End the session after the block; what the server has to say to that changes nothing: it has
+    taken the mail, or has said why not."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, smtplib.SMTPException, ValueError):
+            server.quit()
+        server.close()
 
 
 def _refusal(code: int, answer: object) -> Undelivered:

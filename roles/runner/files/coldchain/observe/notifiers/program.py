@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 
 from coldchain.core.text import printable
@@ -15,6 +17,8 @@ from coldchain.observe.notifiers.base import Undelivered, Watched
 LONGEST = 25.0
 """Seconds that a program may take."""
 _SAID = 200  # bytes of what it has said that are kept
+_MOST_SAID = 1_048_576  # bytes of it that lie on the disk, looked at so many seconds apart:
+_LOOK = 0.1
 
 
 def run(
@@ -27,6 +31,7 @@ def run(
     """
     # Not a pipe: what a program leaves behind would keep it open.
     with watched() as background, tempfile.TemporaryFile() as said:
+        fcntl.fcntl(said, fcntl.F_SETFL, os.O_APPEND)  # it goes on at the end of what is cut off
         try:
             with background.starting():
                 child = subprocess.Popen(
@@ -40,7 +45,7 @@ def run(
         except OSError as error:
             raise Undelivered(f"{name}: {error.strerror}") from None
         try:
-            child.communicate(raw, timeout=LONGEST)
+            _feed(child, raw, said.fileno())
         except subprocess.TimeoutExpired:
             background.kill()
             child.wait()
@@ -51,3 +56,23 @@ def run(
             text = printable(said.read().decode("utf-8", "replace").strip())
             how = f"{name} ended with {child.returncode}"
             raise Undelivered(f"{how}: {text}" if text else how)
+
+
+def _feed(child: subprocess.Popen[bytes], raw: bytes, said: int) -> None:
+    """Give it *raw* and wait for its end; TimeoutExpired after LONGEST.
+
+    said: where it writes to, which a program that says something for ever does not fill the disk
+    with.
+    """
+    until, given = time.monotonic() + LONGEST, raw or None
+    while True:
+        left = until - time.monotonic()
+        try:
+            child.communicate(given, timeout=max(0.0, min(_LOOK, left)))
+            return
+        except subprocess.TimeoutExpired:
+            if left <= _LOOK:
+                raise
+        given = None
+        if os.fstat(said).st_size > _MOST_SAID:
+            os.ftruncate(said, 0)
