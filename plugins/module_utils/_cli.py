@@ -40,6 +40,11 @@ MEANINGS = {
 }
 
 
+# The command's own name for an option that it refuses, and what that is called in a task where it is not the same word.
+REFUSED_OPTION = re.compile(r"argument --([a-z-]+): (.*)", re.DOTALL)
+OTHER_NAMES = {"session": "session_id", "job": "job_id"}
+
+
 class CliError(Exception):
     """The command refused or failed.
 
@@ -109,7 +114,7 @@ class Coldchain:
             return answer
         refusal = answer.get("error") if answer else None
         if isinstance(refusal, dict) and refusal.get("message"):
-            message = _sentence(refusal["message"], refusal.get("hint"))
+            message = self._refusal(refusal["message"], refusal.get("hint"))
         else:
             message = self._unexplained(arguments, code, out, err)
         raise CliError(message + self._version_note(), code, answer)
@@ -130,6 +135,16 @@ class Coldchain:
                 f"{self.command} cannot be run: {error.strerror}. Apply the role coldchain.freezer.runner to repair it.",
                 69,
             ) from None
+
+    def _refusal(self, message: str, hint: str | None) -> str:
+        """What the command refuses, with the name that the option has in the task: nobody has typed the command's."""
+        found = REFUSED_OPTION.fullmatch(message)
+        if found:
+            name = found[1].replace("-", "_")
+            name = OTHER_NAMES.get(name, name)
+            if name in self._module.argument_spec:
+                return f"{name}: {found[2]}"
+        return _sentence(message, hint)
 
     def _unexplained(self, arguments: t.Sequence[str], code: int, out: str, err: str) -> str:
         if code < 0:

@@ -79,13 +79,10 @@ def job_beside(answer: t.Mapping[str, t.Any]) -> dict[str, t.Any] | None:
 
 
 def command(params: t.Mapping[str, t.Any], *, check: bool) -> list[str]:
-    """The words of the command for the module's parameters."""
-    arguments = ["event", params["job_id"], params["event"]]
-    if check:
-        return [*arguments, "--check"]
-    if params["wait"]:
-        arguments += ["--wait", "--timeout", str(params["timeout"])]
-    return arguments
+    """The words of the command for the module's parameters; what cannot be used is refused in check mode, too."""
+    wait = ["--wait", "--timeout", str(params["timeout"])] if params["wait"] else []
+    # A name may begin with a dash.
+    return ["event", *["--check"] * check, *wait, "--", params["job_id"], params["event"]]
 
 
 def fail_with_run(module: AnsibleModule, client: Coldchain, error: CliError) -> t.NoReturn:

@@ -22,7 +22,7 @@ def run_job_info(module: AnsibleModule) -> t.NoReturn:
     """End the module with the jobs asked for (all when none is named) and the names that are unknown."""
     params = module.params
     names: list[str] = params["job_id"] or []
-    arguments = ["list", *names]
+    arguments = ["list"]
     if params["status"]:
         arguments += ["--status", params["status"]]
     if params["session_id"] is not None:
@@ -34,6 +34,8 @@ def run_job_info(module: AnsibleModule) -> t.NoReturn:
             arguments.append("--show-secrets")
     if params["history"]:
         arguments += ["--history", str(params["history"])]
+    # So may a name; without one, all jobs are asked for.
+    arguments += ["--", *names] if names else []
     answer = ask(module, arguments, {"jobs": [], "unknown": names, "runner_alive": False})
     results = {
         name: answer[name]

@@ -60,7 +60,8 @@ def look(module: AnsibleModule, client: Coldchain, fields: Answer) -> Answer:
     """What the restore would do. Ends the module when that cannot be told; in check mode an earlier task may have to
     install the runner or declare the job yet."""
     try:
-        return client.call("restore", "--options", "-", "--dry-run", "--by-runner", data=fields)
+        arguments = ["restore", "--options", "-", "--dry-run", "--by-runner", *wait(module)]
+        return client.call(*arguments, data=fields)
     except RunnerMissing as missing:
         go_on_without(module, missing.message)
     except CliError as error:
@@ -80,15 +81,20 @@ def go_on_without(module: AnsibleModule, message: str) -> t.NoReturn:
 
 def restore(module: AnsibleModule, client: Coldchain, fields: Answer) -> Answer:
     """Let the runner do it; ends the module when that fails or takes longer than is waited for."""
-    wait = ["--timeout", str(module.params["timeout"])] if module.params["wait"] else ["--no-wait"]
+    arguments = ["restore", "--options", "-", "--by-runner", *wait(module)]
     try:
-        return client.call("restore", "--options", "-", "--by-runner", *wait, data=fields)
+        return client.call(*arguments, data=fields)
     except CliError as error:
         if not error.answer.get("run"):
             module.fail_json(msg=error.message)
         message, lines = explained(client, error)
         run, job_id = error.answer["run"], error.answer["job_id"]
         module.fail_json(msg=message, changed=True, job_id=job_id, run=run, log=lines)
+
+
+def wait(module: AnsibleModule) -> list[str]:
+    """How long to wait for the end, in words of the command."""
+    return ["--timeout", str(module.params["timeout"])] if module.params["wait"] else ["--no-wait"]
 
 
 def foreseen(looked: Answer) -> Answer:

@@ -465,3 +465,43 @@ def test_no_refusal_names_an_option_that_a_task_does_not_have(run, home, tmp_pat
     for message in refusals:
         assert bare_options(message) == [], message
     assert any("coldchain restore without --by-runner" in message for message in refusals)
+
+
+WAITS = {
+    "job_event": {"job_id": "j", "event": "start", "wait": True},
+    "restore": {"container": "c", "backup_name": "b"},
+}
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("value", [-1, 10**12])
+@pytest.mark.parametrize(
+    ("module", "option"),
+    [
+        (module, name)
+        for module in (backup_info, job_event, job_info, restore, status_info)
+        for name, option in yaml.safe_load(module.DOCUMENTATION)["options"].items()
+        if option["type"] in ("int", "float")
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__.rpartition(".")[2],
+)
+def test_a_number_that_cannot_be_used_is_refused_by_the_name_of_its_option(
+    run, home, module, option, value, check
+):
+    """job_event spoke of its timeout as "argument --timeout", and took -1 in check mode."""
+    run(jobs, home=str(home), jobs=[exec_job("j", "true")])
+    others = WAITS.get(module.__name__.rpartition(".")[2], {})
+    told = run(module, check=check, home=str(home), **others, **{option: value})
+    assert told["failed"] and told["msg"].startswith(f"{option}: "), told
+    assert str(value) in told["msg"] and "--" not in told["msg"], told
+
+
+@pytest.mark.parametrize("name", ["-x", "--documents", "--help", "-1", "--home=/", "--"])
+def test_a_name_that_looks_like_an_option_is_a_name(run, home, name):
+    run(jobs, home=str(home), jobs=[exec_job("j", "true")])
+    told = run(job_info, home=str(home), job_id=[name])
+    assert (told["failed"], told["jobs"], told["unknown"]) == (False, [], [name])
+    gone = run(job_event, home=str(home), job_id=name, event="remove")
+    assert (gone["failed"], gone["changed"]) == (False, False)
+    refused = run(job_event, home=str(home), job_id=name, event="start")
+    assert f"there is no job {name!r}" in refused["msg"]

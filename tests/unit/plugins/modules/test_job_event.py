@@ -48,7 +48,7 @@ def test_changed_is_what_the_command_says(run, host, changed):
         },
     )
     result = event(run, host, "stop")
-    assert host.calls[-1] == [["--json", "event", "db", "stop"], None]
+    assert host.calls[-1] == [["--json", "event", "--", "db", "stop"], None]
     assert (result["changed"], result["run"], result["job"]["status"]) == (changed, None, "stop")
     assert result["msg"] == ("db: stop is asked for" if changed else "db: stop changes nothing")
 
@@ -68,7 +68,7 @@ def test_waiting_returns_the_run(run, host):
     result = event(run, host, "start", wait=True, timeout=7)
     assert result["msg"] == "db: success; level 2 of pg"
     assert "last_run" not in result["job"], "each record once"
-    assert host.calls[-1][0] == ["--json", "event", "db", "start", "--wait", "--timeout", "7"]
+    assert host.calls[-1][0] == ["--json", "event", "--wait", "--timeout", "7", "--", "db", "start"]
     assert result["run"] == RUN
 
 
@@ -159,7 +159,8 @@ def test_check_mode_is_the_commands_own_answer(run, host, changed):
     host.answers("event", data=answer)
     result = event(run, host, "stop", check=True, wait=True)
     assert (result["changed"], result["job"]) == (changed, listed("stop"))
-    assert host.calls == [[["--json", "event", "db", "stop", "--check"], None]]
+    words = ["--json", "event", "--check", "--wait", "--timeout", "3600", "--", "db", "stop"]
+    assert host.calls == [[words, None]]
 
 
 def test_check_mode_expects_an_undeclared_job_to_be_declared_by_then(run, host):

@@ -22,12 +22,12 @@ JOB = {
     ("options", "arguments"),
     [
         ({}, ["list"]),
-        ({"job_id": ["a", "b"]}, ["list", "a", "b"]),
+        ({"job_id": ["a", "b"]}, ["list", "--", "a", "b"]),
         ({"status": "running"}, ["list", "--status", "running"]),
         ({"session_id": "-odd"}, ["list", "--session=-odd"]),
         (
             {"documents": True, "history": 3, "job_id": "a"},
-            ["list", "a", "--documents", "--history", "3"],
+            ["list", "--documents", "--history", "3", "--", "a"],
         ),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.coldchain.freezer.plugins.modules import restore
 
 ASK = ["--json", "restore", "--options", "-"]
+WAIT = ["--timeout", "3600"]
 ACTION = {"action": "restore", "result": "success", "message": "restored www as of T: 3 files"}
 RUN = {"run_id": "r1", "job_id": "restore:www", "result": "success", "actions": [ACTION]}
 LOOKED = {
@@ -32,7 +33,7 @@ def test_what_is_given_is_handed_on_by_standard_input_and_nothing_else_is(run, h
     host.answers("restore", data=answered(dict(RUN, actions=[dict(ACTION, report=report)])))
     result = run(restore, home=host.home, job_id="www", overwrite=True, restore_paths=["-a"])
     fields = {"job_id": "www", "overwrite": True, "restore_paths": ["-a"]}
-    assert host.calls == [[[*ASK, "--by-runner", "--timeout", "3600"], fields]]
+    assert host.calls == [[[*ASK, "--by-runner", *WAIT], fields]]
     assert (result["changed"], result["msg"], result["run"]["run_id"], result["job_id"]) == (
         True,
         ACTION["message"],
@@ -56,7 +57,7 @@ def test_without_waiting_there_is_no_run_yet(run, host):
 def test_check_mode_tells_what_becomes_of_each_file(run, host):
     host.answers("restore", data=LOOKED)
     result = run(restore, check=True, home=host.home, job_id="www")
-    assert host.calls == [[[*ASK, "--dry-run", "--by-runner"], {"job_id": "www"}]]
+    assert host.calls == [[[*ASK, "--dry-run", "--by-runner", *WAIT], {"job_id": "www"}]]
     assert (result["changed"], result["warnings"]) == (True, ["it does not fit"])
     assert result["msg"] == "would restore 2 files to /t: 1 created"
     assert result["left_alone"] == LOOKED["left_alone"]
