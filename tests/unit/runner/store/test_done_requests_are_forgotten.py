@@ -13,6 +13,7 @@ from stores import new_store
 from waiting import at_most
 
 from coldchain.core.paths import Paths
+from coldchain.runner.wake import Wake
 from coldchain.store import Bounds, Change, State, Store
 
 DOCUMENT = {"job_id": "j", "job_actions": [{"freezer_action": {"action": "exec"}}]}
@@ -91,6 +92,25 @@ def test_the_newest_entry_is_the_runner_s_mark_or_a_declaration(tmp_path: Path) 
     assert store.clock_mark() == mark and store.newest_entry() == 1234.5
     store.commit_states({"j": State(revision=1)})
     assert store.clock_mark() == mark
+    store.close()
+
+
+@pytest.mark.parametrize("length", [107, 108, 300])
+def test_a_runner_is_woken_however_long_its_path_is(tmp_path: Path, length: int) -> None:
+    """It heard nothing where the path of its socket had more than the 107 bytes that one may have,
+    and looked for requests once a second."""
+    missing = length - len(os.fsencode(Paths.under(tmp_path).wake))
+    while missing > 0:
+        part = "x" * min(missing - 1, 200)
+        tmp_path, missing = tmp_path / part, missing - len(part) - 1
+    tmp_path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = new_store(tmp_path)
+    assert len(os.fsencode(store.paths.wake)) == length
+    wake = Wake(store.paths.wake)
+    store.add_event("j", "stop", "a test")
+    assert wake.socket.recv(64) == b"w"
+    wake.close(keep=False)
+    assert not store.paths.wake.exists()
     store.close()
 
 

@@ -9,7 +9,7 @@ import errno
 import os
 import shlex
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Union
 
@@ -29,6 +29,7 @@ _MOST_MADE = 2
 #: What file systems answer that cannot sync a directory (CIFS, 9p, some of FUSE): there is nothing
 #: else to be done there.
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+_LONGEST_OF_SOCKET = 107  # bytes, as the kernel takes the path of a socket
 _AT_ONCE = 1024
 """Pieces that one writev(2) takes: IOV_MAX of Linux."""
 
@@ -71,6 +72,19 @@ def open_ours(path: Path) -> int:
             f"check its content, then: chown {os.geteuid()} {quoted}; chmod 600 {quoted}",
         )
     return descriptor
+
+
+@contextlib.contextmanager
+def short_path(path: Path) -> Iterator[str]:
+    """A name of *path* that a socket can have, as long as the block lasts."""
+    if len(os.fsencode(path)) <= _LONGEST_OF_SOCKET:
+        yield os.fspath(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 def write_all(descriptor: int, raw: bytes) -> None:

@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from pathlib import Path
 
-from coldchain.core.files import cannot_write
+from coldchain.core.files import cannot_write, short_path
 
 
 class Wake:
@@ -20,19 +19,12 @@ class Wake:
         self.socket.setblocking(False)
         try:
             path.unlink(missing_ok=True)
-            self._bind()
+            with short_path(path) as name:
+                self.socket.bind(name)
             path.chmod(0o600)
         except OSError as error:
             self.socket.close()
             raise cannot_write(path, error) from None
-
-    def _bind(self) -> None:
-        # A socket's path may have 107 bytes; through /proc/self/fd a longer one fits too.
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            self.socket.bind(f"/proc/self/fd/{directory}/{self._path.name}")
-        finally:
-            os.close(directory)
 
     def drain(self) -> None:
         """Take what has come: however often somebody called, it is answered once."""

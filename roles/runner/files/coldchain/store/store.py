@@ -12,12 +12,13 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from typing import Any
 
 from tinydb import TinyDB
 
 from coldchain.core.errors import OTHER_HOME, Unavailable
-from coldchain.core.files import TEMPORARY, remove_file
+from coldchain.core.files import TEMPORARY, remove_file, short_path
 from coldchain.core.locks import is_locked
 from coldchain.core.paths import Paths
 from coldchain.store import history
@@ -284,11 +285,12 @@ class Store:
 
     def wake(self) -> None:
         """Tell the runner to look now; that none is there is no error."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
-            try:
-                sender.sendto(b"w", os.fspath(self.paths.wake))
-            except OSError:
-                return
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
+            suppress(OSError),
+            short_path(self.paths.wake) as path,
+        ):
+            sender.sendto(b"w", path)
 
     def runner_alive(self) -> bool:
         """Is a runner at work, which acts on requests and schedules?  A command that runs one job
