@@ -180,8 +180,6 @@ class History:
             assert state is None or state.status == "removing", self.said
             return
         assert state is not None, self.said
-        if state.status == "removing":
-            return
         told = (self.said, job_id, record.schedule, state.as_row())
         outlook = host.outlook(job_id)
         assert (state.status, state.stopped_by) == outlook.status(), told

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from cli_command import Command
 
 from coldchain.core.instants import UTC, UnknownZone
+from coldchain.store import State
 
 DAILY = {"schedule_interval": "1 days"}
 
@@ -153,11 +155,59 @@ def test_a_job_that_is_declared_again_during_its_last_run_has_one_next_run(
     assert command.json("next", "j")["next_runs"] == []
     apply(command, job(**DAILY))
     (upcoming,) = command.json("next", "j", "-n", "1")["next_runs"]
-    assert listed(command)["status"] == "removing" and listed(command)["next_run"] == upcoming
+    assert listed(command)["status"] == "running" and listed(command)["next_run"] == upcoming
     assert command("explain", "j") == 0 and "none is planned" not in command.out
     gate.open()
-    host.until(lambda: host.state("j").next_run)
+    host.settled("j", "scheduled")
     assert listed(command)["status"] == "scheduled" and listed(command)["next_run"] == upcoming
+
+
+@pytest.mark.parametrize("taken_in", [True, False])
+@pytest.mark.parametrize(
+    ("event", "changed", "then", "result"),
+    [
+        ("start", False, "scheduled", "success"),
+        ("stop", True, "stop", "success"),
+        ("abort", True, "stop", "aborted"),
+        ("remove", True, "removed", "success"),
+    ],
+)
+def test_a_job_that_is_declared_again_during_its_last_run_takes_every_event(
+    host: Any,
+    command: Command,
+    taken_in: bool,
+    event: str,
+    changed: bool,
+    then: str,
+    result: str,
+) -> None:
+    gate = host.gate()
+    apply(command, job(gate.line, **DAILY))
+    host.start()
+    host.until(lambda: host.state("j").next_run)
+    host.event("j", "start")
+    host.until(lambda: host.state("j").status == "running")
+    assert command("event", "j", "remove") == 0
+    host.until(lambda: host.state("j").status == "removing")
+    if not taken_in:
+        host.stop(signal.SIGUSR2)  # beside the run, which goes on
+    apply(command, job(gate.line, **DAILY))
+    if taken_in:
+        host.until(lambda: host.state("j").status == "running")
+    foreseen = command.json("event", "j", event, "--check")
+    answer = command.json("event", "j", event)
+    assert command.code == 0
+    assert (answer["changed"], answer["after"]) == (foreseen["changed"], foreseen["after"])
+    assert answer["changed"] is changed, "the new declaration is what is asked for"
+    if not taken_in:
+        host.start()
+    gate.open()
+    host.until(lambda: host.runs("j"))
+    assert [run["result"] for run in host.runs("j")] == [result], "and the run is its first"
+    host.until(lambda: (host.store.state("j") or State(status="removed")).status == then)
+    assert [entry["status"] for entry in command.json("list")["jobs"]] == (
+        [] if then == "removed" else [then]
+    )
 
 
 def test_what_could_not_be_used_is_looked_at_again_at_every_reload(

@@ -484,13 +484,26 @@ def test_a_job_that_is_declared_again_during_its_run_begins_after_it(
     if down:
         host.start()
     host.tick()
-    assert (host.state("j").status, host.state("j").run_id) == ("removing", "run-0")
+    assert (host.state("j").status, host.state("j").run_id) == ("running", "run-0")
     assert list(host.runner.runs) == ["j"]
     host.pass_time(HOUR)
     first, *others = host.runs("j")
     assert (first["run_id"], first["result"]) == ("run-0", "success")
     assert others and others[0]["time_started"] >= first["time_ended"]
     assert host.state("j").created == getattr(host.store.job("j"), "created", None)
+
+
+def test_a_job_that_is_to_run_once_from_now_on_waits_for_the_run_in_progress(
+    host: VirtualHost,
+) -> None:
+    ImitatedRun.seconds = 2 * HOUR
+    running(host)
+    host.declare("j")  # without a schedule: no time that it could miss
+    foreseen = [coming.slot for coming in host.foreseen("j", host.now + DAY)]
+    host.pass_time(5 * HOUR)
+    assert [run["result"] for run in host.runs("j")] == ["success", "success"]
+    assert [host.runs("j")[1]["scheduled_for"]] == [iso(slot) for slot in foreseen]
+    assert host.skipped("j") == [] and host.state("j").stopped_by["what"] == "over"
 
 
 def test_a_run_that_was_made_before_a_crash_is_the_one_of_its_job(host: VirtualHost) -> None:

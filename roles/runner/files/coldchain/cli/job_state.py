@@ -38,15 +38,15 @@ def known_state(call: Call, record: JobRecord, state: State | None) -> State:
     outlook = outlook_of(record, call.store, call.settings, requests=False)
     runs = coming_runs(outlook, 1)
     next_run = iso(runs[0].at) if runs else None
-    if state is not None and (known or state.active):
+    if state is not None and known:
         return state._replace(next_run=next_run)
     status, stopped_by = outlook.status()
-    why = describe_stop(stopped_by, outlook.state.unusable)
+    why = "" if outlook.state.active else describe_stop(stopped_by, outlook.state.unusable)
     return outlook.state._replace(
         status=status,
         stopped_by=stopped_by,
         next_run=next_run,
-        reason=why or "not yet seen by the runner",
+        reason=why or outlook.state.reason or "not yet seen by the runner",
     )
 
 

@@ -69,11 +69,9 @@ class Jobs:
             self.on_record(record)
             state = self.states.get(job_id)
             if state is not None and state.created not in (None, record.created):
-                self._removed(job_id)  # and declared again since the last look: a new job
+                self._removed(job_id)  # and declared again: a new job
                 state = self.states.get(job_id)
             if state is None or not self._is_taken(state, record):
-                if state is not None and state.active and state.event == "remove":
-                    continue  # which begins after the last run of the removed one
                 self.states.add(job_id, taken_in(state, record))
                 self.timetable.take(record)
             elif state.unusable or not self.timetable.knows(job_id):

@@ -18,7 +18,7 @@ from coldchain.core.instants import DAY, from_epoch, iso
 from coldchain.core.settings import Settings
 from coldchain.schedule.slot_trigger import CATCH_UP_LIMIT
 from coldchain.store import Event, JobRecord, Run, State
-from coldchain.store.records import stopped
+from coldchain.store.records import RUN_IN_PROGRESS, stopped
 
 ON_TIME = 10.0
 """Seconds: a run that starts no later than this after its slot is no catch-up."""
@@ -76,8 +76,10 @@ def taken_in(state: State | None, record: JobRecord) -> State:
     A job that was removed and declared again is a new one, and a changed schedule starts where it
     was declared.  What an event stopped stays stopped.
     """
-    if state is None or state.created not in (None, record.created):
+    if state is None:
         return State.initial(record)._replace(reason="")
+    if state.event == "remove" or state.created not in (None, record.created):
+        return _declared_again(state, record)
     changes: dict[str, Any] = {"revision": record.revision, "created": record.created}
     if state.armed_anchor != record.anchor:
         changes.update(armed_anchor=record.anchor, checked_until=None, re_anchored=None)
@@ -85,6 +87,16 @@ def taken_in(state: State | None, record: JobRecord) -> State:
         # The slots that passed while the job was stopped are not missed.
         changes["checked_until"] = max(state.checked_until or 0.0, record.enabled or 0.0)
     return state._replace(**changes)
+
+
+def _declared_again(state: State, record: JobRecord) -> State:
+    """A new job that has nothing of the removed one but its last run, when that goes on: until it
+    ends no other begins, and every event means for it what it means for any run."""
+    new = State.initial(record)._replace(reason="")
+    if not state.active:
+        return new
+    run = {name: getattr(state, name) for name in RUN_IN_PROGRESS}
+    return new._replace(result="", time_ended=None, **run)
 
 
 def asked_for(state: State | None, record: JobRecord, requests: Sequence[Event]) -> State | None:

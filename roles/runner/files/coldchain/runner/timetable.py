@@ -267,6 +267,8 @@ class Timetable:
     def _busy(self, job_id: str, trigger: calendar.Trigger) -> str:
         """Why a slot that is due now is passed over; "" when it is not."""
         state = self._states[job_id]
+        if trigger.kind == "once" and not state.queue:
+            return ""  # it has no time that it could miss: it waits for the end of the other run
         made_up_for = [entry for entry in state.queue if entry["cause"] == "catch-up"]
         if trigger.missed.run == "all" and (made_up_for or state.cause == "catch-up"):
             # Every slot gets its run, the youngest ones behind those that were missed.

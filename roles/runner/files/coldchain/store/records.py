@@ -116,6 +116,10 @@ class Event(NamedTuple):
         return cls(id=request_id, **_known(cls, row))
 
 
+RUN_IN_PROGRESS = ("run_id", "cause", "scheduled_for", "request", "aborting", "time_started")
+"""The fields of a State that tell of the run that goes on."""
+
+
 class State(NamedTuple):
     """What the runner knows of a job.
 
