@@ -132,7 +132,7 @@ def test_logs_are_neither_written_nor_removed_through_a_link_of_syslogs(yard: Pa
     paths = installed(yard)["host"]
     store = Store.open(paths, create=True)
     store.add_history("a", {"run_id": "r", "time_ended": 1.0})
-    run_log.note(paths.run_log("a", "r"), "one")
+    run_log.RunLog(paths.run_log("a", "r")).note("one")
     of_a_group(yard / "log")
     paths.log.rename(yard / "log" / "moved")
     victim = yard / "victim"
@@ -141,7 +141,7 @@ def test_logs_are_neither_written_nor_removed_through_a_link_of_syslogs(yard: Pa
     paths.log.symlink_to(victim)
     before = state(os.fsencode(victim))
     with pytest.raises(OSError, match="somebody else made"):
-        run_log.note(paths.run_log("a", "r"), "two")
+        run_log.RunLog(paths.run_log("a", "r")).note("two")
     with pytest.raises(OSError, match="somebody else made"):
         run_log.bound(paths.run_log("a", "r"), 4096)
     for write in (
@@ -164,11 +164,11 @@ def test_a_link_of_roots_leads_to_the_logs_of_a_job_and_nobody_elses(yard: Path)
     (yard / "large").mkdir(mode=0o700)
     link = paths.job_log("a")
     link.symlink_to(yard / "large")
-    run_log.note(paths.run_log("a", "r"), "one")
+    run_log.RunLog(paths.run_log("a", "r")).note("one")
     assert (yard / "large" / "r.log").read_text() == "one\n"
     os.chown(link, NOBODY, NOBODY, follow_symlinks=False)
     with pytest.raises(OSError, match="somebody else made"):
-        run_log.note(paths.run_log("a", "r"), "two")
+        run_log.RunLog(paths.run_log("a", "r")).note("two")
     assert (yard / "large" / "r.log").read_text() == "one\n"
 
 

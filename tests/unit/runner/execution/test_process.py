@@ -23,7 +23,9 @@ from waiting import PATIENCE, Watch, gone, joined, output, until
 from coldchain.core.errors import CannotWrite, Unavailable
 from coldchain.execution import cgroup
 from coldchain.execution import run_log as runlog
-from coldchain.execution.process import Ending, Process, check_support, exit_code
+from coldchain.execution.attempt_files import exit_code, file_of
+from coldchain.execution.process import Ending, Process, check_support
+from coldchain.execution.run_log import RunLog
 from coldchain.execution.supervision import Supervised
 
 PACKAGE = Path(__file__).resolve().parents[4] / "roles" / "runner" / "files"
@@ -35,7 +37,7 @@ def start(tmp_path: Path, program: str, *arguments: str) -> Process:
         [shutil.which(program) or program, *arguments],
         environment=dict(os.environ),
         working_directory=None,
-        log=tmp_path / "log",
+        log=RunLog(tmp_path / "log"),
     )
 
 
@@ -80,14 +82,13 @@ def test_a_command_begins_in_its_directory_and_the_runner_stays_where_it_is(tmp_
             ["/bin/sh", "-c", "pwd"],
             environment=dict(os.environ),
             working_directory=str(place),
-            log=tmp_path / "log",
+            log=RunLog(tmp_path / "log"),
         )
 
     with pytest.raises(FileNotFoundError, match="place"):
         begin()
     assert os.getcwd() == here
-    (tmp_path / "attempt" / "pid").unlink()
-    (tmp_path / "attempt").rmdir()
+    (tmp_path / "attempt.pid").unlink()
     place.mkdir()
     assert wait(begin()) == 0
     assert (said(tmp_path), os.getcwd()) == (f"{place}\n", here)
@@ -108,7 +109,7 @@ def test_a_command_that_has_begun_counts_although_there_is_no_way_back(
         ["/bin/sh", "-c", "pwd"],
         environment=dict(os.environ),
         working_directory=str(tmp_path),
-        log=tmp_path / "log",
+        log=RunLog(tmp_path / "log"),
     )
     assert wait(process) == 0
     assert (said(tmp_path), os.getcwd()) == (f"{tmp_path}\n", "/")
@@ -124,12 +125,14 @@ def test_a_command_has_no_file_of_whoever_started_the_runner(
 import os
 from pathlib import Path
 from coldchain.execution.process import Process
+from coldchain.execution.run_log import RunLog
 os.dup2(os.open(os.devnull, os.O_RDONLY), 9)
 for number in {closed}:
     os.close(number)
 where = Path({str(tmp_path)!r})
 process = Process.start(where / "attempt", ["/bin/sh", "-c", {command!r}],
-                        environment=dict(os.environ), working_directory=None, log=where / "log")
+                        environment=dict(os.environ), working_directory=None,
+                        log=RunLog(where / "log"))
 os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
 assert process.finish()[0].code == 0
 """
@@ -207,11 +210,12 @@ _STARTER = """
 import os, sys, time
 from pathlib import Path
 from coldchain.execution.process import Process
+from coldchain.execution.run_log import RunLog
 where = Path(sys.argv[1])
 gate = f"until test -e {where}/gate; do sleep 0.05; done"
 for name, command in [("short", "exit 4"), ("long", f"{gate}; exit 7"), ("killed", gate)]:
     Process.start(where / name, ["/bin/sh", "-c", command], environment=dict(os.environ),
-                  working_directory=None, log=where / "log")
+                  working_directory=None, log=RunLog(where / "log"))
 print("started", flush=True)
 time.sleep(3600)
 """
@@ -225,7 +229,7 @@ def test_a_killed_runner_s_processes_are_adopted_with_their_results(tmp_path: Pa
     )
     assert starter.stdout is not None
     starter.stdout.readline()
-    written = [tmp_path / "short" / "exit_code", tmp_path / "long/pid", tmp_path / "killed/pid"]
+    written = [tmp_path / "short.exit_code", tmp_path / "long.pid", tmp_path / "killed.pid"]
     until(lambda: all(path.exists() and path.stat().st_size for path in written))
     starter.kill()
     output(starter)
@@ -242,7 +246,7 @@ def test_a_killed_runner_s_processes_are_adopted_with_their_results(tmp_path: Pa
 
 def test_another_process_with_the_same_pid_is_not_adopted(tmp_path: Path) -> None:
     process = start(tmp_path, "sleep", "3600")
-    written = tmp_path / "attempt" / "pid"
+    written = tmp_path / "attempt.pid"
     until(lambda: written.exists() and written.read_text().endswith("\n"))
     pid, started, boot = written.read_text().split()
     for line in (f"{pid} {int(started) - 1} {boot}", f"{pid} {started} another-boot", "junk"):
@@ -254,10 +258,11 @@ def test_another_process_with_the_same_pid_is_not_adopted(tmp_path: Path) -> Non
 
 def test_a_wrapper_that_has_only_begun_is_waited_for(tmp_path: Path) -> None:
     process = start(tmp_path, "sleep", "3600")
-    written, later = tmp_path / "attempt" / "pid", tmp_path / "later"
+    written = tmp_path / "attempt.pid"
     until(lambda: written.exists() and written.read_text().endswith("\n"))
-    written.rename(later)
-    writes = threading.Timer(0.3, later.rename, [written])
+    line = written.read_text()
+    written.write_text("")
+    writes = threading.Timer(0.3, written.write_text, [line])
     writes.start()
     adopted = Process.adopt(tmp_path / "attempt")
     assert adopted is not None and adopted.pid == process.pid
@@ -268,8 +273,8 @@ def test_a_wrapper_that_has_only_begun_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "attempt").mkdir()
-    with pytest.raises(CannotWrite, match="attempt"):
+    (tmp_path / "attempt.pid").touch()
+    with pytest.raises(CannotWrite, match=r"attempt\.pid"):
         start(tmp_path, "true")
 
 
@@ -278,7 +283,7 @@ def test_a_log_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(CannotWrite, match="log"):
         start(tmp_path, "true")
     with pytest.raises(OSError, match="is a link"):
-        runlog.note(tmp_path / "log", "line")
+        RunLog(tmp_path / "log").note("line")
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -300,7 +305,7 @@ def test_a_flood_of_output_keeps_its_head_and_tail(tmp_path: Path) -> None:
 
 def test_a_small_log_is_left_alone(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    runlog.note(log, "one")
+    RunLog(log).note("one")
     assert not runlog.bound(log, 100_000)
     assert not runlog.bound(tmp_path / "none", 100_000)
     assert runlog.read(log) == "one\n"
@@ -335,7 +340,7 @@ def test_a_process_that_cannot_be_looked_at_is_not_taken_for_a_vanished_one(
     with monkeypatch.context() as patch:
         patch.setattr(os, "pidfd_open", refuse)
         with pytest.raises(Unavailable, match="Too many open files"):
-            Process.adopt(process.directory)
+            Process.adopt(process.attempt)
     process.kill()
     process.finish()
 
@@ -346,11 +351,11 @@ def test_after_a_reload_the_kernel_still_knows_the_exit_code(tmp_path: Path) -> 
     os.mkfifo(gate)
     process = start(tmp_path, "sh", "-c", f"read line <{gate}; exit 7")
     until(process.begun)
-    adopted = Process.adopt(process.directory)
+    adopted = Process.adopt(process.attempt)
     assert adopted is not None and adopted.age < 3600
     gate.write_text("go\n")
     until(lambda: ended(adopted, 0.02))
-    (process.directory / "exit_code").unlink()
+    file_of(process.attempt, "exit_code").unlink()
     assert adopted.finish()[0].code == 7
     os.close(process.pidfd)
 
@@ -363,8 +368,8 @@ def test_a_disk_that_takes_nothing_more_keeps_no_command_from_running(
     opened = os.open
 
     def full(path: Any, flags: int, *more: Any, **options: Any) -> int:
-        if os.fspath(path) == os.fspath(tmp_path / "attempt" / "pid"):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if os.fspath(path) == os.fspath(tmp_path / "attempt.pid"):
+            return opened("/dev/full", os.O_WRONLY | os.O_CLOEXEC)
         return opened(path, flags, *more, **options)
 
     monkeypatch.setattr(os, "open", full)

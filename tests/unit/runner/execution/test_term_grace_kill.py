@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import pytest
 
+from coldchain.execution.attempt_files import file_of
 from coldchain.execution.members import Member
 from coldchain.execution.plan import ABORTED, FAIL
 from coldchain.execution.process import Ending, Process
@@ -30,8 +31,8 @@ class Scripted:
 
     pid, pidfd = 6, 5
 
-    def __init__(self, directory: Path, clock: list[float], age: float = 0.0) -> None:
-        self.directory, self.age, self._clock = directory, age, clock
+    def __init__(self, attempt: Path, clock: list[float], age: float = 0.0) -> None:
+        self.attempt, self.age, self._clock = attempt, age, clock
         self.heard: list[tuple[float, str]] = []
         self.has_begun = True
         self.left: list[Member] = []
@@ -67,7 +68,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def process(tmp_path: Path, clock: list[float]) -> Scripted:
-    return Scripted(tmp_path, clock)
+    return Scripted(tmp_path / "1.1", clock)
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def test_term_then_kill_after_the_grace_and_again_until_it_is_stuck(
     assert process.heard[1:] == [(at, "SIGKILL") for at in kills]
     assert present.stuck and list(present.survivors) == [STILL] and not present.over
     assert (present.reason, present.result) == ("why", ABORTED)
-    told = json.loads((process.directory / "told_to_end.json").read_text())
+    told = json.loads(file_of(process.attempt, "told_to_end.json").read_text())
     assert told == {"reason": "why", "result": ABORTED}
 
 
@@ -140,7 +141,7 @@ def test_a_timeout_counts_from_the_beginning_of_the_command(
     assert process.heard == [(103.0, "SIGTERM")]
     assert (present.reason, present.result) == ("timed out after 5 s", FAIL)
     assert present.wake_at == 113.0
-    other = Scripted(process.directory, clock)
+    other = Scripted(process.attempt, clock)
     aborted = supervised(other, timeout=5)
     aborted.end("why", ABORTED)
     assert aborted.wake_at == 113.5, "what was told to end has no other limit"
@@ -184,7 +185,7 @@ def test_an_order_after_the_end_of_the_command_is_none(process: Scripted) -> Non
     process.left = [STILL]
     present.command_ended()
     present.end("late", ABORTED)
-    assert not present.reason and not (process.directory / "told_to_end.json").exists()
+    assert not present.reason and not file_of(process.attempt, "told_to_end.json").exists()
 
 
 def test_what_was_told_to_end_is_over_when_nothing_of_it_is_left(
@@ -216,8 +217,10 @@ def test_of_an_earlier_runner_s_command_that_is_gone_its_order_is_known(
     tmp_path: Path, order: str | None, reason: str
 ) -> None:
     if order is not None:
-        (tmp_path / "told_to_end.json").write_text(order)
-    os.utime(tmp_path, (0, 0))  # whose wrapper nobody waits for
-    present = Supervised.adopted(tmp_path, grace=1.0)
+        file_of(tmp_path / "1.1", "told_to_end.json").write_text(order)
+    begun = file_of(tmp_path / "1.1", "pid")
+    begun.touch()
+    os.utime(begun, (0, 0))  # whose wrapper nobody waits for
+    present = Supervised.adopted(tmp_path / "1.1", grace=1.0)
     assert (present.reason, present.result) == (reason, ABORTED if reason else "")
     assert present.over and present.vanished and present.wake_at is None

@@ -160,9 +160,13 @@ def test_a_log_s_descriptor_is_closed_whatever_happens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = tmp_path / "log"
-    run_log.note(log, "# one")
-    held = set(os.listdir("/proc/self/fd"))  # of these one is the directory of the logs
-    run_log.note(log, "# two")
+    written = run_log.RunLog(log)
+    written.close()
+    written.note("# one")  # from now on the directory of all logs is held
+    written.close()
+    held = set(os.listdir("/proc/self/fd"))
+    written.note("# two")
+    written.close()
     assert log.read_text() == "# one\n# two\n"
 
     def full(*dummy: object) -> int:
@@ -171,7 +175,8 @@ def test_a_log_s_descriptor_is_closed_whatever_happens(
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
         with pytest.raises(OSError, match="No space left"):
-            run_log.note(log, "# three")
+            written.note("# three")
+    written.close()
     assert set(os.listdir("/proc/self/fd")) == held
 
 
@@ -325,7 +330,7 @@ def test_a_log_is_cut_where_it_is_longer_than_its_head_and_twice_its_tail(
 ) -> None:
     log = tmp_path / "log"
     assert run_log.bound(log, limit) is False
-    run_log.note(log, "ends\ud800")
+    run_log.RunLog(log).note("ends\ud800")
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     assert run_log.read(log) == "ends\\ud800\n"
     blocks = (run_log.HEAD + 2 * limit) // 4096

@@ -26,6 +26,7 @@ from coldchain.execution.attempts import Attempts
 from coldchain.execution.members import Mark, Member
 from coldchain.execution.outcome import Outcome
 from coldchain.execution.plan import ABORTED, FAIL, SUCCESS, ActionSpec, Attempt
+from coldchain.execution.run_log import RunLog
 from coldchain.execution.runfile import Cause, RunProgress
 
 EXEC = ActionSpec({"action": "exec", "command": ["true"]})
@@ -159,24 +160,32 @@ NOTHING = {
 def test_what_is_told_is_of_the_newest_attempt_until_it_ends(tmp_path: Path) -> None:
     assert live_progress.read(tmp_path) is None
     assert live_progress.read(tmp_path / "gone") is None
-    for name in ("1.9", "2.10", "2.9", "2.10.clean-up", "run.json", "x"):
-        (tmp_path / name).mkdir()
+    for name in (
+        "1.9.pid",
+        "2.10.pid",
+        "2.9.pid",
+        "2.10.clean-up.pid",
+        "3.1.json",
+        "run.json",
+        "x",
+    ):
+        (tmp_path / name).touch()
     assert live_progress.read(tmp_path) == {"action": 2, "attempt": 10, **NOTHING}
-    report = tmp_path / "2.10" / "progress.json"
+    report = tmp_path / "2.10.progress.json"
     report.write_text("{")
     assert live_progress.read(tmp_path) == {"action": 2, "attempt": 10, **NOTHING}
     report.write_text('{"files": 3}')
     assert live_progress.read(tmp_path) == {"action": 2, "attempt": 10, **NOTHING, "files": 3}
-    (tmp_path / "2.10" / "exit_code").touch()
+    (tmp_path / "2.10.exit_code").touch()
     assert live_progress.read(tmp_path) is None
 
 
-def test_each_attempt_has_a_directory_of_its_own(tmp_path: Path) -> None:
+def test_each_attempt_has_files_of_its_own(tmp_path: Path) -> None:
     paths = Paths.under(tmp_path)
-    made = Attempts(tmp_path, tmp_path / "log", paths, Settings.load(paths), {})
-    assert made.directory((0, 1)) == tmp_path / "1.1"
-    assert made.directory((1, 12)) == tmp_path / "2.12"
-    assert made.clean_up_directory((1, 12)) == tmp_path / "2.12.clean-up"
+    made = Attempts(tmp_path, RunLog(tmp_path / "log"), paths, Settings.load(paths), {})
+    assert made.path((0, 1)) == tmp_path / "1.1"
+    assert made.path((1, 12)) == tmp_path / "2.12"
+    assert made.clean_up_path((1, 12)) == tmp_path / "2.12.clean-up"
     assert made.find(EXEC, (0, 1)) is None and made.find_clean_up((0, 1)) is None
 
 
@@ -189,7 +198,7 @@ def test_a_command_sees_who_it_is_and_no_secret_of_a_storage(
     monkeypatch.setenv("ORDINARY", "1")
     paths = Paths.under(tmp_path)
     names = {"COLDCHAIN_JOB": "j", "MINE": "ours", "OWN": "names"}
-    made = Attempts(tmp_path, tmp_path / "log", paths, Settings.load(paths), names)
+    made = Attempts(tmp_path, RunLog(tmp_path / "log"), paths, Settings.load(paths), names)
     script = {"OWN": "job's", "SET": "x"}
     spec = ActionSpec({"action": "exec", "command": ["env"], "environment": script})
     present = made.begin(spec, (1, 3))
@@ -274,7 +283,6 @@ def test_a_number_that_was_given_away_again_is_another_process(
 def test_the_mark_of_an_attempt_is_its_own_and_is_inherited(tmp_path: Path) -> None:
     marks = []
     for name in ("1.1", "1.2"):
-        (tmp_path / name).mkdir()
         marks.append(Mark.of(tmp_path / name))
         assert Mark.of(tmp_path / name) == marks[-1] and marks[-1].limit > 1 << 60
     first, second = marks

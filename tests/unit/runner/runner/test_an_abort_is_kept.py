@@ -25,10 +25,10 @@ def test_an_action_that_ends_well_between_two_runners_lets_none_begin(host: Any)
     host.until((home / "heard").exists)
     host.stop(signal.SIGUSR2)
     gate.open()
-    (attempt,) = host.paths.runs.glob("*/1.1")
-    pid = int((attempt / "pid").read_text().split()[0])
+    (file,) = host.paths.runs.glob("*/1.1.pid")
+    pid = int(file.read_text().split()[0])
     os.waitpid(pid, 0)  # as the first process of the host does it for a runner that is gone
-    assert (attempt / "exit_code").read_text() == "0\n"
+    assert file.with_suffix(".exit_code").read_text() == "0\n"
     host.start()
     (run,) = host.runs("j")
     assert run["result"] == "aborted" and "a test" in run["reason"]

@@ -76,13 +76,12 @@ class Bench:
 def bench(host: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     made = Bench(host, monkeypatch)
     yield made
-    tops = [Path(top) for top, dummy, files in os.walk(host.paths.runs) if "pid" in files]
-    for top in tops:
+    for file in list(host.paths.runs.glob("*/*.pid")):
         # The runner is at work: it may be about to write the file, or to remove the directory.
         with contextlib.suppress(
             ProcessLookupError, PermissionError, FileNotFoundError, IndexError
         ):
-            os.killpg(int((top / "pid").read_text().split()[0]), signal.SIGKILL)
+            os.killpg(int(file.read_text().split()[0]), signal.SIGKILL)
 
 
 def only_action(run: dict[str, Any]) -> dict[str, Any]:

@@ -245,8 +245,8 @@ def test_what_was_told_to_end_is_ended_by_the_next_runner(
     host.until(lambda: host.state("j").status == "aborting")
     host.stop(signal.SIGUSR2)
     if wrapper == "is killed":
-        (attempt,) = host.paths.runs.glob("*/1.1")
-        pid = int((attempt / "pid").read_text().split()[0])
+        (file,) = host.paths.runs.glob("*/1.1.pid")
+        pid = int(file.read_text().split()[0])
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)  # as the first process of the host does it for a runner that is gone
     assert sleeper.pids(), "a restart alone ends nothing"
@@ -342,7 +342,7 @@ def test_an_orphan_without_a_sign_is_ended_with_the_only_run_that_it_can_be_of(
         host.declare("j", _SHED.format(sleeper.line) + _SILENT)
         host.start()
         (pid,) = until(sleeper.pids)
-        until(lambda: list(host.paths.runs.glob("*/1.1/orphans")))
+        until(lambda: list(host.paths.runs.glob("*/1.1.orphans")))
         host.stop(signal.SIGUSR2)
     with orphans.adopted():  # as another process, which finds out nothing by itself
         host.declare("later", "sleep 3600")
@@ -399,7 +399,7 @@ def test_what_is_left_is_looked_for_only_where_something_can_be(
     asked, left_behind = [], members.left_behind
 
     def look(mark: members.Mark, *rest: Any) -> list[Member]:
-        asked.append((mark.directory.parent.name, mark.directory.name))
+        asked.append((mark.attempt.parent.name, mark.attempt.name))
         return left_behind(mark, *rest)
 
     monkeypatch.setattr(members, "left_behind", look)

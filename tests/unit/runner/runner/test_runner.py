@@ -424,7 +424,7 @@ def test_a_run_goes_on_without_the_runner_and_its_real_result_is_recorded(
     code = host.stop(leave)
     assert code == (75 if leave == signal.SIGUSR2 else 0)
     gates[1].open()
-    host.until(lambda: list(host.paths.runs.glob("*/1.1/exit_code")))
+    host.until(lambda: list(host.paths.runs.glob("*/1.1.exit_code")))
     host.start()
     gates[0].open()
     (short,), (run,) = host.runs("short"), host.runs("long")

@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
-from coldchain.execution import launch
+from coldchain.execution import attempt_files, launch
 from coldchain.execution.command import Command
 from coldchain.execution.plan import ActionSpec
 from coldchain.execution.process import Process
+from coldchain.execution.run_log import RunLog
 from coldchain.execution.supervision import Supervised
 
 CLEAN_UP_TIMEOUT = 600.0
@@ -26,13 +26,13 @@ AttemptId = tuple[int, int]
 class Attempts:
     """Starts the processes of the run in *directory*, and finds them again after a restart.
 
-    log: the file that their output is appended to; names: variables that they all see.
+    log: what their output is appended to; names: variables that they all see.
     """
 
     def __init__(
         self,
         directory: Path,
-        log: Path,
+        log: RunLog,
         paths: Paths,
         settings: Settings,
         names: Mapping[str, str],
@@ -40,19 +40,19 @@ class Attempts:
         self._directory, self._log = directory, log
         self._paths, self._settings, self._names = paths, settings, names
 
-    def directory(self, attempt: AttemptId) -> Path:
-        """The directory of an attempt."""
+    def path(self, attempt: AttemptId) -> Path:
+        """The path that the files of an attempt begin with."""
         return Path(f"{self._directory}/{attempt[0] + 1}.{attempt[1]}")
 
-    def clean_up_directory(self, attempt: AttemptId) -> Path:
-        """The directory of the clean-up after an attempt."""
+    def clean_up_path(self, attempt: AttemptId) -> Path:
+        """The path that the files of the clean-up after an attempt begin with."""
         return self._directory / f"{attempt[0] + 1}.{attempt[1]}.clean-up"
 
     def begin(self, spec: ActionSpec, attempt: AttemptId) -> Supervised:
         """Start an attempt.  Raises a ColdchainError or OSError when it cannot be started."""
-        executor, directory = launch.executor_of(spec), self.directory(attempt)
-        command = executor.process(spec, self._paths, self._settings, directory)
-        process = self._start(command, executor.inherited(), directory, attempt)
+        executor, path = launch.executor_of(spec), self.path(attempt)
+        command = executor.process(spec, self._paths, self._settings, path)
+        process = self._start(command, executor.inherited(), path, attempt)
         return Supervised(
             process, grace=self._settings.grace, timeout=spec.timeout, spares=executor.spares
         )
@@ -62,11 +62,11 @@ class Attempts:
 
         Raises Unavailable when it cannot be found out whether it still runs.
         """
-        directory = self.directory(attempt)
-        if not directory.is_dir():
+        path = self.path(attempt)
+        if not attempt_files.has_begun(path):
             return None
         return Supervised.adopted(
-            directory,
+            path,
             grace=self._settings.grace,
             timeout=spec.timeout,
             spares=launch.executor_of(spec).spares,
@@ -77,22 +77,22 @@ class Attempts:
 
         Raises a ColdchainError or OSError when it cannot be started.
         """
-        directory = self.clean_up_directory(attempt)
-        shutil.rmtree(directory, ignore_errors=True)
-        command = launch.clean_up_of(spec, self._paths, directory)
+        path = self.clean_up_path(attempt)
+        attempt_files.remove(path)
+        command = launch.clean_up_of(spec, self._paths, path)
         inherited = launch.executor_of(spec).inherited()
-        process = self._start(command, inherited, directory, attempt)
+        process = self._start(command, inherited, path, attempt)
         return Supervised(
             process, grace=self._settings.grace, timeout=CLEAN_UP_TIMEOUT, spares=False
         )
 
     def find_clean_up(self, attempt: AttemptId) -> Supervised | None:
         """The clean-up that was begun, if it runs or has ended; None: it has to begin (again)."""
-        directory = self.clean_up_directory(attempt)
-        if not directory.is_dir():
+        path = self.clean_up_path(attempt)
+        if not attempt_files.has_begun(path):
             return None
         present = Supervised.adopted(
-            directory, grace=self._settings.grace, timeout=CLEAN_UP_TIMEOUT, spares=False
+            path, grace=self._settings.grace, timeout=CLEAN_UP_TIMEOUT, spares=False
         )
         return None if present.over and present.vanished else present
 
@@ -100,7 +100,7 @@ class Attempts:
         self,
         command: Command,
         inherited: Mapping[str, str],
-        directory: Path,
+        path: Path,
         attempt: AttemptId,
     ) -> Process:
         environment = {
@@ -111,7 +111,7 @@ class Attempts:
             "COLDCHAIN_ATTEMPT_NUMBER": str(attempt[1]),
         }
         return Process.start(
-            directory,
+            path,
             command.argv,
             environment=environment,
             working_directory=command.working_directory,

@@ -22,20 +22,20 @@ _starting = threading.Lock()  # the mark is the limit of a process, and so of al
 class Background:
     """Whatever the program starts, wherever that goes to, as for an attempt (members.py)."""
 
-    def __init__(self, directory: Path) -> None:
-        self._mark = Mark.of(directory)
+    def __init__(self, attempt: Path) -> None:
+        self._mark = Mark.of(attempt)
 
     @classmethod
     @contextmanager
     def watched(cls) -> Iterator[Background]:
         """The processes of one program, which is started in the block."""
         with tempfile.TemporaryDirectory(prefix="coldchain-program-") as directory:
-            yield cls(Path(directory))
+            yield cls(Path(directory, "1"))
 
     @property
     def environment(self) -> Mapping[str, str]:
         """What the program has to have in its environment."""
-        return {"COLDCHAIN_ATTEMPT": os.fspath(self._mark.directory)}
+        return {"COLDCHAIN_ATTEMPT": os.fspath(self._mark.attempt)}
 
     @contextmanager
     def starting(self) -> Iterator[None]:

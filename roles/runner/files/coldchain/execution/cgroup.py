@@ -105,7 +105,7 @@ def _name(attempt: Path) -> str:
 
 
 def create(attempt: Path) -> None:
-    """Make a group for the attempt in that directory, where there can be one."""
+    """Make a group for the attempt, where there can be one."""
     base = delegated()
     if base is not None:
         with contextlib.suppress(OSError):

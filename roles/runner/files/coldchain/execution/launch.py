@@ -16,11 +16,9 @@ from coldchain.core.files import write_atomically
 from coldchain.core.own_program import own_program
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
+from coldchain.execution.attempt_files import CONFIG, PROGRESS, RESULT, file_of
 from coldchain.execution.command import Command, command
 from coldchain.execution.plan import ActionSpec
-
-RESULT = "result.json"
-"""In the directory of an attempt: the agent's report, written as its last act."""
 
 _LEAVES_REMNANTS = ("backup", "restore", "admin")
 _SERVICE_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "COLDCHAIN_RUNNER_LOCK")
@@ -39,10 +37,8 @@ class Executor(Protocol):
 
     spares: bool
 
-    def process(
-        self, spec: ActionSpec, paths: Paths, settings: Settings, directory: Path
-    ) -> Command:
-        """The process of an attempt; directory: the attempt's own, which does not exist yet.
+    def process(self, spec: ActionSpec, paths: Paths, settings: Settings, attempt: Path) -> Command:
+        """The process of an attempt; attempt: the path that its files begin with.
 
         Raises a ColdchainError when it cannot be started.
         """
@@ -56,9 +52,7 @@ class _Exec:
 
     spares = True
 
-    def process(
-        self, spec: ActionSpec, paths: Paths, settings: Settings, directory: Path
-    ) -> Command:
+    def process(self, spec: ActionSpec, paths: Paths, settings: Settings, attempt: Path) -> Command:
         """See Executor."""
         if not settings.allow_exec:
             raise DataError(
@@ -88,11 +82,9 @@ class _Agent:
 
     spares = False
 
-    def process(
-        self, spec: ActionSpec, paths: Paths, settings: Settings, directory: Path
-    ) -> Command:
+    def process(self, spec: ActionSpec, paths: Paths, settings: Settings, attempt: Path) -> Command:
         """See Executor."""
-        return _agent(spec, paths, directory, "--progress", str(directory / "progress.json"))
+        return _agent(spec, paths, attempt, "--progress", str(file_of(attempt, PROGRESS)))
 
     def inherited(self) -> dict[str, str]:
         """See Executor."""
@@ -108,9 +100,9 @@ def executor_of(spec: ActionSpec) -> Executor:
     return _EXECUTORS.get(spec.name, _OURS)
 
 
-def clean_up_of(spec: ActionSpec, paths: Paths, directory: Path) -> Command:
-    """The process that removes what the killed agent of *spec* left; directory: its own."""
-    return _agent(spec, paths, directory, "--clean-up")
+def clean_up_of(spec: ActionSpec, paths: Paths, attempt: Path) -> Command:
+    """The process that removes what the killed agent of *spec* left; attempt: its own path."""
+    return _agent(spec, paths, attempt, "--clean-up")
 
 
 def needs_clean_up(spec: ActionSpec, report: Mapping[str, object]) -> bool:
@@ -118,10 +110,10 @@ def needs_clean_up(spec: ActionSpec, report: Mapping[str, object]) -> bool:
     return spec.name in _LEAVES_REMNANTS and not report
 
 
-def _agent(spec: ActionSpec, paths: Paths, directory: Path, *options: str) -> Command:
-    config = directory.with_name(f"{directory.name}.json")
+def _agent(spec: ActionSpec, paths: Paths, attempt: Path, *options: str) -> Command:
+    config = file_of(attempt, CONFIG)
     raw = json.dumps({"freezer_action": spec.action}).encode("ascii")
     write_atomically(config, raw, durable=False)
     words = [*own_program(paths.home), "agent", *options]
-    words += ["--canonical", "--config", str(config), "--result", str(directory / RESULT)]
+    words += ["--canonical", "--config", str(config), "--result", str(file_of(attempt, RESULT))]
     return Command(tuple(words), {}, None)

@@ -11,7 +11,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-_ATTEMPT = re.compile(r"(\d{1,6})\.(\d{1,6})")
+from coldchain.execution.attempt_files import EXIT_CODE, PID, PROGRESS, file_of
+
+_ATTEMPT = re.compile(rf"(\d{{1,6}})\.(\d{{1,6}})\.{PID}")
 
 
 def read(directory: Path) -> dict[str, Any] | None:
@@ -29,12 +31,12 @@ def read(directory: Path) -> dict[str, Any] | None:
     if not attempts:
         return None
     action, attempt = max(attempts)
-    place = directory / f"{action}.{attempt}"
-    if (place / "exit_code").exists():
+    path = directory / f"{action}.{attempt}"
+    if file_of(path, EXIT_CODE).exists():
         return None
     report: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):  # nothing told yet
-        report = json.loads((place / "progress.json").read_bytes())
+        report = json.loads(file_of(path, PROGRESS).read_bytes())
     return {
         "action": action,
         "attempt": attempt,

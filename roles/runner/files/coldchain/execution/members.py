@@ -170,24 +170,25 @@ def host_boot() -> str:
 class Mark(NamedTuple):
     """How the processes of an attempt are told from all others.
 
-    limit: their soft limit of real-time work (RLIMIT_RTTIME) in microseconds; directory: the
-    attempt's; group: its control group, if it has one.
+    limit: their soft limit of real-time work (RLIMIT_RTTIME) in microseconds; attempt: the
+    path that its files begin with; group: its control group, if it has one.
     """
 
     limit: int
-    directory: Path
+    attempt: Path
     group: Path | None = None
 
     @classmethod
-    def of(cls, directory: Path) -> Mark:
-        """Of the attempt in *directory*, which exists: the same in every runner of this boot."""
-        status = os.stat(directory)
-        name = f"{directory.parent.name}/{directory.name}"
+    def of(cls, attempt: Path) -> Mark:
+        """Of an attempt of a run whose directory exists: the same in every runner of this boot."""
+        run = attempt.parent
+        status = os.stat(run)
+        name = f"{run.name}/{attempt.name}"
         text = f"{status.st_dev} {status.st_ino} {name} {boot_id()}"
         number = 0xCBF29CE484222325  # FNV-1a of 64 bits, because hashlib brings OpenSSL along
         for byte in os.fsencode(text):
             number = (number ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
-        return cls(_LEAST_MARK + (number >> 24), directory, cgroup.find(directory))
+        return cls(_LEAST_MARK + (number >> 24), attempt, cgroup.find(attempt))
 
     def on(self, pid: int) -> bool:
         """Does the process carry the mark?"""
@@ -209,7 +210,7 @@ class Mark(NamedTuple):
 
     def in_environment(self, pid: int) -> bool:
         """Does the process have the environment of the attempt?"""
-        variable = _ATTEMPT + os.fsencode(self.directory)
+        variable = _ATTEMPT + os.fsencode(self.attempt)
         return variable in _environment(pid).split(b"\0")
 
 

@@ -20,6 +20,7 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 
 from coldchain.execution import cgroup
+from coldchain.execution.attempt_files import ORPHANS, file_of
 from coldchain.execution.members import (
     Member,
     Stat,
@@ -31,7 +32,6 @@ from coldchain.execution.members import (
 )
 
 _PR_SET_CHILD_SUBREAPER = 36
-_FILE = "orphans"
 
 
 class _Attempt:
@@ -87,27 +87,27 @@ def _adopt(*, yes: bool) -> bool:
         return False
 
 
-def begins(directory: Path, wrapper: Member, log: Path | None) -> None:
-    """The attempt in *directory* runs from now on, under *wrapper*.
+def begins(attempt: Path, wrapper: Member, log: Path | None) -> None:
+    """The attempt runs from now on, under *wrapper*.
 
     log: where its output goes; None where nobody knows but the wrapper.
     """
     if _register.adopting:
         output = output_of(wrapper.pid)[0] if log is None else os.fspath(log)
-        _register.live[directory] = _Attempt(wrapper, output)
+        _register.live[attempt] = _Attempt(wrapper, output)
 
 
-def sheds_nothing(directory: Path) -> None:
+def sheds_nothing(attempt: Path) -> None:
     """The attempt is one of ours, all of whose processes keep the mark."""
-    if directory in _register.live:
-        _register.live[directory].sheds = False
+    if attempt in _register.live:
+        _register.live[attempt].sheds = False
 
 
-def ends(directory: Path, behind: list[Member]) -> None:
+def ends(attempt: Path, behind: list[Member]) -> None:
     """The command of the attempt has ended and left *behind*, which may lose something later."""
-    attempt = _register.live.pop(directory, None)
-    if attempt is not None and attempt.sheds and behind:
-        _register.left[directory] = behind
+    ended = _register.live.pop(attempt, None)
+    if ended is not None and ended.sheds and behind:
+        _register.left[attempt] = behind
 
 
 def look() -> float:
@@ -122,7 +122,7 @@ def look() -> float:
     if _childless():
         return youngest
     # No number of these is another's: none of them is waited for before its attempt ends.
-    wrappers = {attempt.wrapper.pid for attempt in _register.live.values()}
+    wrappers = {live.wrapper.pid for live in _register.live.values()}
     session = os.getsid(0)
     for stat in _children(wrappers):
         if stat.session == session:  # a helper of ours
@@ -171,51 +171,52 @@ def _owners(member: Member) -> tuple[Path, ...]:
         return ()
     here = output_of(member.pid)
     owners = []
-    for directory, attempt in _register.live.items():
-        if attempt.sheds and attempt.wrapper.start <= member.start:
-            if os.path.realpath(attempt.output) in here:
-                return (directory,)
-            owners.append(directory)
-    for directory, behind in list(_register.left.items()):
+    for attempt, live in _register.live.items():
+        if live.sheds and live.wrapper.start <= member.start:
+            if os.path.realpath(live.output) in here:
+                return (attempt,)
+            owners.append(attempt)
+    for attempt, behind in list(_register.left.items()):
         if any(member.alive() for member in behind):
-            owners.append(directory)
+            owners.append(attempt)
         else:
-            del _register.left[directory]
+            del _register.left[attempt]
     return tuple(owners)
 
 
-def of(directory: Path) -> list[Member]:
+def of(attempt: Path) -> list[Member]:
     """The living orphans that can be of no other attempt, but for those that were ended, too."""
-    ended = _register.condemned | {directory}
+    ended = _register.condemned | {attempt}
     return [
         member
         for member, owners in _register.found.items()
-        if directory in owners and ended.issuperset(owners)
+        if attempt in owners and ended.issuperset(owners)
     ]
 
 
-def doubtful(directory: Path) -> list[Member]:
+def doubtful(attempt: Path) -> list[Member]:
     """The living orphans that may be of this attempt, which was ended, or of another one."""
     if _register.adopting:
-        _register.condemned.add(directory)
+        _register.condemned.add(attempt)
     return [
         member
         for member, owners in _register.found.items()
-        if directory in owners and not _register.condemned.issuperset(owners) and member.alive()
+        if attempt in owners and not _register.condemned.issuperset(owners) and member.alive()
     ]
 
 
-def _note(directory: Path, member: Member) -> None:
+def _note(attempt: Path, member: Member) -> None:
     """For a later runner, whose child it will not be."""
-    with contextlib.suppress(OSError), (directory / _FILE).open("a", encoding="ascii") as stream:
+    path = file_of(attempt, ORPHANS)
+    with contextlib.suppress(OSError), path.open("a", encoding="ascii") as stream:
         stream.write(f"{member.pid} {member.start} {boot_id()}\n")
 
 
-def noted(directory: Path) -> list[Member]:
+def noted(attempt: Path) -> list[Member]:
     """What an earlier runner has found out of the attempt."""
     members = []
     with contextlib.suppress(OSError, ValueError):
-        for line in (directory / _FILE).read_text(encoding="ascii").splitlines():
+        for line in file_of(attempt, ORPHANS).read_text(encoding="ascii").splitlines():
             pid, start, boot = line.split()
             stat = stat_of(int(pid))
             if boot == boot_id() and stat is not None and stat.start == int(start):

@@ -22,8 +22,9 @@ from typing import NamedTuple
 from coldchain.core.errors import CannotWrite, Unavailable
 from coldchain.core.files import cannot_read
 from coldchain.execution import cgroup, members, orphans
+from coldchain.execution.attempt_files import PID, exit_code, file_of
 from coldchain.execution.members import Mark, Member, boot_id
-from coldchain.execution.run_log import open_log
+from coldchain.execution.run_log import RunLog
 
 # A trap that does nothing lets the shell wait for the command's own end on TERM; "ignore" would be
 # inherited by the command.  Only built-in commands: each external one would double the cost.  The
@@ -42,18 +43,16 @@ echo "$$ $start $COLDCHAIN_BOOT" >&2
   exec "$@" 2>&1
 )
 code=$?
-echo "$code" >"$COLDCHAIN_ATTEMPT/exit_code"
+echo "$code" >"$COLDCHAIN_ATTEMPT.exit_code"
 exit "$code"
 """
 
 _SIGNALS = signal.valid_signals()
 """No command is deaf to one that the interpreter ignores (PIPE, XFSZ), or that whoever started the
 runner ignores or holds back: nohup, or the background of a shell."""
+_FIRST = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
 _BEGINNING = 5.0
 """Seconds that a wrapper gets to write down who it is, after whoever started it was killed."""
-_PID = "pid"
-"""The wrapper's first line (pid, start time, boot) and then whatever its shell has to say: a word
-or two for each signal but INT and PIPE that ended the command, and nothing about an exit code."""
 
 
 class Ending(NamedTuple):
@@ -68,32 +67,32 @@ class Ending(NamedTuple):
     signal: int = 0
 
     @classmethod
-    def of(cls, directory: Path, code: int | None) -> Ending:
-        """Of the attempt in *directory*, whose wrapper ended with *code*."""
+    def of(cls, attempt: Path, code: int | None) -> Ending:
+        """Of the attempt *attempt*, whose wrapper ended with *code*."""
         if code is None or code <= 128:
             return cls(code)
         try:
-            spoke = len((directory / _PID).read_bytes().splitlines()) > 1
+            spoke = len(file_of(attempt, PID).read_bytes().splitlines()) > 1
         except OSError:
             spoke = False
         return cls(code, code - 128 if spoke else 0)
 
 
-def _written_by_wrapper(directory: Path) -> list[str]:
+def _written_by_wrapper(attempt: Path) -> list[str]:
     """Pid, start time and boot of the wrapper; ValueError when there is nothing of it.
 
-    Only of a directory that was made just now more can be expected than is there.
+    Only of an attempt that was begun just now more can be expected than is there.
     """
-    young = abs(time.time() - directory.stat().st_mtime) < 60
+    young = abs(time.time() - os.stat(f"{attempt}.{PID}").st_mtime) < 60
     until = time.monotonic() + (_BEGINNING if young else 0.0)
     while True:
         text = ""
         with contextlib.suppress(FileNotFoundError):
-            text = (directory / _PID).read_text(encoding="ascii", errors="replace")
+            text = file_of(attempt, PID).read_text(encoding="ascii", errors="replace")
         line, end, _said = text.partition("\n")
         if end:
             return line.split()
-        if time.monotonic() >= until or exit_code(directory) is not None:
+        if time.monotonic() >= until or exit_code(attempt) is not None:
             raise ValueError(text)
         time.sleep(0.01)
 
@@ -133,7 +132,7 @@ class Process:
     def __init__(
         self, mark: Mark, wrapper: Member | None, pidfd: int | None, age: float = 0.0
     ) -> None:
-        self.directory = mark.directory
+        self.attempt = mark.attempt
         self.pid = 0 if wrapper is None else wrapper.pid
         self.pidfd = pidfd
         self.age = age
@@ -147,37 +146,40 @@ class Process:
     @classmethod
     def start(
         cls,
-        directory: Path,
+        attempt: Path,
         argv: Sequence[str],
         *,
         environment: Mapping[str, str],
         working_directory: str | None,
-        log: Path,
+        log: RunLog,
     ) -> Process:
         """Start *argv*, whose first word is a path, with its output appended to *log*.
 
-        directory: the attempt's own, must not exist yet.  Raises CannotWrite, or OSError when the
-        command cannot be started at all.
+        attempt: the path that its files begin with; none of them exists yet.  Raises CannotWrite,
+        or OSError when the command cannot be started at all.
         """
         _keep_to_ourselves()
         try:
-            os.mkdir(os.fspath(directory), 0o700)
-            out = open_log(log)
+            pid_file = os.open(f"{attempt}.{PID}", _FIRST, 0o600)
+            try:
+                out = log.descriptor()
+            except OSError:
+                os.close(pid_file)
+                raise
         except OSError as error:
             raise CannotWrite(
                 f"{error.filename}: cannot be written: {error.strerror}",
                 "make room or mount it read-write",
             ) from None
-        cgroup.create(directory)
-        mark = Mark.of(directory)
-        pid_file = _open_pid_file(directory)
+        cgroup.create(attempt)
+        mark = Mark.of(attempt)
         try:
             with mark.inherited(), _in_directory(working_directory):
                 pid = _spawn(
                     ["/bin/sh", "-c", _WRAPPER, "coldchain-action", str(mark.group or ""), *argv],
                     {
                         **environment,
-                        "COLDCHAIN_ATTEMPT": os.fspath(directory),
+                        "COLDCHAIN_ATTEMPT": os.fspath(attempt),
                         "COLDCHAIN_BOOT": boot_id(),
                     },
                     out,
@@ -188,7 +190,6 @@ class Process:
                 cgroup.remove(mark.group)
             raise
         finally:
-            os.close(out)
             os.close(pid_file)
         try:
             pidfd = os.pidfd_open(pid)
@@ -200,17 +201,17 @@ class Process:
         process = cls(mark, wrapper, pidfd)
         process._started = True
         if wrapper is not None:
-            orphans.begins(directory, wrapper, log)
+            orphans.begins(attempt, wrapper, log.path)
         return process
 
     @classmethod
-    def adopt(cls, directory: Path) -> Process | None:
+    def adopt(cls, attempt: Path) -> Process | None:
         """The command of an earlier runner if it still runs, else None (see orphaned).
 
         Raises Unavailable when that cannot be found out.
         """
         try:
-            pid_text, start, boot = _written_by_wrapper(directory)
+            pid_text, start, boot = _written_by_wrapper(attempt)
             pid, began = int(pid_text), int(start)
             if boot != boot_id():
                 return None
@@ -218,22 +219,22 @@ class Process:
         except (FileNotFoundError, ProcessLookupError, ValueError):
             return None
         except OSError as error:
-            raise cannot_read(directory, error) from None
+            raise cannot_read(file_of(attempt, PID), error) from None
         # Compared after pidfd_open: from here on the pid cannot go to another process unnoticed.
         wrapper = members.member(pid)
         if wrapper is None or wrapper.start != began:
             os.close(pidfd)
             return None
-        process = cls(Mark.of(directory), wrapper, pidfd, _age(began))
-        process._known.update(dict.fromkeys(orphans.noted(directory)))
-        orphans.begins(directory, wrapper, None)
+        process = cls(Mark.of(attempt), wrapper, pidfd, _age(began))
+        process._known.update(dict.fromkeys(orphans.noted(attempt)))
+        orphans.begins(attempt, wrapper, None)
         return process
 
     @classmethod
-    def orphaned(cls, directory: Path) -> Process:
+    def orphaned(cls, attempt: Path) -> Process:
         """What is left of an attempt of an earlier runner whose wrapper is gone, mostly nothing."""
-        process = cls(Mark.of(directory), None, None)
-        process._known.update(dict.fromkeys(orphans.noted(directory)))
+        process = cls(Mark.of(attempt), None, None)
+        process._known.update(dict.fromkeys(orphans.noted(attempt)))
         process.members()
         return process
 
@@ -250,7 +251,7 @@ class Process:
     def members(self) -> list[Member]:
         """Every living process of it but the wrapper, wherever it has gone to."""
         orphans.look()
-        known = {**self._known, **dict.fromkeys(orphans.of(self.directory))}
+        known = {**self._known, **dict.fromkeys(orphans.of(self.attempt))}
         present = members.members(self._mark, self._wrapper, known, self._logins)
         self._known = dict.fromkeys(present)
         return present
@@ -258,7 +259,7 @@ class Process:
     def doubtful(self) -> list[Member]:
         """What may be of it or of another attempt, and so is left alone."""
         orphans.look()
-        return orphans.doubtful(self.directory)
+        return orphans.doubtful(self.attempt)
 
     def remain(self) -> bool:
         """Is any process of it left?  Cheap as long as one of those is that members() has named."""
@@ -297,7 +298,7 @@ class Process:
         # What a child of ours loses becomes ours, too.  Where none has come since, none was lost.
         if self._started and self._wrapper and orphans.look() < self._wrapper.start:
             behind = []
-            orphans.ends(self.directory, behind)
+            orphans.ends(self.attempt, behind)
         elif self._wrapper is not None:
             # Before reaping: until then the number of the session is ours.
             ours = self._started or members.member(self.pid) == self._wrapper
@@ -305,9 +306,9 @@ class Process:
                 self._mark, self.pid, self.pid if ours else None, time.monotonic() - self._since
             )
             orphans.look()
-            behind += [orphan for orphan in orphans.of(self.directory) if orphan not in behind]
+            behind += [orphan for orphan in orphans.of(self.attempt) if orphan not in behind]
             self._known.update(dict.fromkeys(behind))
-            orphans.ends(self.directory, behind)
+            orphans.ends(self.attempt, behind)
         if self.pidfd is not None:
             os.close(self.pidfd)
             self.pidfd = None
@@ -319,8 +320,9 @@ class Process:
         self._wrapper = None
         if self._mark.group is not None:
             cgroup.remove(self._mark.group)
-        written = exit_code(self.directory)
-        return Ending.of(self.directory, code if written is None else written), behind
+        if code is None:  # the wrapper's, which the kernel told, is the same
+            code = exit_code(self.attempt)
+        return Ending.of(self.attempt, code), behind
 
 
 def _spawn(argv: list[str], environment: Mapping[str, str], out: int, err: int) -> int:
@@ -376,17 +378,3 @@ def _in_directory(path: str | None) -> Iterator[None]:
                 os.chdir("/")
     finally:
         os.close(here)
-
-
-def _open_pid_file(directory: Path) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    try:
-        return os.open(f"{directory}/{_PID}", flags, 0o600)
-    except OSError:  # the disk takes nothing more: it runs, but not for a later runner
-        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-
-
-def exit_code(directory: Path) -> int | None:
-    """What the wrapper wrote at the end of the command; None when it did not get that far."""
-    raw = members.beginning_of(f"{directory}/exit_code", 64)
-    return int(raw) if raw.endswith(b"\n") and raw.strip().isdigit() else None

@@ -19,6 +19,7 @@ from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
 from coldchain.execution import launch, outcome, plan, runfile
 from coldchain.execution import run_log as runlog
+from coldchain.execution.attempt_files import RESULT, file_of
 from coldchain.execution.attempts import AttemptId, Attempts
 from coldchain.execution.members import Member
 from coldchain.execution.outcome import Outcome
@@ -54,9 +55,10 @@ class JobRun:
         self._present: Supervised | None = None
         self._begun: AttemptId | None = None  # whose process is present
         self._pause: tuple[AttemptId, float] | None = None  # which attempt waits, until when
+        self._log = runlog.RunLog(self.log)
         self._attempts = Attempts(
             self.directory,
-            self.log,
+            self._log,
             paths,
             settings,
             {"COLDCHAIN_JOB_ID": self.job_id, "COLDCHAIN_RUN_ID": self.run_id},
@@ -208,6 +210,7 @@ class JobRun:
                 self.keep()  # what follows may take long; the end of the run has its own record
                 at = self._not_before(step)
                 if at > time.monotonic():
+                    self._log.close()
                     self._wake(at)
                     self._wake(self._limit_at)
                     return
@@ -284,7 +287,7 @@ class JobRun:
     def _note(self, text: str) -> None:
         """A line of our own in the log; that it cannot be written is no reason not to back up."""
         with contextlib.suppress(OSError):
-            runlog.note(self.log, f"# {iso(datetime.now(timezone.utc))} {text}")
+            self._log.note(f"# {iso(datetime.now(timezone.utc))} {text}")
 
     def bound_log(self) -> None:
         """Cut out the middle of a log that has grown too long."""
@@ -311,7 +314,7 @@ class JobRun:
             return
         assert self._begun is not None
         index = self._begun[0]
-        report = outcome.read_report(f"{present.process.directory}/{launch.RESULT}")
+        report = outcome.read_report(file_of(present.process.attempt, RESULT))
         if launch.needs_clean_up(self.specs[index], report):
             self.progress.uncleaned = self._begun
         self._name(index, "left_behind", present.left_behind, "left running")
@@ -355,8 +358,8 @@ class JobRun:
         self._wake(present.wake_at)
 
     def _cleaned(self, present: Supervised, attempt: AttemptId) -> None:
-        directory = self._attempts.clean_up_directory(attempt)
-        report = outcome.read_report(f"{directory}/{launch.RESULT}")
+        path = self._attempts.clean_up_path(attempt)
+        report = outcome.read_report(file_of(path, RESULT))
         self._put_clean_up(attempt[0], outcome.outcome_of(present, report))
 
     def _put_clean_up(self, index: int, reached: Outcome) -> None:
@@ -380,6 +383,7 @@ class JobRun:
         if "session_id" in self.document:
             self.record["session_id"] = self.document["session_id"]
             self.record["session_tag"] = self._session_tag()
+        self._log.close()
         self.bound_log()
 
     def _session_tag(self) -> int:
@@ -387,4 +391,5 @@ class JobRun:
 
     def forget(self) -> None:
         """Remove the working directory, after the record is in the history."""
+        self._log.close()
         remove_own(os.fspath(self.directory))

@@ -15,19 +15,33 @@ _BLOCK = 4096
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 
 
-def open_log(path: Path) -> int:
-    """A descriptor to append to the log, which is made when it is not there; OSError."""
-    # A group may rename the directory of all logs: Ubuntu's syslog.
-    return open_often(os.fspath(path), _APPEND)
+class RunLog:
+    """The log of a run in progress, to append to; made when it is not there.
 
+    It stays open as long as a command has it open, too: what was judged on the way to it counts
+    for all that the run writes.
+    """
 
-def note(path: Path, line: str) -> None:
-    """Append a line of our own."""
-    descriptor = open_log(path)
-    try:
-        os.write(descriptor, line.encode("utf-8", "backslashreplace") + b"\n")
-    finally:
-        os.close(descriptor)
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def descriptor(self) -> int:
+        """Open to append; OSError."""
+        if self._descriptor is None:
+            # A group may rename the directory of all logs: Ubuntu's syslog.
+            self._descriptor = open_often(os.fspath(self.path), _APPEND)
+        return self._descriptor
+
+    def note(self, line: str) -> None:
+        """Append a line of our own; OSError."""
+        os.write(self.descriptor(), line.encode("utf-8", "backslashreplace") + b"\n")
+
+    def close(self) -> None:
+        """Let go of the file until it is needed again."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 def bound(path: Path, limit: int) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from coldchain.core.errors import ColdchainError
 from coldchain.core.files import write_atomically
 from coldchain.execution import orphans
+from coldchain.execution.attempt_files import ORDER, file_of
 from coldchain.execution.members import Member
 from coldchain.execution.process import Ending, Process
 
@@ -21,7 +22,6 @@ _LOOK_AGAIN = 0.1  # seconds between two looks at what is left of an ended comma
 _KILL_AGAIN = 1.0  # seconds: a process in the kernel's hands may need more than one
 _STUCK_AFTER = 3.0  # seconds after the first KILL: what is left then will not go soon
 _KILL_STUCK = 5.0  # seconds between two KILLs to that
-_ORDER = "told_to_end.json"
 
 
 class Supervised:
@@ -53,19 +53,19 @@ class Supervised:
         self._killed_at: float | None = None  # for the first time
         self._look_at: float | None = None
         if not spares:
-            orphans.sheds_nothing(process.directory)
+            orphans.sheds_nothing(process.attempt)
 
     @classmethod
     def adopted(
-        cls, directory: Path, *, grace: float, timeout: float | None = None, spares: bool = True
+        cls, attempt: Path, *, grace: float, timeout: float | None = None, spares: bool = True
     ) -> Supervised:
-        """What an earlier runner began in *directory*; it may be over.
+        """What an earlier runner began; it may be over.
 
         Raises Unavailable when it cannot be found out whether it still runs.
         """
-        process = Process.adopt(directory) or Process.orphaned(directory)
+        process = Process.adopt(attempt) or Process.orphaned(attempt)
         present = cls(process, grace=grace, timeout=timeout, spares=spares)
-        order = _read_order(directory)
+        order = _read_order(attempt)
         if order is not None and process.pidfd is not None:
             present.end(*order)
         elif order is not None:
@@ -88,7 +88,7 @@ class Supervised:
         """TERM now and KILL after the grace; *kill*: KILL at once."""
         if self.ending is None:  # else only what it has left is still being ended
             self.reason, self.result = reason, result
-            _write_order(self.process.directory, reason, result)
+            _write_order(self.process.attempt, reason, result)
         self._end(kill=kill)
 
     def _end(self, *, kill: bool = False) -> None:
@@ -151,13 +151,13 @@ class Supervised:
         return min(due, default=None)
 
 
-def end_what_runs(directory: Path, grace: float) -> tuple[int, list[Member]]:
-    """End the attempt of an earlier runner in *directory*, and wait for that.
+def end_what_runs(attempt: Path, grace: float) -> tuple[int, list[Member]]:
+    """End the attempt of an earlier runner, and wait for that.
 
-    For an attempt without a record, which nobody could supervise any more.  grace: seconds.
+    For one without a record, which nobody could supervise any more.  grace: seconds.
     Returns the number of its wrapper (0: it did not run), and what could not be ended.
     """
-    process = Process.adopt(directory)
+    process = Process.adopt(attempt)
     if process is None:
         return 0, []
     present = Supervised(process, grace=grace)
@@ -171,16 +171,16 @@ def end_what_runs(directory: Path, grace: float) -> tuple[int, list[Member]]:
     return process.pid, list(present.survivors)
 
 
-def _write_order(directory: Path, reason: str, result: str) -> None:
+def _write_order(attempt: Path, reason: str, result: str) -> None:
     """For a later runner; where the disk does not take it, that one goes by how it ended."""
     raw = json.dumps({"reason": reason, "result": result}).encode("ascii")
     with contextlib.suppress(ColdchainError):
-        write_atomically(directory / _ORDER, raw, durable=False)
+        write_atomically(file_of(attempt, ORDER), raw, durable=False)
 
 
-def _read_order(directory: Path) -> tuple[str, str] | None:
+def _read_order(attempt: Path) -> tuple[str, str] | None:
     try:
-        order = json.loads((directory / _ORDER).read_bytes())
+        order = json.loads(file_of(attempt, ORDER).read_bytes())
         return str(order["reason"]), str(order["result"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

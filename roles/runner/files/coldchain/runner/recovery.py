@@ -13,6 +13,7 @@ from coldchain.core.errors import ColdchainError
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
+from coldchain.execution.attempt_files import begun_in
 from coldchain.execution.run import JobRun
 from coldchain.execution.supervision import end_what_runs
 from coldchain.runner.active import ActiveRuns
@@ -60,7 +61,7 @@ def _discard(directory: Path, why: str, grace: float) -> None:
     """A run directory without a readable record.  A crash leaves one before anything of it runs;
     where a disk lost the record, an action may run that nobody could supervise any more."""
     log.error("%s; the directory of the run is removed", why)
-    for attempt in filter(Path.is_dir, directory.glob("*.*")):
+    for attempt in begun_in(directory):
         ended, remain = end_what_runs(attempt, grace)
         if ended:
             log.error("process %d of that run still ran; it was ended", ended)
