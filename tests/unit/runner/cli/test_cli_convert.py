@@ -55,6 +55,33 @@ def test_a_scheduler_directory_becomes_documents(command: Command, tmp_path: Pat
     assert command("apply", "-", data={"jobs": answer["documents"]}) == 0
 
 
+def test_what_the_scheduler_reads_of_its_directory_is_converted_and_nothing_else(
+    command: Command, tmp_path: Path
+) -> None:
+    for name in ("job_a.conf", "UPPER.CONF", ".hidden.conf", "job b.conf"):
+        write(tmp_path / "conf.d" / name, job(Path(name).stem.strip(".")))
+    for name in ("job_a.conf.bak", "job_a.conf~", "notes.txt", ".conf"):
+        write(tmp_path / "conf.d" / name, job("not-read"))
+    (tmp_path / "conf.d" / "of-a-directory.conf").mkdir()
+    answer = command.json("convert", str(tmp_path / "conf.d"))
+    found = {document["job_id"] for document in answer["documents"]}
+    assert found == {"hidden", "UPPER", "job-b", "job_a"}
+    assert {Path(entry["source"]).name for entry in answer["skipped"]} == {
+        "job_a.conf.bak",
+        "job_a.conf~",
+        "notes.txt",
+    }
+    (renamed,) = (note for note in answer["notes"] if note["path"] == "$.job_id")
+    assert renamed["message"] == '"job b" is no name for a job' and renamed["hint"] == "now job-b"
+
+
+def test_a_list_of_ours_says_which_jobs_there_are(command: Command, tmp_path: Path) -> None:
+    jobs = [{**job("a"), "state": "present"}, {"job_id": "b", "state": "absent"}]
+    answer = command.json("convert", write(tmp_path / "jobs.json", jobs))
+    assert [document["job_id"] for document in answer["documents"]] == ["a"]
+    assert [entry["reason"] for entry in answer["skipped"]] == ['is to be absent: "b"']
+
+
 def test_what_cron_passes_over_is_not_switched_on(command: Command, tmp_path: Path) -> None:
     place = tmp_path / "cron.d"
     off = {"a~", "#a#", "a.rpmsave", "a.dpkg-old"}

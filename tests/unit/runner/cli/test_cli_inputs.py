@@ -52,6 +52,27 @@ def test_what_is_no_document_is_one_error(
     assert len(command.err.splitlines()) <= 2
 
 
+@pytest.mark.parametrize("job_id", ["x", 7, 1.5])
+@pytest.mark.parametrize("name", ["job_id", "job-id"])
+def test_a_document_may_only_say_that_a_job_is_to_be_absent(
+    command: Command, name: str, job_id: object
+) -> None:
+    """A number was no job_id then, although it is one in a document; and validate --json broke."""
+    assert command("apply", "-", data={**exec_job(str(job_id)), name: job_id}) == 0
+    absent = {name: job_id, "state": "absent"}
+    assert command.json("validate", "-", data=absent) == {
+        "valid": True,
+        "errors": [],
+        "warnings": [],
+        "document": None,
+    }
+    assert command.json("validate", "-", data=[absent])["documents"] == []
+    for words in (["--check"], []):
+        (entry,) = command.json("apply", "-", *words, data=absent)["jobs"]
+        assert (entry["job_id"], entry["change"]) == (str(job_id), "removed")
+    assert command.json("list")["jobs"] == []
+
+
 def test_a_huge_number_is_an_error_and_no_traceback(command: Command) -> None:
     raw = b'{"job_id": "x", "priority": ' + b"9" * 10_000 + b"}"
     assert command("validate", "-", data=raw) == 65

@@ -110,7 +110,12 @@ def test_a_job_is_found_wherever_it_lies(value: Any) -> None:
     ("value", "name"),
     [
         (job(None), "www"),
-        (job("no name"), "www"),
+        (job(""), "www"),
+        (job("no name"), "no-name"),
+        (job("Täglich: /srv"), "Taglich-srv"),
+        (job("日本"), "www"),
+        (job("é" * 300), "e" * 60),
+        (job(["x"]), "www"),
         ({**job(None, backup_name=None), "description": "All of /srv"}, "All"),
         (job(None, backup_name="a/b b/c"), "b"),
         (job(None, backup_name="--x y"), "x"),
@@ -157,6 +162,14 @@ def test_a_session_is_told_as_far_as_it_is_here() -> None:
         ("$.hold_off", "has no effect: jobs of a session start by their common schedule"),
         ("$.job_schedule", "is that of session night"),
     ]
+
+
+def test_a_session_finds_its_jobs_by_the_names_that_they_had() -> None:
+    session = {"session_id": "night", "jobs": ["web 1"], "schedule": {"schedule_hour": 2}}
+    result = converted([job("web 1", {"schedule_hour": 1}), session])
+    (document,) = result.documents
+    assert (document["job_id"], document["session_id"]) == ("web-1", "night")
+    assert document["job_schedule"] == {"schedule_hour": "2"} and not result.skipped
 
 
 IN_UTC = "Freezer reads it in UTC, so a Z was added"

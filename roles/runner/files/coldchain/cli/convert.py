@@ -97,8 +97,8 @@ def _without(prefix: str, text: str) -> str:
 
 
 def _files(names: list[str], converter: Converter) -> Iterator[str]:
-    """The files named, and those in the directories named, by name; hidden ones are left out, as
-    cron and Freezer do.  A directory without a file is skipped on record."""
+    """The files named, and those in the directories named, by name, as far as cron or Freezer reads
+    them there.  A directory without a file is skipped on record."""
     for name in names:
         path = Path(name)
         if name == STANDARD_INPUT or not path.is_dir():
@@ -111,12 +111,28 @@ def _files(names: list[str], converter: Converter) -> Iterator[str]:
                 f"{name}: cannot be read: {error.strerror}",
                 "name files and directories that this user can read",
             ) from None
-        files = [item for item in entries if not item.name.startswith(".") and item.is_file()]
+        files = [item for item in entries if _counts(item) and item.is_file()]
         if not files:
             converter.skip(
                 printable(name), "holds no file; hidden ones and directories do not count"
             )
-        yield from map(str, files)
+        for file in files:
+            if path.absolute().name == "conf.d" and not _is_read_by_freezer(file):
+                converter.skip(printable(str(file)), "freezer-scheduler reads *.conf only")
+            else:
+                yield str(file)
+
+
+def _is_read_by_freezer(file: Path) -> bool:
+    return file.suffix.lower() == ".conf"
+
+
+def _counts(file: Path) -> bool:
+    """Hidden files do not, but for those that Freezer reads all the same."""
+    hidden = file.name.startswith(".")
+    return not hidden or (
+        _is_read_by_freezer(file) and file.absolute().parent.name not in _CRONTABS
+    )
 
 
 def _source_of(name: str) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,14 +68,23 @@ def _sorted_out(source: str, jobs: list[Any], absent: list[str], *, single: bool
     items, positions, gone = [], [], list(absent)
     for position, job in enumerate(jobs):
         state = job.get("state") if isinstance(job, dict) else None
-        if state == "absent" and isinstance(job.get("job_id"), str):
-            gone.append(job["job_id"])
+        if state == "absent" and _name_of(job):
+            gone.append(_name_of(job))
             continue
         if state == "present":
             job = {key: value for key, value in job.items() if key != "state"}
         items.append(job)
         positions.append(position)
     return Documents(source, items, positions, gone, single)
+
+
+def _name_of(job: Mapping[str, Any]) -> str:
+    """What a document with this job_id would be called, in either spelling; "" for none."""
+    from coldchain.document.normalize import own_name
+
+    name = own_name(job)
+    number = isinstance(name, (int, float)) and not isinstance(name, bool)
+    return str(name) if number or isinstance(name, str) else ""
 
 
 def source_name(name: str) -> str:

@@ -62,7 +62,8 @@ def _verdict(
     batch: Documents, checked: Sequence[Checked], located: Sequence[Located]
 ) -> dict[str, Any]:
     if batch.single:
-        verdict = checked[0]
+        # One that only says that a job is to be absent holds no document.
+        verdict = checked[0] if checked else Checked(None, [], [])
         return {
             "valid": verdict.valid,
             "errors": [problem.as_dict() for problem in verdict.errors],

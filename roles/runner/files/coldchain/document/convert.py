@@ -11,6 +11,7 @@ import copy
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,7 +74,8 @@ class Conversion:
 class _Candidate:
     """A job before it is checked.
 
-    own_id: its job_id was the source's own; mark: as in CrontabEntry.
+    own_id: its job_id was the source's own; job_id: what the source says, whether a job can be
+    called so or not; mark: as in CrontabEntry.
     """
 
     source: str
@@ -81,7 +83,13 @@ class _Candidate:
     name: str
     mark: str
     own_id: bool = False
+    job_id: object = None
     notes: list[Problem] = field(default_factory=list)
+
+    @property
+    def known_as(self) -> str:
+        """What its source calls it, where that calls it anything."""
+        return self.name if self.job_id in (None, "") else str(self.job_id)
 
 
 class Converter:
@@ -124,6 +132,12 @@ class Converter:
             self.skip(source, "holds no job, action or session")
 
     def _add_item(self, source: str, item: Mapping[str, Any]) -> None:
+        # Lists of ours, for module jobs, say so.
+        if item.get("state") == "absent":
+            self.skip(source, f"is to be absent: {shown(own_name(item))}")
+            return
+        if item.get("state") == "present":
+            item = {key: value for key, value in item.items() if key != "state"}
         kind = kind_of(item)
         if kind == "job":
             self._add_job(source, item)
@@ -146,10 +160,8 @@ class Converter:
         job_id = own_name(job)
         document = {key: copy.deepcopy(job[key]) for key in job if key not in JOB_ID}
         own_id = isinstance(job_id, str) and NAME.fullmatch(job_id) is not None
-        name = str(job_id) if own_id else _name_of(document)
-        candidate = _Candidate(source, document, name, mark, own_id)
-        if not own_id and job_id not in (None, ""):
-            candidate.notes.append(Problem("$.job_id", f"{shown(job_id)} is no name for a job"))
+        name = str(job_id) if own_id else _name_of(document, job_id)
+        candidate = _Candidate(source, document, name, mark, own_id, job_id)
         self._candidates.append(candidate)
 
     def result(self) -> Conversion:
@@ -165,8 +177,8 @@ class Converter:
         for source, session in self._sessions:
             jobs = session.get("jobs")
             members = [str(name) for name in jobs] if isinstance(jobs, (dict, list)) else []
-            here = [candidate for candidate in self._candidates if candidate.name in members]
-            absent = sorted(set(members) - {candidate.name for candidate in here})
+            here = [candidate for candidate in self._candidates if candidate.known_as in members]
+            absent = sorted(set(members) - {candidate.known_as for candidate in here})
             if not here:
                 self.skip(source, f"session of jobs that are not here: {', '.join(absent) or '-'}")
                 continue
@@ -208,10 +220,13 @@ class Converter:
                 continue
             seen.add(job_id)
             self._candidates.append(candidate)
+            why = ""
             if candidate.own_id and job_id != candidate.name:
-                candidate.notes.append(
-                    Problem("$.job_id", f"another source has {candidate.name} too", f"now {job_id}")
-                )
+                why = f"another source has {candidate.name} too"
+            elif not candidate.own_id and candidate.job_id not in (None, ""):
+                why = f"{shown(candidate.job_id)} is no name for a job"
+            if why:
+                candidate.notes.append(Problem("$.job_id", why, f"now {job_id}"))
             candidate.document["job_id"] = job_id
 
     def _finish(self, candidate: _Candidate) -> None:
@@ -255,8 +270,11 @@ def _items(value: object, depth: int) -> Iterator[Mapping[str, Any]]:
             yield value
 
 
-def _name_of(raw: object) -> str:
-    """What a job without a usable job_id may be called."""
+def _name_of(raw: object, job_id: object) -> str:
+    """What a job without a usable job_id may be called: like that, or after what it does."""
+    name = _slug(job_id[:200]) if isinstance(job_id, str) else ""
+    if name:
+        return name
     document = {} if sanity_problems(raw) else normalize(raw).document
     texts: list[object] = [
         options.get(key)
@@ -266,7 +284,12 @@ def _name_of(raw: object) -> str:
     for text in (*texts, document.get("description")):
         words = text if isinstance(text, list) else str(text or "").split()
         first = str(words[0]).rsplit("/", 1)[-1] if words else ""
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", first).strip("-.")
+        name = _slug(first)
         if name:
-            return name[:60]
+            return name
     return "job"
+
+
+def _slug(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", plain).strip("-.")[:60]
