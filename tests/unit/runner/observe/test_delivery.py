@@ -325,6 +325,9 @@ def test_what_is_damaged_or_not_ours_harms_nobody(box: Outbox, server: Receiver)
         (queue / WaitingMessage(number, 1, "broken").name).write_bytes(raw)
     for name in ("README", f"{first.name}.tmp", "a.b.c.json", "1.1.short.json", "4.4.y.txt"):
         (queue / name).write_bytes(b"x")
+    (queue / WaitingMessage(7, 1, "directory").name).mkdir()
+    os.mkfifo(queue / WaitingMessage(8, 1, "fifo").name)
+    (queue / WaitingMessage(9, 1, "link").name).symlink_to("/etc/hostname")
     (box.place / "deliveries.jsonl").write_bytes(b"{\n\xff\n[]\n")
     assert courier(box).deliver() == 0
     assert came(server) == ["m0"]

@@ -262,3 +262,29 @@ def test_a_test_message_reaches_everybody_and_tells_who_it_did_not(
 
 def told_test(request: Request) -> bool:
     return bool(json.loads(request.body)["test"])
+
+
+def test_what_waits_for_a_target_that_was_taken_out_is_withdrawn(
+    home: Home, server: Receiver
+) -> None:
+    def entry(place: str) -> dict[str, Any]:
+        return {"type": "webhook", "url": f"{server.url}/{place}"}
+
+    server.answers = lambda request: Answer(503)
+    jobs = [
+        document(name, "false", STOPPED, notify=[entry(place)])
+        for name, place in (("a", "old"), ("b", "kept"), ("c", "removed"))
+    ]
+    declare(home, *jobs)
+    for name in "abc":
+        assert home.run("run", name)[0] == 1
+    declare(home, {**jobs[0], "notify": [entry("new")]})
+    assert home.run("event", "c", "remove")[0] == 0
+    code, answer = home.run("notify", "--withdraw")
+    assert code == 0 and [row["job_id"] for row in answer["queue"]] == ["b"]
+    gone = {row["job_id"] for row in answer["deliveries"] if row["result"] == "withdrawn"}
+    assert gone == {"a", "c"}
+    server.answers = lambda request: Answer()
+    assert home.run("notify", "--retry")[0] == 0
+    findings = home.run("status")[1]["findings"]
+    assert not [row for row in findings if row["about"].startswith("notify")]

@@ -14,15 +14,16 @@ from typing import Any
 from coldchain.cli.context import Call
 from coldchain.cli.job_view import moment_of
 from coldchain.cli.output import instant
-from coldchain.core.errors import DataError, JobFailed
+from coldchain.core.errors import DataError, JobFailed, TryAgain
 from coldchain.core.files import cannot_write, private_directory
 from coldchain.core.instants import from_epoch, iso
+from coldchain.core.locks import lock_within, open_lock
 from coldchain.core.text import pluralize, shorten
 from coldchain.execution.background import Background
-from coldchain.observe.delivery import Courier
+from coldchain.observe.delivery import DEADLINE, Courier
 from coldchain.observe.delivery_process import ALL, NO_COMMANDS
-from coldchain.observe.notifiers.target import Target, host_targets
-from coldchain.observe.outbox import SENT, Outbox
+from coldchain.observe.notifiers.target import Target, address, describe, host_targets
+from coldchain.observe.outbox import SENT, WITHDRAWN, Outbox
 from coldchain.runner import messages
 
 _DELIVERIES = 20
@@ -34,6 +35,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     what = command.add_mutually_exclusive_group()
     what.add_argument("--test", action="store_true", help="send everybody a test now")
     what.add_argument("--retry", action="store_true", help="try again now whatever waits")
+    what.add_argument(
+        "--withdraw",
+        action="store_true",
+        help="give up what waits for a target that is declared no more",
+    )
     # By the runner, whose settings count: a mistake in the file that nobody has reloaded yet must
     # not keep anybody from being told.
     what.add_argument("--deliver", choices=(ALL, NO_COMMANDS), help=argparse.SUPPRESS)
@@ -64,13 +70,36 @@ def run(call: Call) -> int:
         failed = courier.deliver(at_once=True)
         _show(call, outbox)
         return 1 if failed else 0
+    if arguments.withdraw:
+        _withdraw(call, outbox)
     _show(call, outbox)
     return 0
 
 
-def _targets(call: Call) -> list[tuple[str, Target]]:
-    """(job, target), "" for the host's own."""
-    job_id = call.arguments.job
+def _withdraw(call: Call, outbox: Outbox) -> None:
+    """Take out what waits for a target that neither the settings nor a job name."""
+    declared = {address(target.entry) for _job, target in _targets(call, None)}
+    if not call.paths.notify.is_dir():
+        return
+    lock = open_lock(outbox.lock)
+    try:
+        if not lock_within(lock, DEADLINE + 5):
+            raise TryAgain("messages are on their way", "try again in a minute")
+        for waiting in outbox.waiting():
+            entry = outbox.read(waiting)
+            if entry is not None and address(entry["target"]) not in declared:
+                message = entry["message"]
+                line = {name: message.get(name) for name in ("id", "kind", "job_id", "run_id")}
+                line.update(time=round(time.time(), 3), target=describe(entry["target"]))
+                detail = str(entry.get("detail", ""))
+                outbox.record({**line, "result": WITHDRAWN, "detail": detail})
+                outbox.remove(waiting)
+    finally:
+        os.close(lock)
+
+
+def _targets(call: Call, job_id: str | None) -> list[tuple[str, Target]]:
+    """(job, target), "" for the host's own; of all jobs or of one."""
     found = [("", target) for target in host_targets(call.paths, call.settings)]
     records = [call.record(job_id)] if job_id else list(dict(call.store.jobs().items()).values())
     for record in records:
@@ -81,7 +110,8 @@ def _targets(call: Call) -> list[tuple[str, Target]]:
 def _test(call: Call, courier: Courier) -> int:
     """Send each target a message that says that it is a test."""
     now, job_id = time.time(), call.arguments.job or ""
-    targets: dict[str, Target] = {target.key: target for _job, target in _targets(call)}
+    found = _targets(call, call.arguments.job)
+    targets: dict[str, Target] = {target.key: target for _job, target in found}
     if not targets:
         raise DataError(
             "nobody is told of anything here", "declare notify, of a job or of the host"
@@ -108,7 +138,7 @@ def _show(call: Call, outbox: Outbox) -> None:
     job_id = call.arguments.job
     targets = [
         {"job_id": job or None, "target": target.label, "tell": list(target.tell)}
-        for job, target in _targets(call)
+        for job, target in _targets(call, job_id)
     ]
     queue = [row for row in _queue(outbox) if job_id in (None, row["job_id"])]
     recorded = [row for row in outbox.recorded() if job_id in (None, row.get("job_id"))]

@@ -13,7 +13,10 @@ from coldchain.observe.findings import WARNING, Finding
 from coldchain.observe.notifiers.target import describe
 from coldchain.observe.outbox import DROPPED, GIVEN_UP, SENT, Outbox
 
-_REMEDY = "coldchain notify tells why, coldchain notify --retry tries again now"
+_REMEDY = (
+    "coldchain notify tells why, coldchain notify --retry tries again now;"
+    " coldchain notify --withdraw gives up what is for a target that is declared no more"
+)
 _NOBODY_TRIES = "coldchain notify --retry tries now; the log of the runner tells why it does not"
 _UNTRIED = 300.0
 """Seconds after which a message that is due, and that no attempt was made with, is told."""

@@ -33,6 +33,7 @@ _READ = 64 * LARGEST  # bytes; what is longer is none of our files
 KEEP = 262_144
 """Bytes of the record of deliveries, of which half goes when it has more."""
 SENT, FAILED, GIVEN_UP, DROPPED = "sent", "failed", "given-up", "dropped"
+WITHDRAWN = "withdrawn"
 _TAIL = 65_536
 
 
@@ -79,7 +80,9 @@ class Outbox:
     def waiting(self) -> list[WaitingMessage]:
         """All messages, in the order in which they were put in."""
         try:
-            names = sorted(os.listdir(self._queue))
+            with os.scandir(self._queue) as found_there:
+                files = (each for each in found_there if each.is_file(follow_symlinks=False))
+                names = sorted(each.name for each in files)
         except FileNotFoundError:
             return []
         return [found for name in names if (found := WaitingMessage.of(name)) is not None]
@@ -120,8 +123,9 @@ class Outbox:
             return None
         except (ColdchainError, ValueError, KeyError, TypeError, RecursionError):
             pass  # damaged, or not ours
-        self.remove(waiting)
-        self.record({"id": waiting.id, "result": DROPPED, "detail": "its file was damaged"})
+        with contextlib.suppress(OSError):
+            self.remove(waiting)
+            self.record({"id": waiting.id, "result": DROPPED, "detail": "its file was damaged"})
         return None
 
     def put_off(
