@@ -8,14 +8,20 @@ import os
 import random
 import shutil
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from agent_bench import Bench, make_bench
+from agent_containment import NO_CTYPES, NO_RIGHTS, OTHER_MACHINE, available, changed_kernel, only
+from agent_hostile import DUMP, REG, SYM, Member, attacks, plant, plant_archive, tars_own
 from agent_points import verify
+from cli_command import Command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coldchain.agent.process.contain import LANDLOCK, NAMESPACE
 from coldchain.core.errors import ColdchainError
 from coldchain.core.text import path_text
 
@@ -119,3 +125,126 @@ def test_a_part_that_no_restore_needs_stops_no_dry_run(
     path.write_bytes(content)
     assert _asked(bench, paths, dry_run=True) == ("", ["kept"])
     assert _asked(bench, paths, dry_run=False) == ("", ["kept"])
+
+
+def _kernels() -> dict[str, AbstractContextManager[None]]:
+    return {
+        "this one": changed_kernel(""),
+        "no landlock": only(NAMESPACE),
+        "no namespace": only(LANDLOCK),
+        "no rights": changed_kernel(NO_RIGHTS),
+        "another machine": changed_kernel(OTHER_MACHINE),
+        "no ctypes": changed_kernel(NO_CTYPES),
+        "all switched off": only(),
+    }
+
+
+def _renamed(bench: Bench, odd: str) -> None:
+    """A chain as freezer-agent's, with a renamed directory beside links and a name that is odd."""
+    (bench.source / "d").mkdir()
+    for name in (odd, "kept"):
+        (bench.source / "d" / name).write_text("a file")
+        (bench.source / "d" / f"link {name}").symlink_to("nowhere")
+    plant_archive(bench.container, 0, tars_own(bench.source, bench.root))
+    (bench.source / "d").rename(bench.source / f"e{odd}")
+    plant_archive(bench.container, 1, tars_own(bench.source, bench.root))
+
+
+def _moved_twice(bench: Bench) -> None:
+    """A link that a level moves, and a later one writes through."""
+    nest: list[Member] = [("./", DUMP, "Dd\0\0"), ("./d/", DUMP, "Ylink\0\0")]
+    moved: Member = ("./", DUMP, "De\0Rd\0Te\0\0")
+    plant(
+        bench.container,
+        [*nest, ("./d/link", SYM, str(bench.root))],
+        [moved],
+        [("./", DUMP, "De\0\0"), ("./e/link/new", REG, "x")],
+    )
+
+
+ATTACKS: dict[str, Callable[[Bench], None]] = {
+    attack: lambda bench, attack=attack: plant(
+        bench.container, *attacks(str(bench.root / "victim"))[attack]
+    )
+    for attack in attacks("/x")
+}
+CHAINS: dict[str, Callable[[Bench], None]] = {
+    **{
+        f"renamed beside {odd!r}": lambda bench, odd=odd: _renamed(bench, odd)
+        for odd in ("plain", "x\ny", "x\nR link\nT z", "x\nT b")
+    },
+    "a link moved, then written through": _moved_twice,
+}
+
+
+def _ask_all_doors(command: Command, bench: Bench) -> str:
+    """Why the newest point is not restored: a dry run, verify and the listing have to know it."""
+    where = ["--container", str(bench.container)]
+    point = [*where, "--hostname", "host", "--backup-name", "docs"]
+    point += ["--restore-abs-path", str(bench.target)]
+    (bench.root / "home" / "lib").mkdir(parents=True)
+    answers = []
+    for words in (["restore", "--dry-run", *point], ["restore", *point]):
+        error = command.json(*words).get("error", {})
+        answers.append((error.get("message", ""), error.get("hint", "")))
+    (told,) = command.json("verify", "--full", *where)["containers"]
+    (*_unused, newest) = command.json("backups", *where)["backups"]
+    message, hint = answers[1]
+    if message.startswith("level 0"):
+        # So tar has said, which was about to extract it into an empty folder.
+        assert "victim" in message or "link/new" in message
+        return ""
+    assert answers[0] == answers[1]
+    why = [flaw["message"] for flaw in told["findings"]]
+    assert why == ([f"{message} ({hint})"] if message else [])
+    assert bool(told["lost"]) is bool(message)
+    assert newest["restorable"] is not bool(message)
+    return str(message)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kernel", sorted(_kernels()))
+def test_all_doors_say_what_this_process_can_restore(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    kernel: str,
+) -> None:
+    """A dry run at once, verify when it has read all, and the listing when verify has told it."""
+    refused = set()
+    for ours in (False, True):
+        for name, chain in CHAINS.items():
+            root = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+            root.mkdir()
+            bench = make_bench(root)
+            chain(bench)
+            if ours and (root / "snapshot").exists():
+                (level,) = bench.container.glob("data/tar/*/*/1_*")
+                shutil.copy(root / "snapshot", level / "engine_metadata")
+                assert bench.level().fields["level"] == 2
+            with _kernels()[kernel]:
+                if _ask_all_doors(Command(root / "home", capsys, monkeypatch), bench):
+                    refused.add(name)
+    held = NAMESPACE in available() and kernel in ("this one", "no landlock")
+    newlines = {name for name in CHAINS if "\\n" in name}
+    assert refused == {"a link moved, then written through", *(() if held else newlines)}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kernel", ["this one", "all switched off"])
+def test_all_doors_refuse_what_leads_outside(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    kernel: str,
+) -> None:
+    refused = 0
+    for number, plant_it in enumerate(ATTACKS.values()):
+        (tmp_path / f"{number}").mkdir()
+        bench = make_bench(tmp_path / f"{number}")
+        plant_it(bench)
+        with _kernels()[kernel]:
+            refused += bool(
+                _ask_all_doors(Command(bench.root / "home", capsys, monkeypatch), bench)
+            )
+    assert refused > 20

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 import subprocess
 import tempfile
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 from agent_bench import Bench, make_bench
 from agent_containment import available
+from agent_hostile import plant_archive, tars_own
 from agent_trees import Change, apply, changes_among_few, state
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,15 +21,6 @@ from coldchain.agent.process.contain import NAMESPACE
 
 CHANGES = changes_among_few("folder", "move", "move", "symlink", "symlink")
 HISTORIES = st.lists(st.lists(CHANGES, min_size=3, max_size=12), min_size=2, max_size=3)
-
-
-def plant_level(bench: Bench, number: int, archive: bytes) -> None:
-    name = f"host_docs/1700000000/{number}_{1700000000 + number}"
-    content = json.dumps({"engine_name": "tar", "compression": "gzip"}).encode()
-    for tree, part in (("data", "data"), ("metadata", "metadata")):
-        place = bench.container / tree / "tar" / name
-        place.mkdir(parents=True)
-        (place / part).write_bytes(gzip.compress(archive) if part == "data" else content)
 
 
 def _tar(
@@ -73,7 +63,9 @@ def test_renames_beside_links_and_names_with_newlines_come_back(
     os.symlink(b"nowhere", os.fsencode(folder) + b"/" + link)
     os.symlink(b"nowhere", os.fsencode(bench.source) + b"/" + link)
     for number in range(2):
-        plant_level(bench, number, _archive(bench, f"--format={form}"))
+        plant_archive(
+            bench.container, number, tars_own(bench.source, bench.root, f"--format={form}")
+        )
         if not number:
             (bench.source / "d").rename(bench.source / f"e{odd}")
     if ours:
@@ -92,11 +84,6 @@ def test_renames_beside_links_and_names_with_newlines_come_back(
     assert report.warnings == ()
 
 
-def _archive(bench: Bench, *options: str) -> bytes:
-    words = ("-cf-", *options, "-g", bench.root / "snapshot", "-C", bench.source, ".")
-    return _tar(*words, folder=bench.root).stdout
-
-
 def _restored_as_tar_does(histories: list[list[Change]]) -> bool:
     """Whether tar can extract what it wrote: then we have to, and to the same tree."""
     with tempfile.TemporaryDirectory() as folder:
@@ -105,11 +92,11 @@ def _restored_as_tar_does(histories: list[list[Change]]) -> bool:
         known = True
         for number, changes in enumerate(histories):
             apply(os.fsencode(bench.source), changes)
-            archive = _archive(bench)
+            archive = tars_own(bench.source, bench.root)
             options = ["--incremental"] if number else []
             ended = _tar("-xpf-", *options, "-C", plain, folder=bench.root, source=archive)
             known = known and not ended.returncode
-            plant_level(bench, number, archive)
+            plant_archive(bench.container, number, archive)
         if known:
             bench.restore()
             assert state(os.fsencode(bench.target)) == state(os.fsencode(plain))

@@ -101,8 +101,8 @@ class Flaw(NamedTuple):
     """One thing that is wrong with what a container holds.
 
     kind: missing (a level or a part), truncated, altered (also swapped, or a wrong password),
-    unsealed (not encrypted in the way that was asked for), unreadable (a small file), orphaned
-    (data that no backup owns; harmless but it takes space).
+    refused (by a restore of this process), unsealed (not encrypted in the way that was asked for),
+    unreadable (a small file), orphaned (data that no backup owns; harmless but it takes space).
     doubtful: perhaps only the password is wrong; spare: of a part that no restore needs.
     """
 

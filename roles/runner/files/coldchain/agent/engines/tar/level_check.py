@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 from coldchain.agent.engines.base import Flaw
-from coldchain.agent.engines.tar.restore.extract import list_members
+from coldchain.agent.engines.tar.restore.foresight import Refused
 from coldchain.agent.engines.tar.stored.cipher import UnwantedScheme, WrongPassword
 from coldchain.agent.engines.tar.stored.fetch_group import open_spool
 from coldchain.agent.engines.tar.stored.layout import DATA, ENTRIES, MANIFEST, Level, Series
-from coldchain.agent.engines.tar.stored.level_fetch import checked_once
+from coldchain.agent.engines.tar.stored.level_fetch import Source, checked_once
 from coldchain.agent.engines.tar.stored.level_reader import (
     StoredLevel,
     authenticate,
@@ -38,11 +38,13 @@ def check_level(
     meter: Meter | None,
     notes: list[str],
     spool: Path | None,
+    read: Callable[[StoredLevel, Source, Encryption | None], None],
 ) -> Iterator[Flaw]:
     """What is wrong with the *level* in *storage*.
 
     full: read all of it, and not only its small files and sizes; notes: is told what could not be
-    checked; spool: where a sealed level may lie meanwhile.
+    checked; spool: where a sealed level may lie meanwhile; read: lets tar read the level, and
+    raises Refused when a restore would refuse it.
     """
     try:
         stored = read_level(storage, series, level)
@@ -77,12 +79,14 @@ def check_level(
             if stored.metadata.seal is not None:
                 folder = stack.enter_context(open_spool(spool))
                 once = checked_once(storage, stored, folder, meter)
-                list_members(stored, stack.enter_context(once), encryption, lambda line: None)
+                read(stored, stack.enter_context(once), encryption)
             else:
-                list_members(stored, source, encryption, lambda line: None)
+                read(stored, source, encryption)
     except Unavailable as error:
         notes.append(_not_read(level))
         yield flaw_of(series, level, "unreadable", error.message)
+    except Refused as error:
+        yield flaw_of(series, level, "refused", f"{error.message} ({error.hint})")
     except (JobFailed, DataError) as error:
         if False not in spare:
             kind = "unsealed" if isinstance(error, UnwantedScheme) else "altered"

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,12 @@ from coldchain.agent.engines.base import CHECKS, Backup, Flaw, NothingThere, Que
 from coldchain.agent.engines.tar.info import asked, series_of, size_of
 from coldchain.agent.engines.tar.info import describe as describe_level
 from coldchain.agent.engines.tar.level_check import check_level, flaw_of
+from coldchain.agent.engines.tar.restore.foresight import Foresight, kernel_holds
 from coldchain.agent.engines.tar.stored import container
 from coldchain.agent.engines.tar.stored.fetch_group import NearLevels
 from coldchain.agent.engines.tar.stored.layout import DATA, METADATA, Chain, Level, Series
-from coldchain.agent.engines.tar.stored.level_reader import read_level
+from coldchain.agent.engines.tar.stored.level_fetch import Source
+from coldchain.agent.engines.tar.stored.level_reader import StoredLevel, read_level
 from coldchain.agent.engines.tar.stored.soundness import Soundness
 from coldchain.agent.options import Encryption
 from coldchain.agent.password_file import PasswordFile
@@ -87,6 +90,7 @@ def _verify(
     notes: list[str] = []
     verdicts = _Verdicts()
     schemes = _Schemes(storage)
+    readers = _Readers(storage, query.spool)
     # What lies here is read where it lies.
     remote = location.folder is None
     fetched = [(one, at) for one, _unused, at in points if remote and (one, at) in thorough]
@@ -100,8 +104,11 @@ def _verify(
                 # The password is for others.
                 with_password = None
             source = near.of(series, level) if full else storage
+            read = partial(readers.read, series, chain, level)
             bad = list(
-                check_level(source, series, level, with_password, full, meter, notes, query.spool)
+                check_level(
+                    source, series, level, with_password, full, meter, notes, query.spool, read
+                )
             )
             # A note says that not all could be checked.
             verdicts.add(key, bad, read=full and len(notes) == noted)
@@ -111,7 +118,7 @@ def _verify(
         findings += _gaps(storage, series)
         findings += _orphans(storage, series)
     outcome = _outcome(points, verdicts)
-    usable, lost = _points(storage, location, points, verdicts.bad, outcome)
+    usable, lost = _points(storage, location, points, verdicts, outcome)
     if receipts is not None:
         try:
             receipts.keep(location.key, outcome)
@@ -125,13 +132,15 @@ def _verify(
 class _Verdicts:
     """What the levels that were looked at are worth.
 
-    read: all of it was, and is what was written or damaged; damaged: is not what was written;
-    doubted: perhaps only the password is wrong; unwanted: of another scheme.
+    read: all of it was, and is what was written or damaged; damaged: is not what was written, or
+    nothing that is restored; refused: those of them that a restore would refuse; doubted: perhaps
+    only the password is wrong; unwanted: of another scheme.
     """
 
     def __init__(self) -> None:
         self.read: set[tuple[Series, Level]] = set()
         self.damaged: set[tuple[Series, Level]] = set()
+        self.refused: set[tuple[Series, Level]] = set()
         self.doubted: set[tuple[Series, Level]] = set()
         self.unwanted: set[tuple[Series, Level]] = set()
 
@@ -143,6 +152,8 @@ class _Verdicts:
                 self.unwanted.add(key)
             else:
                 (self.doubted if all(flaw.doubtful for flaw in needed) else self.damaged).add(key)
+                if all(flaw.kind == "refused" for flaw in needed):
+                    self.refused.add(key)
         if read:
             self.read.add(key)
 
@@ -158,6 +169,35 @@ class _Verdicts:
     def bad(self) -> set[tuple[Series, Level]]:
         """Those that cannot be restored, as far as is known."""
         return self.damaged | self.doubted | self.unwanted
+
+
+class _Readers:
+    """What reads levels as a restore would, those of a chain one after the other.
+
+    spool: where it is tried what the kernel gives.
+    """
+
+    def __init__(self, storage: Storage, spool: Path | None) -> None:
+        self._storage = storage
+        self._held = kernel_holds(spool)
+        self._series: tuple[Series, Soundness] | None = None
+        self._chain: tuple[Series, int, Foresight] | None = None
+
+    def read(
+        self,
+        series: Series,
+        chain: Chain,
+        level: Level,
+        stored: StoredLevel,
+        source: Source,
+        encryption: Encryption | None,
+    ) -> None:
+        """Read *level* as Foresight does."""
+        if self._series is None or self._series[0] != series:
+            self._series = series, Soundness(self._storage, series, lenient=True)
+        if self._chain is None or self._chain[:2] != (series, chain.zero):
+            self._chain = series, chain.zero, Foresight(self._held)
+        self._chain[2].read(self._series[1].parent(chain, level), stored, source, encryption)
 
 
 class _Schemes:
@@ -228,7 +268,7 @@ def _points(
     storage: Storage,
     location: Location,
     points: Sequence[tuple[Series, Chain, Level]],
-    damaged: Collection[tuple[Series, Level]],
+    verdicts: _Verdicts,
     outcome: Mapping[str, Mapping[str, Receipt]],
 ) -> tuple[tuple[Backup, ...], tuple[Backup, ...]]:
     from coldchain.agent.receipts import weakest
@@ -241,9 +281,10 @@ def _points(
         backup = describe_level(storage, location, series, soundness, chain, level)
         lineage = soundness.lineage(chain, level)
         results = [outcome[series.host_name][base.path] for base in lineage.levels]
-        bad = [base for base in lineage.levels if (series, base) in damaged]
+        bad = [base for base in lineage.levels if (series, base) in verdicts.bad]
         if backup.restorable and bad:
-            reason = f"level {bad[0].number} ({bad[0].path}) could not be read"
+            what = "is refused" if (series, bad[0]) in verdicts.refused else "could not be read"
+            reason = f"level {bad[0].number} ({bad[0].path}) {what}"
             backup = backup._replace(restorable=False, reason=reason)
         backup = backup._replace(verified=None if lineage.problem else weakest(results))
         (usable if backup.restorable else lost).append(backup)

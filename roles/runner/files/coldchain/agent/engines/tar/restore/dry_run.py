@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from coldchain.agent.engines.tar.admin import would_remove
 from coldchain.agent.engines.tar.restore.extract_guard import below, everything
-from coldchain.agent.engines.tar.restore.foresight import check_links
+from coldchain.agent.engines.tar.restore.foresight import check_links, kernel_holds
 from coldchain.agent.engines.tar.restore.point_names import names_of_point, stored_names
 from coldchain.agent.engines.tar.restore.selected_paths import not_there
 from coldchain.agent.engines.tar.restore.wanted_point import report_fields
@@ -52,7 +52,7 @@ def dry_run(
             """The storage, with the list of the level at hand."""
             return near.of(level.series, level.level)
 
-        told = check_links(source, levels, options.encryption)
+        told = check_links(source, levels, options.encryption, kernel_holds(spool))
         files, directory, folders = names_of_point(options, storage, levels, meter, spool)
         if paths:
             files = {name for name in files if selected(name)}

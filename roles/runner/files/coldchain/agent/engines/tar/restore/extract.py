@@ -93,12 +93,16 @@ def extract_all(
     with ExitStack() as stack:
         members = _selection(storage, levels, encryption, paths, fetcher.look) if paths else None
         contained = stack.enter_context(containment(stage.path, stage.descriptor))
+
+        def held() -> bool:
+            """Whether the kernel kept tar in the stage so far."""
+            return NAMESPACE in contained.given
+
         for number, level in enumerate(levels):
             with fetcher.checked(level) as source:
                 if number:
                     open_tree.open_up(stage.descriptor)
-                    held = NAMESPACE in contained.given
-                    _make_way(level, source, encryption, stage.descriptor, held=held)
+                    _make_way(level, source, encryption, stage.descriptor, held)
                 complaints = gnu_tar.Complaints(gnu_tar.WRITING)
                 argv = gnu_tar.extract(
                     root=os.geteuid() == 0,
@@ -213,14 +217,18 @@ class Look:
 
 
 def _make_way(
-    level: StoredLevel, source: Source, encryption: Encryption | None, tree: int, *, held: bool
+    level: StoredLevel,
+    source: Source,
+    encryption: Encryption | None,
+    tree: int,
+    held: Callable[[], bool],
 ) -> None:
     """Ready the open *tree* for the level: JobFailed when it would write outside.
 
     A link that the level replaces by a directory is removed first; any other way through a link
-    is refused.  held: the kernel keeps tar in the tree.
+    is refused.  held: whether the kernel keeps tar in the tree.
     """
-    model = judge(links(tree), level, source, encryption, held=held)
+    model = judge(links(tree), level, source, encryption, held)
     for name in model.check():
         os.unlink(name, dir_fd=tree)
     for name in model.folders:
@@ -234,13 +242,12 @@ def judge(
     level: StoredLevel,
     source: Source,
     encryption: Encryption | None,
-    *,
-    held: bool,
+    held: Callable[[], bool],
 ) -> LinkModel:
     """What the *level* does to a tree with the links *before*.
 
-    held: the kernel keeps tar in the tree, so that a second reader may say which renames the level
-    has: it could be made to read another archive than tar does.
+    held: whether the kernel keeps tar in the tree, so that a second reader may say which renames
+    the level has: it could be made to read another archive than tar does.
     """
     before = list(before)
     model = LinkModel(before, level.place)
@@ -249,7 +256,7 @@ def judge(
         return model
     exact: dict[bytes, list[bytes]] | None = {}
     if model.renames:
-        exact = _renames(level, source, encryption) if held else None
+        exact = _renames(level, source, encryption) if held() else None
     if exact is None:
         return model
     # Without the directories' lists no name of a file can look like anything else.

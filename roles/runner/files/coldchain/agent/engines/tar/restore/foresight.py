@@ -1,63 +1,112 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a restore would refuse a chain for, told from the lists of its levels before it is begun."""
+"""What a restore by this process would refuse a chain for, told before one is begun."""
 
 from __future__ import annotations
 
+import functools
+import os
+import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 
 from coldchain.agent.engines.tar.restore.extract import judge, list_members
 from coldchain.agent.engines.tar.restore.link_model import LinkModel, plain
 from coldchain.agent.engines.tar.stored import fetch_group, gnu_tar, member_index
-from coldchain.agent.engines.tar.stored.layout import DATA, ENTRIES
+from coldchain.agent.engines.tar.stored.fetch_group import open_spool
+from coldchain.agent.engines.tar.stored.layout import DATA, ENTRIES, Level
+from coldchain.agent.engines.tar.stored.level_fetch import Source
 from coldchain.agent.engines.tar.stored.level_list import open_list
 from coldchain.agent.engines.tar.stored.level_reader import StoredLevel, checked_blocks
 from coldchain.agent.options import Encryption
+from coldchain.agent.process.contain import NAMESPACE, containment
 from coldchain.agent.storages.base import Storage
+from coldchain.core.errors import JobFailed
+
+
+def kernel_holds(spool: Path | None) -> Callable[[], bool]:
+    """Whether the kernel would keep tar in its folder, if this process restored: asked once.
+
+    spool: a private directory, where that is tried; None: a temporary one.
+    """
+
+    @functools.cache
+    def held() -> bool:
+        with open_spool(spool) as folder:
+            path = os.fsencode(os.path.realpath(f"/proc/self/fd/{folder}"))
+            with containment(path, folder) as contained:
+                subprocess.run(
+                    contained.argv([gnu_tar.program(), "--version"]),
+                    check=False,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=contained.pass_fds,
+                    cwd=contained.working_directory,
+                )
+                return NAMESPACE in contained.given
+
+    return held
+
+
+class Refused(JobFailed):
+    """A restore would refuse the level."""
+
+
+class Foresight:
+    """Judges the levels of a chain as they are read whole, each after the one it was made on.
+
+    held: whether the kernel would keep tar in its folder.
+    """
+
+    def __init__(self, held: Callable[[], bool]) -> None:
+        self._held = held
+        self._links: dict[Level, set[bytes]] = {}
+
+    def read(
+        self,
+        parent: Level | None,
+        level: StoredLevel,
+        source: Source,
+        encryption: Encryption | None,
+    ) -> None:
+        """Let tar read *level* to its end, and judge it if *parent*, its own, was read before.
+
+        Raises JobFailed when it cannot be read, Refused as a restore would refuse it.
+        """
+        before = None if parent is None else self._links.get(parent)
+        if before is not None:
+            self._links[level.level] = _after(judge(before, level, source, encryption, self._held))
+            return
+        links: set[bytes] = set()
+        list_members(level, source, encryption, partial(_collect_listed, links))
+        if level.level.number == 0:
+            self._links[level.level] = links
 
 
 def check_links(
     source: Callable[[StoredLevel], Storage],
     levels: Sequence[StoredLevel],
     encryption: Encryption | None,
+    held: Callable[[], bool],
 ) -> list[str]:
     """Raise JobFailed as the restore of *levels* does when one would write outside; warnings.
 
     The links that earlier levels have made stand for those of the tree.  Some of them are gone by
     then, which does no harm: tar lists each directory in each level, and one that is where a link
     was replaces it.  A level without a list, freezer-agent's, is read itself where it is small.
-    source: from where a level is read.
+    source: from where a level is read; held: whether the kernel would keep tar in its folder.
     """
-    links: set[bytes] = set()
+    links: set[bytes] | None = None
     told: list[str] = []
-    for number, level in enumerate(levels):
-        before = links if number else None
-        model = _read(source(level), level, encryption, before, _Links(links).add, told)
-        if model is None:
+    for level in levels:
+        links = _read(source(level), level, encryption, links, told, held)
+        if links is None:
             if levels[1:]:
                 told.append(f"{level.place}: whether its links lead outside was not told")
             break
-        if number:
-            links.difference_update(model.check())
     return told
-
-
-class _Links:
-    """Keeps a set of links up to date with the members of a level."""
-
-    def __init__(self, links: set[bytes]) -> None:
-        self._links = links
-
-    def add(self, members: Iterable[gnu_tar.Member]) -> None:
-        """A member is a link from now on, or none any more."""
-        for member in members:
-            name = plain(member.name)
-            target = plain(member.target) if member.kind == "h" and member.target else None
-            if member.kind == "l" or target in self._links:
-                self._links.add(name)
-            elif member.kind != "d":
-                self._links.discard(name)
 
 
 def _read(
@@ -65,30 +114,53 @@ def _read(
     level: StoredLevel,
     encryption: Encryption | None,
     before: set[bytes] | None,
-    add: Callable[[Iterable[gnu_tar.Member]], None],
     told: list[str],
-) -> LinkModel | None:
-    """What the *level* does to a tree with the links *before*, and let *add* see its members.
+    held: Callable[[], bool],
+) -> set[bytes] | None:
+    """The links after the *level* in a tree with the links *before*.
 
     before: None for a level that goes into an empty folder.  told: where a list is damaged, that is
     added.  None when the level is not read.
     """
+    links: set[bytes] = set()
     with open_list(storage, level, encryption) as index:
         if index is not None:
-            # Once for each: all of them together would cost much memory.
-            model = LinkModel(before or (), level.place)
+            if before is None:
+                _collect(links, member_index.read(index))
+                return links
+            model = LinkModel(before, level.place)
             model.add(member_index.read(index))
-            add(member_index.read(index))
-            return model
+            return _after(model)
     if ENTRIES in level.parts:
         told.append(f"{level.place}: its list of entries was damaged; a restore does without it")
     size = storage.size(level.path(DATA)) or 0
     if level.metadata.seal is not None or size > fetch_group.TOGETHER:
         return None
     source = partial(checked_blocks, storage, level)
-    model = LinkModel((), level.place)
     if before is not None:
-        # As where the kernel holds tar: whether it will is told by the restore.
-        model = judge(before, level, source, encryption, held=True)
-    list_members(level, source, encryption, lambda listing: add(gnu_tar.members(listing)))
-    return model
+        return _after(judge(before, level, source, encryption, held))
+    list_members(level, source, encryption, partial(_collect_listed, links))
+    return links
+
+
+def _after(model: LinkModel) -> set[bytes]:
+    """The links after the level that *model* has read; Refused when a restore would refuse it."""
+    try:
+        return model.links.difference(model.check())
+    except JobFailed as error:
+        raise Refused(error.message, error.hint) from None
+
+
+def _collect_listed(links: set[bytes], listing: bytes) -> None:
+    _collect(links, gnu_tar.members(listing))
+
+
+def _collect(links: set[bytes], members: Iterable[gnu_tar.Member]) -> None:
+    """Add to *links* what *members*, those of a level 0, make links."""
+    for member in members:
+        name = plain(member.name)
+        target = plain(member.target) if member.kind == "h" and member.target else None
+        if member.kind == "l" or target in links:
+            links.add(name)
+        elif member.kind != "d":
+            links.discard(name)

@@ -93,6 +93,11 @@ class LinkModel:
         """What are directories after the level; none where renames could have brought them."""
         return [] if self.renames else sorted(filter(None, self._folders))
 
+    @property
+    def links(self) -> set[bytes]:
+        """Every name that may be a link after the level, but for those that ``check`` names."""
+        return self._made.union(self._links)
+
     def check(self) -> list[bytes]:
         """The links of the tree to remove before: the level has directories in their place.
 

@@ -101,6 +101,10 @@ class Soundness:
         """Why the level that *level* was made on is not there, "" when it is."""
         return "" if level.number == 0 else self._parent(chain, level)[1]
 
+    def parent(self, chain: Chain, level: Level) -> Level | None:
+        """The level that *level* was made on; None of a level 0, and where it is not there."""
+        return None if level.number == 0 else self._parent(chain, level)[0]
+
     def _parent(self, chain: Chain, level: Level) -> tuple[Level | None, str]:
         number = level.number - 1
         try:
