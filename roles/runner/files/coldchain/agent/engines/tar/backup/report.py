@@ -8,12 +8,10 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence, Set
 
-from coldchain.agent.engines.tar.backup.archive_writer import Tally
+from coldchain.agent.engines.tar.backup.level_writer import Written
 from coldchain.agent.engines.tar.backup.plan import Plan
-from coldchain.agent.engines.tar.backup.source_tree import Tree
 from coldchain.agent.engines.tar.backup.tree_changes import Differences
 from coldchain.agent.engines.tar.stored.layout import Series
-from coldchain.agent.engines.tar.stored.manifest import Manifest
 from coldchain.agent.options import BackupOptions
 from coldchain.agent.report import Report
 from coldchain.core.text import display_name, format_bytes, pluralize
@@ -38,17 +36,11 @@ def _fields(options: BackupOptions, plan: Plan) -> dict[str, object]:
 def report_of(
     options: BackupOptions,
     plan: Plan,
-    manifest: Manifest,
-    tally: Tally,
-    tree: Tree,
-    differences: Differences,
-    consistency: str | None,
+    written: Written,
     duration: float,
 ) -> Report:
-    """Of the level *manifest*.
-
-    consistency: the sum over the source's files, None when none was asked for; duration: seconds.
-    """
+    """Of the level *written* after *plan*.  duration: seconds."""
+    manifest, tally, tree = written.manifest, written.tally, written.tree
     stored = sum(part.size for part in manifest.parts.values())
     message = (
         f"level {plan.level.number} of {options.common.backup_name}:"
@@ -73,11 +65,11 @@ def report_of(
         "duration": round(duration, 3),
         "read_errors": read_errors,
     }
-    if consistency is not None:
-        fields["consistency_checksum"] = consistency
+    if written.checksum is not None:
+        fields["consistency_checksum"] = written.checksum
     lost = tally.complaints.unreadable | tally.complaints.vanished
-    told = _told(differences, lost)
-    warnings = (*plan.warnings, *told, *tally.complaints.describe())
+    told = _told(written.differences, lost)
+    warnings = (*plan.warnings, *written.warnings, *told, *tally.complaints.describe())
     return Report("backup", message, warnings, fields)
 
 
