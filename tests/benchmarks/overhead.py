@@ -113,7 +113,7 @@ def ours(home: Home) -> tuple[float, float, float]:
 
 def entry_of_a_run(lib: Path) -> tuple[float, float]:
     """What the ledger adds to a run, in the runner: CPU seconds and seconds."""
-    from coldchain.observe.ledger_acts import RunLedger
+    from coldchain.observe.ledger.subscriber import RunLedger
     from coldchain.observe.records import RunEnded
 
     action = {"action": "exec", "result": "success", "report": {"action": "exec"}}

@@ -14,7 +14,7 @@ import yaml
 from playbooks import Play
 
 from coldchain.core.digest import canonical_json, sha256_hex
-from coldchain.observe.ledger_format import FILE, HEAD, NOTHING, Head
+from coldchain.observe.ledger.format import FILE, HEAD, NOTHING, Head
 
 JOB = {"job_actions": [{"freezer_action": {"action": "exec", "command": "true"}}]}
 

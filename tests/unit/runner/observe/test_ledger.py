@@ -30,15 +30,14 @@ from coldchain.core import files as files_module
 from coldchain.core.digest import canonical_json, sha256_hex
 from coldchain.core.errors import CannotWrite, TryAgain, Unavailable
 from coldchain.core.locks import lock_within, open_lock
-from coldchain.observe import ledger as ledger_module
-from coldchain.observe import ledger_acts
-from coldchain.observe.ledger import Ledger
-from coldchain.observe.ledger_acts import RunLedger
-from coldchain.observe.ledger_check import LedgerVerdict, verify
-from coldchain.observe.ledger_format import FILE, HEAD, LOCK, Act, act, aside, last_digest
-from coldchain.observe.ledger_look import look
-from coldchain.observe.ledger_reading import digest_of, entries
-from coldchain.observe.ledger_renewal import renew
+from coldchain.observe.ledger import subscriber, writer
+from coldchain.observe.ledger.check import LedgerVerdict, verify
+from coldchain.observe.ledger.format import FILE, HEAD, LOCK, Act, act, aside, last_digest
+from coldchain.observe.ledger.look import look
+from coldchain.observe.ledger.reading import digest_of, entries
+from coldchain.observe.ledger.renewal import renew
+from coldchain.observe.ledger.subscriber import RunLedger
+from coldchain.observe.ledger.writer import Ledger
 from coldchain.observe.records import RunEnded
 
 Content = dict[str, bytes]
@@ -65,8 +64,8 @@ def put(lib: Path, files: Content) -> Ledger:
 @contextlib.contextmanager
 def small_files() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger_module, "FILE_BYTES", 800)
-        patch.setattr(ledger_module, "FILES_ASIDE", 2)
+        patch.setattr(writer, "FILE_BYTES", 800)
+        patch.setattr(writer, "FILES_ASIDE", 2)
         for name in ("fsync", "fdatasync"):  # no power is cut here
             patch.setattr(os, name, lambda _: None)
         yield
@@ -296,8 +295,8 @@ def test_a_writer_that_dies_again_and_again_leaves_nothing_altered(
 def test_what_is_written_outlives_a_power_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger_module, "FILE_BYTES", 500)
-    monkeypatch.setattr(ledger_module, "FILES_ASIDE", 2)
+    monkeypatch.setattr(writer, "FILE_BYTES", 500)
+    monkeypatch.setattr(writer, "FILES_ASIDE", 2)
     disk = Disk(monkeypatch)
     for number in range(12):
         Ledger(tmp_path).write(done(number))
@@ -330,16 +329,16 @@ def many(lib: Path, name: int) -> None:
 def test_writers_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     with small_files(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger_module, "FILES_ASIDE", 1000)
+        patch.setattr(writer, "FILES_ASIDE", 1000)
         writers = [context.Process(target=many, args=(tmp_path, name)) for name in range(4)]
-        for writer in writers:
-            writer.start()
-        while any(writer.is_alive() for writer in writers):
+        for process in writers:
+            process.start()
+        while any(process.is_alive() for process in writers):
             assert verify(Ledger(tmp_path)).ok, "whoever reads meanwhile sees no damage"
             assert look(Ledger(tmp_path))[1] == []
-        for writer in writers:
-            joined(writer)
-            assert writer.exitcode == 0
+        for process in writers:
+            joined(process)
+            assert process.exitcode == 0
     assert verify(Ledger(tmp_path)) == LedgerVerdict(100, verify(Ledger(tmp_path)).head)
     jobs = sorted(entry["job_id"] for entry in said(tmp_path))
     assert jobs == sorted(
@@ -409,8 +408,8 @@ def test_a_full_disk_adds_nothing_and_stops_no_run(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(descriptor, bytes(raw[: len(raw) // 2]))
 
-    monkeypatch.setattr(ledger_acts, "_AGAIN", 0.0)
-    monkeypatch.setattr(ledger_acts, "MOST_WAITING", 3)
+    monkeypatch.setattr(subscriber, "_AGAIN", 0.0)
+    monkeypatch.setattr(subscriber, "MOST_WAITING", 3)
     runs = RunLedger(ledger.lib)
     with monkeypatch.context() as patch, caplog.at_level(logging.ERROR):
         patch.setattr(os, "write", full)

@@ -76,7 +76,7 @@ def run(call: Call) -> int:
         raise
     if not arguments.canonical and not report.fields.get("dry_run"):
         # What a run does is put down with the run.
-        from coldchain.observe.ledger_format import facts
+        from coldchain.observe.ledger.format import facts
 
         call.put_down("agent", {**facts(report.as_dict()), "result": "success"})
     _tell(call, report)

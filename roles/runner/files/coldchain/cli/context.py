@@ -61,8 +61,8 @@ class Call:
     def put_down(self, what: str, fields: Mapping[str, Any]) -> None:
         """Put into the ledger what this command has done; what keeps it from that is told, and
         stops nothing.  Where nothing is installed, there is no ledger."""
-        from coldchain.observe.ledger import Ledger
-        from coldchain.observe.ledger_format import act
+        from coldchain.observe.ledger.format import act
+        from coldchain.observe.ledger.writer import Ledger
 
         if not self.paths.lib.is_dir():
             return
@@ -74,7 +74,7 @@ class Call:
 
     def begin_ledger(self) -> int:
         """For ``Store.declare``: see Ledger.begin."""
-        from coldchain.observe.ledger import Ledger
+        from coldchain.observe.ledger.writer import Ledger
 
         return Ledger(self.paths.lib, self._ledger_entries).begin()
 

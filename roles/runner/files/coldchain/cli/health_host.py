@@ -66,8 +66,8 @@ def permissions(patient: Patient) -> Iterator[Finding]:
 
 def ledger(patient: Patient) -> Iterator[Finding]:
     """The record of who did what is whole, as far as a look at its ends tells."""
-    from coldchain.observe.ledger import Ledger
-    from coldchain.observe.ledger_look import look
+    from coldchain.observe.ledger.look import look
+    from coldchain.observe.ledger.writer import Ledger
 
     store = patient.store
     yield from look(Ledger(patient.paths.lib, store.ledger_entries))[1]

@@ -22,10 +22,10 @@ from coldchain.core.instants import from_epoch, iso
 from coldchain.core.text import format_duration
 from coldchain.observe import guard
 from coldchain.observe.findings import CRITICAL, INFO, SEVERITIES, WARNING, Finding
-from coldchain.observe.ledger import Ledger
-from coldchain.observe.ledger_format import Head
-from coldchain.observe.ledger_look import look, look_through
-from coldchain.observe.ledger_reading import digest_of, renewed
+from coldchain.observe.ledger.format import Head
+from coldchain.observe.ledger.look import look, look_through
+from coldchain.observe.ledger.reading import digest_of, renewed
+from coldchain.observe.ledger.writer import Ledger
 from coldchain.runner import presence
 from coldchain.runner.judging import Judging, runs_to_judge
 from coldchain.runner.outlook import Outlook, asked_for

@@ -17,10 +17,10 @@ from coldchain.cli.output import instant
 from coldchain.cli.preview import instant_of
 from coldchain.core.errors import ColdchainError, JobFailed, UsageError
 from coldchain.core.text import pluralize
-from coldchain.observe.ledger import Ledger
-from coldchain.observe.ledger_check import LedgerVerdict, verify
-from coldchain.observe.ledger_reading import entries
-from coldchain.observe.ledger_renewal import renew
+from coldchain.observe.ledger.check import LedgerVerdict, verify
+from coldchain.observe.ledger.reading import entries
+from coldchain.observe.ledger.renewal import renew
+from coldchain.observe.ledger.writer import Ledger
 
 _SEEN = re.compile(r"([0-9]{1,15}):([0-9a-f]{64})")
 

@@ -27,7 +27,7 @@ from coldchain.cli.restore_action import TARGET, action_asked_for, in_options
 from coldchain.cli.waiting import answer_with, failure_of
 from coldchain.core.errors import ColdchainError, DataError, JobFailed, UsageError
 from coldchain.core.text import path_text
-from coldchain.observe.ledger_format import facts
+from coldchain.observe.ledger.format import facts
 from coldchain.store.records import run_message
 
 _SOURCE = ("storage", "credentials_file", *FIELDS, "encrypt_pass_file", "encrypt_scheme")

@@ -21,7 +21,7 @@ from coldchain.cli.output import duration
 from coldchain.cli.progress_bar import Bar
 from coldchain.cli.waiting import Wait, answer_with, draw_run, failure_of, wait_for, who_asks
 from coldchain.core.errors import DataError, Unavailable
-from coldchain.observe.ledger_format import run_fields
+from coldchain.observe.ledger.format import run_fields
 from coldchain.store import State
 
 

@@ -23,7 +23,7 @@ from coldchain.execution import cgroup, orphans
 from coldchain.execution.members import boot_id
 from coldchain.execution.process import check_support
 from coldchain.execution.run import JobRun
-from coldchain.observe.ledger_acts import RunLedger
+from coldchain.observe.ledger.subscriber import RunLedger
 from coldchain.observe.notifiers.target import host_targets
 from coldchain.observe.records import close, step
 from coldchain.runner.active import RETRY_WRITE, STOPPED, ActiveRuns

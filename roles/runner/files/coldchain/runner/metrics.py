@@ -23,8 +23,8 @@ from coldchain.core.log_limit import LimitedLog
 from coldchain.core.settings import Settings
 from coldchain.core.trusted_path import open_folder
 from coldchain.observe import tally as counted
-from coldchain.observe.ledger import Ledger
-from coldchain.observe.ledger_look import look
+from coldchain.observe.ledger.look import look
+from coldchain.observe.ledger.writer import Ledger
 from coldchain.observe.metrics import HostFacts, JobFacts, exposition, verifications
 from coldchain.observe.records import RunEnded
 from coldchain.observe.tally import Tally

@@ -8,7 +8,7 @@ import logging
 
 from coldchain.core.errors import ColdchainError
 from coldchain.core.log_limit import LimitedLog
-from coldchain.observe.ledger_acts import RunLedger
+from coldchain.observe.ledger.subscriber import RunLedger
 from coldchain.observe.records import RunEnded, Subscriber
 from coldchain.runner.alerts import Alerts
 from coldchain.store import Bounds, Store

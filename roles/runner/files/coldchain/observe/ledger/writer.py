@@ -19,8 +19,8 @@ from coldchain.core.digest import sha256_hex
 from coldchain.core.errors import ColdchainError, TryAgain
 from coldchain.core.files import cannot_write, sync_directory, write_all, write_atomically
 from coldchain.core.locks import lock_within
-from coldchain.observe.ledger_files import TAIL, LedgerFiles, no_entry
-from coldchain.observe.ledger_format import (
+from coldchain.observe.ledger.files import TAIL, LedgerFiles, no_entry
+from coldchain.observe.ledger.format import (
     DAMAGED,
     DROPPED,
     HEAD_BYTES,
@@ -33,7 +33,7 @@ from coldchain.observe.ledger_format import (
     files_aside,
     line_of,
 )
-from coldchain.observe.ledger_recovery import before_next_file, place_of_next
+from coldchain.observe.ledger.recovery import before_next_file, place_of_next
 
 FILE_BYTES = 8_388_608
 """From this size on the file is put aside and another one begun."""

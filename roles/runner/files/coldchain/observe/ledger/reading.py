@@ -14,8 +14,8 @@ from typing import Any, BinaryIO, NamedTuple
 from coldchain.core.digest import sha256_hex
 from coldchain.core.errors import ColdchainError, Unavailable
 from coldchain.core.locks import lock_within
-from coldchain.observe.ledger_files import LedgerFiles
-from coldchain.observe.ledger_format import (
+from coldchain.observe.ledger.files import LedgerFiles
+from coldchain.observe.ledger.format import (
     HEAD,
     LOCK,
     LONGEST,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from coldchain.core.files import cannot_write, sync_directory
 from coldchain.core.text import pluralize
-from coldchain.observe.ledger import Ledger
-from coldchain.observe.ledger_files import LedgerFiles, gone
-from coldchain.observe.ledger_format import OWN, RENEWED, Head, act
+from coldchain.observe.ledger.files import LedgerFiles, gone
+from coldchain.observe.ledger.format import OWN, RENEWED, Head, act
+from coldchain.observe.ledger.writer import Ledger
 
 
 def renew(ledger: Ledger) -> tuple[Path | None, Head]:

@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from typing import Any, BinaryIO, NamedTuple
 
 from coldchain.core.digest import canonical_json, sha256_hex
-from coldchain.observe.ledger_files import LedgerFiles, gone
-from coldchain.observe.ledger_format import (
+from coldchain.observe.ledger.files import LedgerFiles, gone
+from coldchain.observe.ledger.format import (
     DROPPED,
     FILE,
     HEAD,
@@ -25,7 +25,7 @@ from coldchain.observe.ledger_format import (
     is_count,
     tells_damage,
 )
-from coldchain.observe.ledger_reading import Opened, lines_of, open_all
+from coldchain.observe.ledger.reading import Opened, lines_of, open_all
 
 MOST = 20
 """So many problems are named; of the others only the number."""

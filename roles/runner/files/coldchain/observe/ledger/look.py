@@ -13,9 +13,9 @@ from contextlib import suppress
 
 from coldchain.core.errors import REMEDIES, ColdchainError
 from coldchain.observe.findings import WARNING, Finding
-from coldchain.observe.ledger_check import verify
-from coldchain.observe.ledger_files import LedgerFiles, gone
-from coldchain.observe.ledger_format import HEAD, LOCK, Head, aside, last_digest, opened
+from coldchain.observe.ledger.check import verify
+from coldchain.observe.ledger.files import LedgerFiles, gone
+from coldchain.observe.ledger.format import HEAD, LOCK, Head, aside, last_digest, opened
 
 _REMEDY = "coldchain ledger verify tells more, docs/reference/ledger.md what to do"
 _TRIES, _PAUSE = 2, 0.01  # looks again before something is told, and seconds between

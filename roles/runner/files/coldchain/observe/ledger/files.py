@@ -15,7 +15,7 @@ from coldchain.core.digest import sha256_hex
 from coldchain.core.errors import ColdchainError
 from coldchain.core.files import cannot_read
 from coldchain.core.text import pluralize
-from coldchain.observe.ledger_format import (
+from coldchain.observe.ledger.format import (
     FILE,
     HEAD,
     NOTHING,

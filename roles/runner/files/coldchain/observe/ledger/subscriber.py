@@ -14,9 +14,9 @@ from pathlib import Path
 from coldchain.core.errors import ColdchainError
 from coldchain.core.log_limit import LimitedLog
 from coldchain.core.text import pluralize
-from coldchain.observe.ledger import Ledger
-from coldchain.observe.ledger_files import no_entry
-from coldchain.observe.ledger_format import MISSED, OWN, Act, act, run_fields
+from coldchain.observe.ledger.files import no_entry
+from coldchain.observe.ledger.format import MISSED, OWN, Act, act, run_fields
+from coldchain.observe.ledger.writer import Ledger
 from coldchain.observe.records import RunEnded
 
 _AT_ONCE = 10  # entries; each is three writes that wait for the disk

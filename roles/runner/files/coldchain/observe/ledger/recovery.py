@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from coldchain.core.digest import sha256_hex
 from coldchain.core.files import cannot_write, write_all
-from coldchain.observe.ledger_files import TAIL, LedgerFiles, gone
-from coldchain.observe.ledger_format import (
+from coldchain.observe.ledger.files import TAIL, LedgerFiles, gone
+from coldchain.observe.ledger.format import (
     DAMAGED,
     FILE,
     HEAD,
