@@ -17,7 +17,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._report import build
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._report_files import (
-    json_of,
+    files_of,
     read_before,
 )
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._report_page import page
@@ -50,19 +50,19 @@ class ActionModule(ActionBase):
         if not 1 <= days <= MOST_DAYS:
             raise AnsibleActionFail(f"days: {days} is out of range: write 1 to {MOST_DAYS}")
         try:
-            target, data = json_of(options["path"], options["json"])
+            place, data = files_of(options["path"], options["json"])
             previous = read_before(data, options["previous"])
         except ValueError as error:
             raise AnsibleActionFail(str(error)) from None
         made = build(options["answers"], int(time.time()), days, previous, options["accept"])
         text = json.dumps(made.document, separators=(",", ":"))
         if not self._task.check_mode:
-            _write(target, page(made.document, text))
+            _write(place, page(made.document, text))
             _write(data, f"{text}\n")
         result.update(
             changed=True,
             msg=made.summary,
-            path=str(target),
+            path=str(place),
             json=str(data),
             protected=made.protected,
             altered=made.altered,

@@ -53,7 +53,7 @@ from ansible.plugins.lookup import LookupBase
 from ansible.utils.path import unfrackpath
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._report_before import Previous
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._report_files import (
-    json_of,
+    files_of,
     read_before,
 )
 
@@ -67,7 +67,7 @@ class LookupModule(LookupBase):
         made = []
         for path in terms:
             try:
-                _target, data = json_of(unfrackpath(path, follow=False), self.get_option("json"))
+                _page, data = files_of(unfrackpath(path, follow=False), self.get_option("json"))
                 before = read_before(data, self.get_option("previous"))
             except ValueError as error:
                 raise AnsibleLookupError(str(error)) from None

@@ -13,18 +13,18 @@ from pathlib import Path
 from ansible_collections.coldchain.freezer.plugins.plugin_utils._report_before import read
 
 
-def json_of(path: str, json: str | None) -> tuple[Path, Path]:
+def files_of(path: str, json: str | None) -> tuple[Path, Path]:
     """The HTML file, and the JSON file of the same report.
 
     json: where it is not to lie beside the other one. Raises ValueError, whose text names the remedy.
     """
-    target = Path(path)
-    if not target.name:
-        raise ValueError(f"path: {target} is no file: write /srv/reports/backups.html, say")
-    data = Path(json) if json else target.with_suffix(".json")
-    if data == target:
-        raise ValueError(f"path: {target} is the JSON file: end it with .html, or set json")
-    return target, data
+    page = Path(path)
+    if not page.name:
+        raise ValueError(f"path: {page} is no file: write /srv/reports/backups.html, say")
+    data = Path(json) if json else page.with_suffix(".json")
+    if data == page:
+        raise ValueError(f"path: {page} is the JSON file: end it with .html, or set json")
+    return page, data
 
 
 def read_before(data: Path, previous: str | None) -> dict[str, t.Any] | None:

@@ -28,7 +28,7 @@ from coldchain.agent.engines.base import Query
 from coldchain.agent.process import contain
 from coldchain.agent.storages.location import Location
 from coldchain.cli import health, health_host, health_jobs, health_programs
-from coldchain.cli.targets import Scope
+from coldchain.cli.scopes import Scope
 from coldchain.core.paths import Paths
 
 NIGHTLY = {"schedule_hour": "3"}

@@ -28,8 +28,8 @@ from coldchain.cli.context import Call
 from coldchain.cli.findings import show_findings
 from coldchain.cli.job_series import JobSeries
 from coldchain.cli.output import Output, age, cell, copyable, instant
+from coldchain.cli.scopes import Scope, exists
 from coldchain.cli.sessions import point_key, summary, written_points
-from coldchain.cli.targets import Scope, exists
 from coldchain.cli.waiting import Wait, failure_of, wait_for, who_asks
 from coldchain.cli.yaml_text import to_yaml
 from coldchain.core.errors import TryAgain, Unavailable

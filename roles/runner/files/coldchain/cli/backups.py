@@ -14,8 +14,8 @@ from coldchain.cli import restore_points
 from coldchain.cli.arguments import add_session, add_storage
 from coldchain.cli.context import Call
 from coldchain.cli.output import error_object
+from coldchain.cli.scopes import Scope, chosen, exists
 from coldchain.cli.sessions import point_key, session_runs, written_points
-from coldchain.cli.targets import Scope, chosen, exists
 from coldchain.core.errors import ColdchainError
 
 

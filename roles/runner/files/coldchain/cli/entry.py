@@ -210,17 +210,17 @@ def _parser(called: str, alone: bool = False) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"coldchain {coldchain.__version__}")
     everywhere = _Parser(add_help=False)
-    for target, default in ((parser, None), (everywhere, argparse.SUPPRESS)):
-        target.add_argument(
+    for holder, default in ((parser, None), (everywhere, argparse.SUPPRESS)):
+        holder.add_argument(
             "--home",
             metavar="DIR",
             default=default,
             help="the installation in this directory instead of the system's",
         )
-        target.add_argument(
+        holder.add_argument(
             "--json",
             action="store_true",
-            default=False if target is parser else argparse.SUPPRESS,
+            default=False if holder is parser else argparse.SUPPRESS,
             help="answer in JSON",
         )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

@@ -15,7 +15,7 @@ from typing import Any
 from coldchain.agent.storages.kinds import LOCAL
 from coldchain.cli.health_host import room
 from coldchain.cli.health_patient import Patient, some_of
-from coldchain.cli.targets import Scope, scope_of
+from coldchain.cli.scopes import Scope, scope_of
 from coldchain.core.errors import ColdchainError, TryAgain, from_os_error
 from coldchain.core.instants import from_epoch
 from coldchain.core.text import format_bytes, pluralize

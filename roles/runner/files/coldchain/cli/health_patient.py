@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from coldchain.agent.storages.kinds import LOCAL
 from coldchain.cli.context import Call
-from coldchain.cli.targets import Scope, scope_of
+from coldchain.cli.scopes import Scope, scope_of
 from coldchain.core.errors import ColdchainError
 from coldchain.store import JobRecord, Run
 

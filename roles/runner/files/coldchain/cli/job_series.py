@@ -14,7 +14,7 @@ from coldchain.agent.receipts import SOUND, Receipts
 from coldchain.agent.storages.kinds import LOCAL
 from coldchain.agent.storages.location import Location
 from coldchain.cli.context import Call
-from coldchain.cli.targets import Scope, exists, scope_of
+from coldchain.cli.scopes import Scope, exists, scope_of
 from coldchain.core.errors import ColdchainError, from_os_error
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.text import pluralize

@@ -16,8 +16,8 @@ from coldchain.agent.options import DEFAULT_BACKUP_NAME
 from coldchain.agent.storages.kinds import DEFAULT_CONTAINER, FIELDS
 from coldchain.cli.context import Call
 from coldchain.cli.inputs import load, source_name
+from coldchain.cli.scopes import storage_options
 from coldchain.cli.sessions import session_runs, written_points
-from coldchain.cli.targets import storage_options
 from coldchain.core.errors import DataError, Unavailable, UsageError
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.text import path_text

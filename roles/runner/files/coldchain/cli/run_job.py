@@ -27,7 +27,7 @@ from coldchain.store import State
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
-    command.add_argument("target", metavar="JOB|FILE", help="a declared job, or a document")
+    command.add_argument("job_or_file", metavar="JOB|FILE", help="a declared job, or a document")
 
 
 def run(call: Call) -> int:
@@ -35,22 +35,22 @@ def run(call: Call) -> int:
     from coldchain.runner.foreground import run_now
     from coldchain.runner.lock import RunnerAtWork
 
-    target = _target(call)
-    job_id = target if isinstance(target, str) else str(target["job_id"])
+    asked = _asked_for(call)
+    job_id = asked if isinstance(asked, str) else str(asked["job_id"])
     with Bar() as pbar:
         tell = _Screen(_to_stderr if call.output.json else call.output.text, pbar)
         watch = partial(draw_run, pbar=pbar)
-        if isinstance(target, dict):
-            record = run_now(call.paths, call.settings, target, tell, watch)
+        if isinstance(asked, dict):
+            record = run_now(call.paths, call.settings, asked, tell, watch)
             # The run of a declared job is put down as every other one of it.
             call.put_down("run", {**run_fields(record), "declared": False})
         elif call.store.runner_alive():
-            record = _run_by_runner(call, target, tell, pbar)
+            record = _run_by_runner(call, asked, tell, pbar)
         else:
             try:
-                record = run_now(call.paths, call.settings, target, tell, watch)
+                record = run_now(call.paths, call.settings, asked, tell, watch)
             except RunnerAtWork:  # it has come meanwhile
-                record = _run_by_runner(call, target, tell, pbar)
+                record = _run_by_runner(call, asked, tell, pbar)
     failure = failure_of(job_id, record)
     answer_with(call, {"job_id": job_id, "run": record}, failure)
     if not call.output.json and failure is None:
@@ -110,9 +110,9 @@ def _to_stderr(text: str) -> None:
     sys.stderr.flush()
 
 
-def _target(call: Call) -> str | dict[str, Any]:
+def _asked_for(call: Call) -> str | dict[str, Any]:
     """The id of a declared job, or else the document in a file."""
-    name = call.arguments.target
+    name = call.arguments.job_or_file
     declared: list[str] = []
     try:
         declared = list(call.store.jobs())

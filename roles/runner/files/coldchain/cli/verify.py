@@ -17,7 +17,7 @@ from coldchain.cli.arguments import add_scheme, add_storage, positive_number
 from coldchain.cli.backups import failed_part, nothing_found, query_of, tell_failures
 from coldchain.cli.context import Call
 from coldchain.cli.progress_bar import Bar
-from coldchain.cli.targets import Scope, chosen, exists
+from coldchain.cli.scopes import Scope, chosen, exists
 from coldchain.core.errors import ColdchainError, JobFailed
 from coldchain.core.text import pluralize, printable
 

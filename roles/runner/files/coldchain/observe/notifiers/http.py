@@ -65,8 +65,8 @@ def request(
 def _redirected(url: str, error: urllib.error.HTTPError) -> str:
     """Where the same server wants to have it instead; Undelivered when that is nowhere."""
     if 300 <= error.code < 400:
-        target = urllib.parse.urljoin(url, error.headers.get("Location", ""))
-        if _origin(target) != _origin(url):
+        location = urllib.parse.urljoin(url, error.headers.get("Location", ""))
+        if _origin(location) != _origin(url):
             raise Undelivered(
                 f"HTTP {error.code} leads to another server, which is not told: write its URL",
                 refused=True,
@@ -75,7 +75,7 @@ def _redirected(url: str, error: urllib.error.HTTPError) -> str:
             raise Undelivered(
                 f"HTTP {error.code} leads to another place: write that URL", refused=True
             )
-        return target
+        return location
     try:
         answer = error.read(_ANSWER).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException):
