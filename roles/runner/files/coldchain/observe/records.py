@@ -100,27 +100,26 @@ class Stepping(Protocol):
 
 def step(subscribers: Sequence[object]) -> None:
     """Let those among *subscribers* go on that have something to do."""
-    for subscriber in _stepping(subscribers):
-        try:
-            subscriber.step()
-        except Exception:
-            text = f"{type(subscriber).__qualname__} failed"
-            _logger.exception(text, text)
+    _call_each(subscribers, "step", "failed")
 
 
 def close(subscribers: Sequence[object]) -> None:
     """Tell those among *subscribers* that want to know that the runner leaves."""
-    for subscriber in _stepping(subscribers):
-        try:
-            subscriber.close()
-        except Exception:
-            text = f"{type(subscriber).__qualname__} failed at the end"
-            _logger.exception(text, text)
+    _call_each(subscribers, "close", "failed at the end")
 
 
 _logger = LimitedLog(log)
 _steps: dict[type, bool] = {}
 """Is the type Stepping?  To ask that costs 10 us, and the loop would ask it with each tick."""
+
+
+def _call_each(subscribers: Sequence[object], method: str, failure: str) -> None:
+    for subscriber in _stepping(subscribers):
+        try:
+            getattr(subscriber, method)()
+        except Exception:
+            text = f"{type(subscriber).__qualname__} {failure}"
+            _logger.exception(text, text)
 
 
 def _stepping(subscribers: Sequence[object]) -> Iterator[Stepping]:
