@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +43,7 @@ def play(opens: Open, script: Iterable[Write | Remove]) -> None:
     """Do what *script* says; after each step the storage holds what the model says, no more."""
     model: dict[str, bytes] = {}
     for step in script:
+        before = dict(model)
         if isinstance(step, Remove):
             _remove(opens, step, model)
         elif step.end == "commit":
@@ -49,7 +52,9 @@ def play(opens: Open, script: Iterable[Write | Remove]) -> None:
             _discard(opens, step)
         else:
             _kill(opens, step)
-        _same(opens(), model)
+        storage = opens()
+        _same(storage, model)
+        _read(storage, model, model.keys() - before.keys())
 
 
 def _commit(opens: Open, step: Write, model: dict[str, bytes]) -> None:
@@ -135,7 +140,7 @@ def _remove(opens: Open, step: Remove, model: dict[str, bytes]) -> None:
 
 
 def _same(storage: Storage, model: Mapping[str, bytes]) -> None:
-    """The storage lists and reads exactly what the model holds."""
+    """The storage lists exactly what the model holds."""
 
     def visit(folder: str) -> None:
         inner = folder + "/"
@@ -149,13 +154,32 @@ def _same(storage: Storage, model: Mapping[str, bytes]) -> None:
             path = inner + name
             if path in model:
                 assert storage.size(path) == len(model[path])
-                with storage.open(path) as stream:
-                    assert stream.read() == model[path]
             else:
                 visit(path)
 
     for tree in ("data", "meta"):
         visit(tree)
+
+
+def _read(storage: Storage, model: Mapping[str, bytes], new: Iterable[str]) -> None:
+    """What the model holds is read through both doors: all at once, and what is new by itself."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = os.open(place, os.O_RDONLY)
+        try:
+            begun = storage.fetch(sorted(model), folder)
+            if begun is None:
+                new = model
+            else:
+                moved: list[int] = []
+                with begun as arrive:
+                    arrive(moved.append)
+                assert sum(moved) == sum(map(len, model.values()))
+                assert {path: (Path(place) / path).read_bytes() for path in model} == model
+        finally:
+            os.close(folder)
+    for path in new:
+        with storage.open(path) as stream:
+            assert stream.read() == model[path]
 
 
 def absent(opens: Open) -> None:
