@@ -316,3 +316,30 @@ def test_prometheus_is_told_although_the_counters_have_no_room(
     assert "coldchain_runner_up 0" in file.read_text()
     assert caplog.text.count("No space left on device") == 1
     store.close()
+
+
+def test_a_kill_before_the_counters_were_written_loses_no_run(
+    command: Command, tmp_path: Path
+) -> None:
+    def counted(text: str) -> str:
+        [line] = [x for x in text.splitlines() if x.startswith(total)]
+        return line.removeprefix(total)
+
+    total = 'coldchain_job_runs_total{job_id="j",result="success"} '
+    assert command("apply", "-", data=exec_job("j")) == 0
+    paths, file = Paths.under(command.home), tmp_path / "x.prom"
+    assert command("run", "j") == 0
+    before = (paths.lib / "metrics.json").read_bytes()
+    for _ in range(3):
+        assert command("run", "j") == 0
+    (paths.lib / "metrics.json").write_bytes(before)
+    assert counted(command.json("metrics")["metrics"]) == "4"
+    store = Store.open(paths, create=False)
+    settings = Settings.load(paths)._replace(metrics_file=str(file))
+    keeper = MetricsKeeper(store, settings, store.state, lambda: False, live=True)
+    keeper.step()
+    keeper.close()
+    store.close()
+    assert counted(file.read_text()) == "4"
+    assert command("run", "j") == 0
+    assert counted(command.json("metrics")["metrics"]) == "5"

@@ -34,11 +34,11 @@ def run(call: Call) -> int:
     for job_id in records:
         state = store.state(job_id)
         last = None if state is None else state.last_run
-        before = tallies.get(job_id)
-        if before is None:
-            tallies[job_id] = Tally.of(store.history(job_id, 2 * call.settings.history_runs))
-        elif last is not None and last["time_ended"] != before.ended:
-            tallies[job_id] = before.after(last)  # not counted on the disk yet
+        before = tallies.get(job_id, Tally())
+        if job_id not in tallies or (last is not None and last["time_ended"] != before.ended):
+            # Not counted on the disk yet.
+            runs = store.history(job_id, 2 * call.settings.history_runs)
+            tallies[job_id] = before.through(runs)
     receipts = receipts_in(call.paths.lib)
     jobs = [
         job_facts(judgement.job, tallies[judgement.job.job_id], receipts)

@@ -10,7 +10,8 @@ The history cannot be counted instead: it is bounded, and a counter must not fal
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,6 +53,18 @@ class Tally(NamedTuple):
         tally = cls()
         for run in reversed(list(runs)):
             tally = tally.after(run)
+        return tally
+
+    def through(self, runs: Sequence[Mapping[str, Any]]) -> Tally:
+        """The tally once those of *runs*, newest first, are counted that came after the last one
+        that is; the newest alone, where that one is not among them any more."""
+        newer = list(takewhile(lambda run: run["time_ended"] != self.ended, runs))
+        if len(newer) == len(runs) and self.ended is not None:
+            newer = newer[:1]
+        tally = self
+        for run in reversed(newer):
+            if run["time_ended"] != tally.ended:  # else a crash has let it be recorded twice
+                tally = tally.after(run)
         return tally
 
     def after(self, run: Mapping[str, Any]) -> Tally:

@@ -139,11 +139,13 @@ class MetricsKeeper:
         self._successes: dict[str, list[Run]] = {}
         self._gaps = Gaps()
         self._troubles = LimitedLog(log)
+        self._caught_up = False
 
     def __call__(self, ended: RunEnded) -> None:
         """Count the run of a declared job."""
         job_id = ended.job_id
         self._successes.pop(job_id, None)
+        self._catch_up()
         if job_id not in self._store.jobs():
             return
         before = self._tallies.get(job_id)
@@ -155,8 +157,21 @@ class MetricsKeeper:
         self._ended.add(job_id)
         self._next = min(self._next, self._earliest)
 
+    def _catch_up(self) -> None:
+        """Count the runs that a runner before this one was killed too soon after."""
+        if self._caught_up:
+            return
+        self._caught_up = True
+        for job_id, tally in self._tallies.items():
+            state = self._states(job_id)
+            last = None if state is None else state.last_run
+            if last is not None and last["time_ended"] != tally.ended:
+                self._tallies[job_id] = tally.through(self._history(job_id))
+                self._changed = True
+
     def step(self) -> None:
         """Go on with what is to be written, if it is time for that."""
+        self._catch_up()
         if self._round is None:
             if time.monotonic() < self._next or not (self._changed or self._file):
                 return
@@ -223,7 +238,10 @@ class MetricsKeeper:
         return self._successes[job_id]
 
     def _of_history(self, job_id: str) -> Tally:
-        return Tally.of(self._store.history(job_id, 2 * self._settings.history_runs))
+        return Tally.of(self._history(job_id))
+
+    def _history(self, job_id: str) -> list[Run]:
+        return self._store.history(job_id, 2 * self._settings.history_runs)
 
     def _write(self) -> None:
         """Write both files: that one of them has no room is no reason to leave out the other."""
