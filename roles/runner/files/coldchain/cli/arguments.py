@@ -82,6 +82,14 @@ def _tag(text: str) -> int:
     return int(text)
 
 
+def add_scope(command: argparse.ArgumentParser) -> None:
+    """What chooses the backups that a command looks at (scopes.py)."""
+    command.add_argument("--container", help="only this one; by default all of this host")
+    command.add_argument("--backup-name")
+    command.add_argument("--hostname")
+    command.add_argument("--job", metavar="JOB", help="only what this job has written")
+
+
 def add_session(command: argparse.ArgumentParser) -> None:
     """What chooses the runs of a session."""
     command.add_argument("--session", metavar="ID", help="what runs of this session have left")

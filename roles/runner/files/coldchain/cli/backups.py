@@ -11,7 +11,7 @@ from coldchain.agent.engines.base import Backup, Query
 from coldchain.agent.engines.registry import engine
 from coldchain.agent.process.signals import abort_on_signal
 from coldchain.cli import restore_points
-from coldchain.cli.arguments import add_session, add_storage
+from coldchain.cli.arguments import add_scope, add_session, add_storage
 from coldchain.cli.context import Call
 from coldchain.cli.output import error_object
 from coldchain.cli.scopes import Scope, chosen, exists
@@ -21,10 +21,7 @@ from coldchain.core.errors import ColdchainError
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
-    command.add_argument("--container", help="only this one; by default all of this host")
-    command.add_argument("--backup-name")
-    command.add_argument("--hostname")
-    command.add_argument("--job", metavar="JOB", help="only what this job has written")
+    add_scope(command)
     command.add_argument(
         "--encrypt-scheme", choices=("freezer", "strong"), help="what the points must have"
     )

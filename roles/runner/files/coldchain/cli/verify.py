@@ -13,7 +13,7 @@ from coldchain.agent.engines.registry import engine
 from coldchain.agent.process.signals import abort_on_signal
 from coldchain.agent.progress import Meter
 from coldchain.cli import restore_points
-from coldchain.cli.arguments import add_scheme, add_storage, positive_number
+from coldchain.cli.arguments import add_scheme, add_scope, add_storage, positive_number
 from coldchain.cli.backups import failed_part, nothing_found, query_of, tell_failures
 from coldchain.cli.context import Call
 from coldchain.cli.progress_bar import Bar
@@ -24,10 +24,7 @@ from coldchain.core.text import pluralize, printable
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
-    command.add_argument("--container", help="only this one; by default all of this host")
-    command.add_argument("--backup-name")
-    command.add_argument("--hostname")
-    command.add_argument("--job", metavar="JOB", help="only what this job has written")
+    add_scope(command)
     depth = command.add_mutually_exclusive_group()
     depth.add_argument("--full", action="store_true", help="read every byte, not only sizes")
     depth.add_argument(
