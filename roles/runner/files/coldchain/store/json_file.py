@@ -188,9 +188,7 @@ class AtomicJSONStorage(Storage):
                 f"{why}, and {previous}: {damage}",
                 f"restore {self.path} from a backup, or move both away",
             ) from None
-        aside = ""
-        if self._lock is not None and (kept := self._put_aside()) is not None:
-            aside = f"; the damaged file is now {kept}"
+        aside = self._put_aside()
         log.error("%s; using the generation before it, %s%s", why, previous, aside)
         self._remember(descriptor, tables)
         if self._lock is not None:
@@ -205,9 +203,7 @@ class AtomicJSONStorage(Storage):
     def _begin_anew(self, why: str) -> None:
         """Nothing of it can be read, and nothing of it is worth a standstill: it counts as empty;
         a writer puts it aside."""
-        aside = ""
-        if self._lock is not None and (kept := self._put_aside()) is not None:
-            aside = f"; the damaged file is now {kept}"
+        aside = self._put_aside()
         log.error("%s; the %s in it are lost%s", why, self.kind, aside)
         self._tables, self._loaded, self._identity = None, True, None
         self.generation += 1
@@ -220,16 +216,19 @@ class AtomicJSONStorage(Storage):
             with contextlib.suppress(OSError):
                 self._identity = _identity(self.path.stat())
 
-    def _put_aside(self) -> Path | None:
-        """The damaged file's new name; None when there is none.  CannotWrite."""
+    def _put_aside(self) -> str:
+        """Let a writer rename the damaged file; what is to be said of that, "" where it was not
+        done.  CannotWrite."""
+        if self._lock is None:
+            return ""
         aside = self.path.with_name(f"{self.path.name}.damaged-{int(time.time())}")
         try:
             os.rename(self.path, aside)
         except FileNotFoundError:
-            return None
+            return ""
         except OSError as error:
             raise cannot_write(self.path, error) from None
-        return aside
+        return f"; the damaged file is now {aside}"
 
     def _copy(self, version: int) -> Path:
         return self.path.with_name(f"{self.path.name}.v{version}")
