@@ -117,5 +117,5 @@ def foreseen(looked: Answer) -> Answer:
 
 
 def lines(names: t.Sequence[str]) -> str:
-    """One a line."""
+    """The names as text, one in a line."""
     return "".join(f"{name}\n" for name in names)

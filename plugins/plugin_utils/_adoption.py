@@ -49,9 +49,10 @@ class AdoptionError(Exception):
 def plan(
     found: Found, *, client_id: str = "", credentials_file: str = "", now: float | None = None
 ) -> dict[str, t.Any]:
-    """documents, and yaml with the same as a variable; lines, notes, skipped and problems. AdoptionError when the controller cannot convert.
+    """What a host's jobs become: documents, and yaml with the same as a variable; lines, notes, skipped and problems.
 
-    client_id, credentials_file: what the host's own variables say; now: epoch seconds.
+    client_id, credentials_file: what the host's own variables say; now: epoch seconds. Raises AdoptionError when the controller
+    cannot convert.
     """
     if now is None:
         now = datetime.datetime.now(datetime.timezone.utc).timestamp()

@@ -60,7 +60,7 @@ class Host(t.NamedTuple):
         return f"{sum(f'job {name}' not in needing for name in names)}/{len(names)}"
 
     def as_dict(self) -> dict[str, t.Any]:
-        """JSON."""
+        """The JSON form."""
         return {
             "host": self.name,
             "state": self.state,

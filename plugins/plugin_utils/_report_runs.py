@@ -273,7 +273,7 @@ class Coming:
         self._changed_hosts[zone, at, seconds] += 1
 
     def table(self) -> dict[str, t.Any]:
-        """JSON."""
+        """The JSON form of the runs to come: when most run at once, and what they share."""
         shared = [
             [*where, len(hosts), *_peak([edge for edges in hosts.values() for edge in edges])]
             for where, hosts in sorted(self._shared.items())

@@ -21,8 +21,7 @@ import pytest
 from waiting import PATIENCE, Watch, gone, joined, output, until
 
 from coldchain.core.errors import CannotWrite, Unavailable
-from coldchain.execution import cgroup
-from coldchain.execution import run_log as runlog
+from coldchain.execution import cgroup, run_log
 from coldchain.execution.attempt_files import exit_code, file_of
 from coldchain.execution.process import Ending, Process, check_support
 from coldchain.execution.run_log import RunLog
@@ -292,23 +291,23 @@ def test_a_flood_of_output_keeps_its_head_and_tail(tmp_path: Path) -> None:
     script = "echo first; head -c 30000000 /dev/zero | tr '\\0' 'x'; echo; echo last"
     process = start(tmp_path, "sh", "-c", script)
     while not ended(process, 0.01):
-        runlog.bound(log, 100_000)
+        run_log.bound(log, 100_000)
     process.finish()
-    runlog.bound(log, 100_000)
-    text = runlog.read(log)
+    run_log.bound(log, 100_000)
+    text = run_log.read(log)
     assert text.startswith("first\nxxx") and text.endswith("xxx\nlast\n")
     assert "bytes left out" in text
     assert len(text) < 400_000
     assert log.stat().st_blocks * 512 < 400_000
-    assert runlog.read(log, limit=5) == "last\n"
+    assert run_log.read(log, limit=5) == "last\n"
 
 
 def test_a_small_log_is_left_alone(tmp_path: Path) -> None:
     log = tmp_path / "log"
     RunLog(log).note("one")
-    assert not runlog.bound(log, 100_000)
-    assert not runlog.bound(tmp_path / "none", 100_000)
-    assert runlog.read(log) == "one\n"
+    assert not run_log.bound(log, 100_000)
+    assert not run_log.bound(tmp_path / "none", 100_000)
+    assert run_log.read(log) == "one\n"
 
 
 def test_what_cannot_be_watched_does_not_go_on(

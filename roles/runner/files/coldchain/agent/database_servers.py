@@ -134,7 +134,7 @@ class Running(NamedTuple):
 
     @property
     def name(self) -> str:
-        """That of the server."""
+        """The name of the server."""
         return self.server.name
 
 

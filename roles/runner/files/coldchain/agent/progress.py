@@ -134,7 +134,7 @@ class Meter:
 
 
 def silent(_progress: Progress) -> None:
-    """Nobody is told."""
+    """A teller that tells nobody."""
 
 
 def into_file(path: Path) -> Tell:
@@ -144,7 +144,7 @@ def into_file(path: Path) -> Tell:
     """
 
     def tell(progress: Progress) -> None:
-        """Replace the file."""
+        """Replace the file with *progress*."""
         raw = json.dumps(progress.as_dict()).encode("ascii") + b"\n"
         with contextlib.suppress(CannotWrite):
             write_atomically(path, raw, durable=False)

@@ -80,7 +80,7 @@ class Host(_Host):  # without __slots__: a cached property needs a place
 
     @cached_property
     def mounted(self) -> list[Mount]:
-        """What is mounted."""
+        """What is mounted on the host."""
         return mounts(Path(self.root, "proc/self/mountinfo"))
 
     def is_ignored(self, path: str) -> bool:

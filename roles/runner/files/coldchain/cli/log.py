@@ -20,7 +20,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """The log of a run in progress, of the named run, or of the last one."""
-    from coldchain.execution import run_log as runlog
+    from coldchain.execution import run_log
 
     job_id, run_id = call.arguments.job, call.arguments.run
     require_known(call, job_id)
@@ -36,7 +36,7 @@ def run(call: Call) -> int:
     try:
         if not RUN_ID.fullmatch(run_id):
             raise FileNotFoundError
-        text = runlog.read(path)
+        text = run_log.read(path)
     except FileNotFoundError:
         if state is None or not state.active or state.run_id != run_id:
             raise DataError(

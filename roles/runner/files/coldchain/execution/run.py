@@ -17,8 +17,7 @@ from coldchain.core.files import cannot_write, private_directory, remove_own
 from coldchain.core.instants import iso, parse_duration
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
-from coldchain.execution import launch, outcome, plan, runfile
-from coldchain.execution import run_log as runlog
+from coldchain.execution import launch, outcome, plan, run_log, runfile
 from coldchain.execution.attempt_files import RESULT, file_of
 from coldchain.execution.attempts import AttemptId, Attempts
 from coldchain.execution.members import Member
@@ -55,7 +54,7 @@ class JobRun:
         self._present: Supervised | None = None
         self._begun: AttemptId | None = None  # whose process is present
         self._pause: tuple[AttemptId, float] | None = None  # which attempt waits, until when
-        self._log = runlog.RunLog(self.log)
+        self._log = run_log.RunLog(self.log)
         self._attempts = Attempts(
             self.directory,
             self._log,
@@ -292,7 +291,7 @@ class JobRun:
     def bound_log(self) -> None:
         """Cut out the middle of a log that has grown too long."""
         with contextlib.suppress(OSError):
-            runlog.bound(self.log, self.settings.log_max_bytes)
+            run_log.bound(self.log, self.settings.log_max_bytes)
 
     # -- outcomes ------------------------------------------------------------------------------
 

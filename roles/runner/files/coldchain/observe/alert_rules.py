@@ -156,7 +156,7 @@ class Rules:
         return self._open.get(job_id, {}).get(target.key, Open())
 
     def forget(self, job_ids: Iterable[str]) -> None:
-        """The jobs are no longer declared."""
+        """Drop what is open of jobs that are not declared any more."""
         for job_id in job_ids:
             self.changed |= self._open.pop(job_id, None) is not None
 

@@ -123,7 +123,7 @@ class Comparison(NamedTuple):
         return self.sign * self.measure.scaled(value)
 
     def plain(self, scaled: float) -> float:
-        """The value again."""
+        """The value that ``scaled`` made *scaled* of."""
         return max(0.0, math.exp(self.sign * scaled) - self.measure.offset)
 
     @property

@@ -94,7 +94,7 @@ class Alerts:
     # -- what happens ----------------------------------------------------------------------------
 
     def began(self, run: Run, document: Mapping[str, Any]) -> None:
-        """A run begins."""
+        """Tell who wants to know that a run begins."""
         with self._harmless():
             targets = self._wanting(document, START)
             if targets:

@@ -65,13 +65,13 @@ def recovered(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def silent(host: str, job_id: str, why: str, now: float) -> dict[str, Any]:
-    """Of a job that keeps quiet."""
+    """What is told of a job that keeps quiet."""
     text = f"{why}\nmore: coldchain explain {job_id}"
     return _message(host, job_id, now, f"{host}: job {job_id} is silent", text)
 
 
 def found(host: str, job_id: str, finding: Finding, now: float, run_id: str) -> dict[str, Any]:
-    """Of a finding."""
+    """What is told of a finding."""
     text = "\n".join(filter(None, (finding.text, finding.remedy)))
     message = _message(host, job_id, now, f"{host}: {finding.about}", text, run_id)
     return {**message, "severity": finding.severity}

@@ -126,7 +126,7 @@ class Timetable:
         self.account_slots(job_id)
 
     def forget(self, job_id: str) -> None:
-        """The job is gone."""
+        """Drop all that is known of a job that is gone."""
         self._scheduler.remove(job_id)
         self._triggers.discard(job_id)
         self._recorded.pop(job_id, None)

@@ -78,7 +78,7 @@ def interval(value: object) -> int:
 
 
 def duration(value: object) -> int:
-    """Seconds."""
+    """The seconds of a duration, as in '30 minutes'.  Raises NotAcceptable."""
     hint = f"write it like '30 minutes' ({', '.join(UNITS)}) or as a number of seconds"
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise NotAcceptable(f"{quoted(value)} is not a duration", hint)
@@ -105,7 +105,7 @@ def time_of_day(value: object) -> int:
 
 
 def switch(value: object) -> bool:
-    """true or false."""
+    """The value of a field that is true or false.  Raises NotAcceptable."""
     if not isinstance(value, bool):
         raise NotAcceptable(
             f"{quoted(value)} is neither true nor false", "write true, or leave it out"
@@ -114,7 +114,7 @@ def switch(value: object) -> bool:
 
 
 def choice(choices: Sequence[str]) -> Callable[[object], str]:
-    """Takes one of *choices*."""
+    """A parser of a field that is one of *choices*; it raises NotAcceptable."""
 
     def parse(value: object) -> str:
         if value not in choices:

@@ -269,7 +269,7 @@ class Store:
         self._retention.bound(job_id, run_id, bounds)
 
     def expire_history(self, job_id: str, bounds: Bounds, *, declared: bool) -> None:
-        """Once a day, whether the job runs or not: drop what is too old."""
+        """Drop what is too old in a history; called once a day, whether the job runs or not."""
         self._retention.expire(job_id, bounds, declared=declared)
 
     def distrust_clock(self) -> None:

@@ -30,7 +30,7 @@ class PathSource(NamedTuple):
 
     @property
     def restore_to(self) -> Mapping[str, object]:
-        """To the same path."""
+        """The fields of a restore to the same path."""
         return {"restore_abs_path": os.fspath(self.path)}
 
     @contextmanager

@@ -25,7 +25,7 @@ class Files:
         self.names: list[str] = []
 
     def add(self, name: bytes) -> None:
-        """One more of them."""
+        """Count one more, whose name is *name*."""
         self.count += 1
         if len(self.names) < LISTED:
             self.names.append(path_text(name))
@@ -56,7 +56,7 @@ class Preview:
         }
 
     def text(self) -> str:
-        """For people."""
+        """The numbers, for people."""
         more = "" if self.complete else " at least"
         return (
             f"{self.created.count} created, {self.replaced.count} replaced,"

@@ -74,7 +74,7 @@ class _SlowReader(io.RawIOBase):
         self._stream, self._bucket = stream, bucket
 
     def readable(self) -> bool:
-        """Always."""
+        """Whether it can be read: always."""
         return True
 
     # read() hands over a bytearray, a BufferedReader a memoryview; Python's type is for any buffer.

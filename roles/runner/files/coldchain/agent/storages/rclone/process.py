@@ -142,7 +142,7 @@ class FileStream(io.RawIOBase):
         self._left = size
 
     def readable(self) -> bool:
-        """Always."""
+        """Whether it can be read: always."""
         return True
 
     # A BufferedReader, which is the only one that reads it, hands over nothing else.
@@ -160,7 +160,7 @@ class FileStream(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        """End rclone, too."""
+        """Close the stream, and end rclone."""
         if not self.closed:
             self._process.end()
         super().close()

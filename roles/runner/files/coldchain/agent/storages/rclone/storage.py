@@ -255,7 +255,7 @@ class RemoteStorage:
         self._purge(folder)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Let go what is held: nothing."""
 
     def _purge(self, folder: str) -> None:
         self.rclone.do("purge", self.remote.path(folder))

@@ -39,7 +39,7 @@ def report_of(
     written: Written,
     duration: float,
 ) -> Report:
-    """Of the level *written* after *plan*.  duration: seconds."""
+    """The report of the level *written* after *plan*.  duration: seconds."""
     manifest, tally, tree = written.manifest, written.tally, written.tree
     stored = sum(part.size for part in manifest.parts.values())
     message = (
@@ -105,7 +105,7 @@ def _some(names: Sequence[bytes]) -> str:
 
 
 def foresight_of(options: BackupOptions, plan: Plan) -> Report:
-    """Of a dry run."""
+    """The report of a dry run: what *plan* would write."""
     base = f"based on level {plan.previous.number}" if plan.previous else "a new chain"
     message = (
         f"dry run: would write level {plan.level.number} of"

@@ -27,7 +27,7 @@ class Names:
         self._folder: bytes | None = None
 
     def files(self) -> set[bytes]:
-        """The relative names."""
+        """The relative names of the files."""
         # A directory's list names what was left out because it is unchanged, too.
         return self._listed or self._members
 

@@ -44,7 +44,7 @@ class Unlisted:
         self.missing: list[bytes] = []
 
     def told(self, level: int) -> Iterator[str]:
-        """It, as warnings."""
+        """The differences, as warnings about the restored *level*."""
         if self.surplus:
             yield (
                 f"{pluralize(len(self.surplus), 'name')} of earlier levels not restored, level"

@@ -50,7 +50,7 @@ class Fields:
 
     @classmethod
     def parse(cls, data: bytes, path: str) -> Fields:
-        """The object in *data*."""
+        """The fields of the JSON object in *data*.  Raises DataError."""
         try:
             return cls(json.loads(data), path)
         except (ValueError, RecursionError):
@@ -60,7 +60,7 @@ class Fields:
         return name in self._value
 
     def text(self, name: str, default: str | None = None) -> str:
-        """A text that a file could be named with."""
+        """The field as a text that a file could be named with.  Raises DataError."""
         value = self._value.get(name, default)
         if isinstance(value, str) and len(value) <= _LONGEST and "\0" not in value:
             try:
@@ -72,7 +72,7 @@ class Fields:
         raise self._wrong(name, "a text")
 
     def choice(self, name: str, choices: Collection[str], default: str | None = None) -> str:
-        """One of *choices*."""
+        """The field as one of *choices*.  Raises DataError."""
         value = self.text(name, default)
         if value not in choices:
             raise self._wrong(name, "one of " + ", ".join(sorted(choices)))
