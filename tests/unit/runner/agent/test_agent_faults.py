@@ -385,6 +385,32 @@ def test_a_target_without_room_is_no_damage(bench: Bench) -> None:
         subprocess.run(["umount", str(bench.target)], check=True)
 
 
+@pytest.mark.skipif(not MOUNTS, reason="needs root that may mount")
+@pytest.mark.parametrize("files", [2, 3, 4, 6])
+def test_a_disk_without_room_for_more_files_is_told_from_one_without_space(
+    bench: Bench, files: int
+) -> None:
+    """The kernel has the same words for both, and df shows space."""
+    for name in "abcdef":
+        (bench.source / name).write_text(name)
+    bench.backup()
+    place = bench.root / "mounted"
+    place.mkdir()
+    options = f"size=10m,nr_inodes={files}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], check=True)
+    try:
+        for work in (
+            lambda: bench.restore(restore_abs_path=str(place / "target")),
+            lambda: bench.backup(container=str(place / "container")),
+        ):
+            with pytest.raises(CannotWrite, match="No space left on device") as caught:
+                work()
+            assert "df -i" in caught.value.hint
+            assert str(place) in caught.value.message or "restored there" in caught.value.message
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
 def test_a_container_that_is_a_file_is_named(bench: Bench) -> None:
     bench.container.write_text("")
     with pytest.raises(CannotWrite, match="container"):

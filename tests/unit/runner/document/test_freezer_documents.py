@@ -156,6 +156,12 @@ def test_an_action_of_horizons_form_is_taken(action: dict[str, Any]) -> None:
     assert told <= {"no_incremental", "restore_from_host", "dereference_symlink"}
 
 
+@pytest.mark.parametrize("word", ["none", "None"])
+def test_no_links_is_a_choice_of_freezer_agent_and_says_nothing(word: str) -> None:
+    document = declared({**BACKUP, "job_id": "look", "dereference_symlink": word})
+    assert document["job_actions"] == [{"freezer_action": BACKUP}]
+
+
 def test_the_rules_of_an_action_that_was_edited_in_horizon_count_once() -> None:
     rules = {"max_retries": 3, "max_retries_interval": 60, "mandatory": True}
     raw = job(**rules)

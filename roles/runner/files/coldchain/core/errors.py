@@ -103,7 +103,7 @@ OTHER_HOME = "or name another installation (coldchain --home DIR; in Ansible hom
 REMEDIES: dict[int | None, str] = {
     errno.EACCES: f"{AS_OWNER}, {OTHER_HOME}",
     errno.EPERM: f"{AS_OWNER}; chattr -i where lsattr shows the attribute i",
-    errno.ENOSPC: "make room on that file system",
+    errno.ENOSPC: "make room on that file system: df tells of space, df -i of files",
     errno.EDQUOT: "raise the quota or make room",
     errno.EROFS: "mount it read-write",
     errno.EFBIG: "the file system or a limit (ulimit -f, LimitFSIZE=) allows no file of that size",
@@ -146,6 +146,16 @@ def remedy(error: OSError) -> str:
     if isinstance(error, KnownRemedy):
         return error.hint
     return REMEDIES.get(error.errno, _UNKNOWN)
+
+
+def remedy_of_words(words: str) -> str:
+    """What to do about the error that a program has told in the C library's *words*, at their end;
+    "" when they are no known ones, or tell of the place alone."""
+    for number, hint in REMEDIES.items():
+        told = number is not None and words.endswith(os.strerror(number))
+        if told and number not in _OF_A_PLACE:
+            return hint
+    return ""
 
 
 def from_os_error(error: OSError) -> ColdchainError | None:

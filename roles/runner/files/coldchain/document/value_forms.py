@@ -37,9 +37,15 @@ def normalize_value(field: Field, item: Any, place: Place, modern: Normalized) -
     blank = place[0] == "job_schedule" or field.type in ("int", "float")
     if isinstance(item, str) and (item == "" or (blank and item.isspace())):
         return NOT_SET
-    if field.name == "dereference_symlink" and str(item).strip().lower() == "true":
-        modern.warn(place, "true means links of both kinds, as in Horizon's form", 'write "all"')
-        return "all"
+    if field.name == "dereference_symlink":
+        word = str(item).strip().lower()
+        if word == "true":
+            modern.warn(
+                place, "true means links of both kinds, as in Horizon's form", 'write "all"'
+            )
+            return "all"
+        if word == "none":  # one of freezer-agent's own choices, and what it does without any
+            return NOT_SET
     if item is False:
         if place[-2:-1] != ("freezer_action",) or field.name in OWN_WORDS:
             hint = "leave it out, or write null; YAML takes no and off for false: quote a text"

@@ -43,7 +43,8 @@ _WRITE_BEHIND = 16 << 20
 #: Where a container knows a better way out than others.
 _REMEDIES = {
     **dict.fromkeys(
-        (errno.ENOSPC, errno.EDQUOT), "free some space, or remove old backups with the action admin"
+        (errno.ENOSPC, errno.EDQUOT),
+        "free some space (df, df -i), or remove old backups with the action admin",
     ),
     **dict.fromkeys(
         (errno.EACCES, errno.EPERM, errno.ELOOP), "make the container writable for this user"

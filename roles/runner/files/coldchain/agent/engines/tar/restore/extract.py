@@ -24,7 +24,7 @@ from coldchain.agent.process.contain import NAMESPACE, REPLACED, containment
 from coldchain.agent.process.pipeline import CHUNK, Pipeline, Stage, failure
 from coldchain.agent.progress import Meter
 from coldchain.agent.storages.base import Storage
-from coldchain.core.errors import CannotWrite, JobFailed
+from coldchain.core.errors import CannotWrite, JobFailed, remedy_of_words
 
 #: So many bytes of names fit on a command line with room to spare.
 _MOST_SELECTED = 1 << 16
@@ -320,9 +320,10 @@ def _feed(
             "nothing was restored; somebody else can change the directory that it lies in",
         )
     if bad is not None and complaints is not None and complaints.refused is not None:
+        way_out = remedy_of_words(complaints.refused) or "make room"
         raise CannotWrite(
             f"{level.place} cannot be restored there: {complaints.refused}",
-            "nothing was restored; make room or restore to another place",
+            f"nothing was restored; {way_out}, or restore to another place",
         )
     if bad is not None or not complete:
         how = bad.describe() if bad is not None else "it goes on after its end"

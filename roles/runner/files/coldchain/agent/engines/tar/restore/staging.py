@@ -152,10 +152,10 @@ def stage(target: Path, *, overwrite: bool = False, trust: bool = False) -> Iter
                 _remove_stale(base)
                 name, private = _private_folder(base, path)
             except OSError as error:
-                raise CannotWrite(
-                    f"{path}: cannot be written: {error.strerror}",
-                    "restore as a user that can write there, or somewhere else",
-                ) from None
+                rights = isinstance(error, PermissionError)
+                way_out = "restore as a user that can write there" if rights else remedy(error)
+                text = f"{path}: cannot be written: {error.strerror}"
+                raise CannotWrite(text, f"{way_out}, or restore somewhere else") from None
             try:
                 with _as_restore_errors(way.path), allow_signals():
                     os.mkdir("tree", 0o755, dir_fd=private)
@@ -193,8 +193,10 @@ def _as_restore_errors(target: str) -> Iterator[None]:
             "docs/recovery.md shows how to restore it by hand; restore_paths may do for a part",
         ) from None
     except OSError as error:
-        name = os.fsdecode(error.filename or target)
-        raise CannotWrite(f"{name}: {error.strerror}", "nothing was restored") from None
+        # What lies in the folder that is open as a descriptor is named by itself.
+        name = os.path.join(target, os.fsdecode(error.filename or b""))
+        hint = f"nothing was restored; {remedy(error)}"
+        raise CannotWrite(f"{name}: {error.strerror}", hint) from None
 
 
 def discard(target: Path) -> int:
