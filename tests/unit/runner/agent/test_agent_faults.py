@@ -437,7 +437,7 @@ def _at_a_halt(bench: Bench, monkeypatch: pytest.MonkeyPatch, meanwhile: str) ->
     A gzip that waits for tar to begin stands in for a slow one: tar's pipe is full long before
     the end of the file.
     """
-    (bench.source / "a large").write_bytes(os.urandom(8 << 20))
+    (bench.source / "a large").write_bytes(b"large " * (1 << 19))
     wrapper = bench.root / "bin" / "gzip"
     wrapper.parent.mkdir()
     wrapper.write_text(
@@ -452,7 +452,7 @@ def _at_a_halt(bench: Bench, monkeypatch: pytest.MonkeyPatch, meanwhile: str) ->
 
 
 CHANGES = {
-    "truncate -s 5000000 'a large'": {"changed while being read": ["./a large"]},
+    "truncate -s 2000000 'a large'": {"changed while being read": ["./a large"]},
     "echo more >> 'a large'": {"changed while being read": ["./a large"]},
     "rm 'b 100%' $'c\\n'": {"vanished while being read": ["./b 100%", "./c\\n"]},
     "rm -r d": {"vanished while being read": ["./d"]},
