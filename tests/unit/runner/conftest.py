@@ -13,11 +13,14 @@ what a change is noticed by.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import guardian
 import pytest
@@ -48,6 +51,7 @@ settings.register_profile("same", settings.get_profile("search"), derandomize=Tr
 settings.load_profile("same")
 
 _measured: set[tuple[Path, str]] = set()
+_MEASURED_EXAMPLES = 25
 
 
 def pytest_unconfigure() -> None:
@@ -67,19 +71,50 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Of a parametrised test, coverage measures the first case that a worker of ours is given."""
+    """Of a parametrised test, coverage measures the first case that a worker of ours is given, and
+    of a property test the first examples: what they reach has been reached then."""
     measuring = "coverage" in sys.modules and sys.modules["coverage"].Coverage.current()
     test = (item.path, getattr(item, "originalname", item.name))
     first = test not in _measured
     _measured.add(test)
     # The mutation tests, which have no workers, ask for the lines of each case.
-    if first or not measuring or not _is_worker(item.config):
+    if not measuring or not _is_worker(item.config):
         return (yield)
+    if first:
+        with _measured_at_first(item, measuring):
+            return (yield)
     measuring.stop()
     try:
         return (yield)
     finally:
         measuring.start()
+
+
+def _measured_at_first(item: pytest.Item, measuring: Any) -> AbstractContextManager[None]:
+    test = getattr(getattr(item, "obj", None), "hypothesis", None)
+    return nullcontext() if test is None else _first_examples(test, measuring)
+
+
+@contextmanager
+def _first_examples(test: Any, measuring: Any) -> Iterator[None]:
+    whole, number = test.inner_test, 0
+
+    # It wraps: which examples there are is drawn from what the test's source says.
+    @functools.wraps(whole)
+    def example(*arguments: Any, **named: Any) -> Any:
+        nonlocal number
+        number += 1
+        if number == _MEASURED_EXAMPLES + 1:
+            measuring.stop()
+        return whole(*arguments, **named)
+
+    test.inner_test = example
+    try:
+        yield
+    finally:
+        test.inner_test = whole
+        if number > _MEASURED_EXAMPLES:
+            measuring.start()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
