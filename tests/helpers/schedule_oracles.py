@@ -12,7 +12,8 @@ import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import chain
 from random import Random
 
 from hypothesis import strategies as st
@@ -182,12 +183,20 @@ class Walk:
     shown: list[tuple[datetime, datetime, bool, bool]]
     left_out: list[tuple[datetime, datetime, datetime]]
 
+    @cached_property
+    def _by_second(self) -> dict[int, list[tuple[datetime, datetime, bool, bool]]]:
+        found: dict[int, list[tuple[datetime, datetime, bool, bool]]] = {}
+        for entry in self.shown:
+            found.setdefault(entry[1].second, []).append(entry)
+        return found
+
     def of(self, schedule: TimesOfDay) -> Walk:
-        """Only the readings that match."""
+        """Only the readings that match, in no order."""
+        seconds = (self._by_second.get(second, ()) for second in schedule.seconds)
         return Walk(
             self.begin,
             self.end,
-            [entry for entry in self.shown if schedule.matches(entry[1])],
+            [entry for entry in chain.from_iterable(seconds) if schedule.matches(entry[1])],
             [entry for entry in self.left_out if schedule.matches(entry[0])],
         )
 

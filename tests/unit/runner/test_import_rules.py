@@ -51,12 +51,25 @@ def imports(source: str, package: str) -> tuple[str, ...]:
     return tuple(_imports(source, package))
 
 
-def _imports(source: str, package: str) -> Iterator[str]:
+@cache
+def telling(source: str) -> tuple[list[ast.Import | ast.ImportFrom], list[str]]:
+    """What *source* imports, and each text in it."""
+    written: list[ast.Import | ast.ImportFrom] = []
+    texts = []
     for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            written.append(node)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            texts.append(node.value)
+    return written, texts
+
+
+def _imports(source: str, package: str) -> Iterator[str]:
+    for node in telling(source)[0]:
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        else:
             steps = package.split(".")
             base = steps[: len(steps) - node.level + 1] if node.level else []
             start = ".".join([*base, node.module] if node.module else base)
@@ -70,11 +83,7 @@ def _imports(source: str, package: str) -> Iterator[str]:
 @cache
 def loaded_by_name(source: str) -> tuple[str, ...]:
     """The modules of ours that *source* names in a text, as a registry does, or the begin of it."""
-    texts = (
-        node.value
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    )
+    texts = telling(source)[1]
     return tuple(text[10:] for text in texts if re.fullmatch(r"coldchain(\.\w+)+\.?", text))
 
 
