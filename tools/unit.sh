@@ -9,13 +9,14 @@
 #   starts processes is tried on the oldest Python; on the newest one of a distribution the hosts of
 #   `make molecule` do it, and the libraries have no part in it.
 set -euo pipefail
-pytest=(-m pytest -q -n auto --dist worksteal --junitxml "build/results/unit${1:+-$1}.xml")
+pytest=(-m pytest -q --junitxml "build/results/unit${1:+-$1}.xml")
+parallel=(-n auto --dist worksteal)
 # Where a test hangs: in the log, and the others go on.
 hanging=(-o faulthandler_timeout=1500 -o faulthandler_exit_on_timeout=true)
 if [ $# = 0 ]; then
   export COVERAGE_RCFILE=tests/coverage.ini
   rm -rf build/coverage
-  coverage run "${pytest[@]}" "${hanging[@]}" -m "not long" tests/unit/runner tests/unit/roles tests/unit/tools
+  coverage run "${pytest[@]}" "${parallel[@]}" "${hanging[@]}" -m "not long" tests/unit/runner tests/unit/roles tests/unit/tools
   coverage combine --quiet
   exec python tools/check.py coverage coverage report
 fi
@@ -27,7 +28,7 @@ if [ "$(df --output=avail /dev/shm 2> /dev/null | tail -n 1)0" -gt 40000000 ]; t
   trap 'rm -rf "$TMPDIR"' EXIT
 fi
 if [ "$1" = long ]; then
-  python "${pytest[@]}" "${hanging[@]}" -m long tests/unit/runner
+  python "${pytest[@]}" "${parallel[@]}" "${hanging[@]}" -m long tests/unit/runner
   exit
 fi
 version=$1 base=build/pythons/python$1 lock=runner
@@ -40,7 +41,12 @@ elif [ ! -x "$base" ]; then
   exit
 fi
 tools/venv.sh "$base" "build/venvs/unit-$version" "tests/requirements/$lock.txt"
-if ! tools/pythons.sh build/pythons | sed -n 1p | grep -x "$version" > /dev/null; then
+# To compile the tests so that they tell the values of what they compare takes as long as half of
+# them do, and each worker does it: here the local variables are told of a failure.
+pytest+=(--assert plain --showlocals)
+if tools/pythons.sh build/pythons | sed -n 1p | grep -x "$version" > /dev/null; then
+  pytest+=("${parallel[@]}")
+else
   pytest+=(--ignore tests/unit/runner/agent --ignore tests/unit/runner/runner)
   pytest+=(--ignore tests/unit/runner/cli --ignore tests/unit/runner/execution)
   pytest+=(--ignore tests/unit/runner/test_own_program.py)
