@@ -47,7 +47,6 @@ EQUIVALENT = ROOT / "tests" / "mutants" / "equivalent.txt"
 RESULTS = ROOT / "build" / "mutants"
 #: Where the tests of a package lie, if not in the folder of its name.
 FOLDERS = {
-    "agent": ["agent", "store/test_receipts.py"],
     "core": [
         "core",
         "store",
