@@ -96,8 +96,8 @@ storages: venv bootstrap ## every storage against a real server on this machine;
 
 integration: install ## the roles and the artifact on this machine, then the demo twice
 	pytest -q tests/integration --junitxml build/results/integration.xml
-	python tools/check.py demo $(MAKE) demo
-	python tools/check.py demo-again $(MAKE) demo
+	python tools/check.py demo $(MAKE) --old-file=install demo
+	python tools/check.py demo-again $(MAKE) --old-file=install demo
 
 fleet: install bootstrap pythons ## five booted hosts over SSH; the playbooks with every other ansible-core
 	tools/fleet.sh $(filter-out 2.19.%,$(CORES))
