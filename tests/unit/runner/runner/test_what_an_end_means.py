@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from coldchain.execution.process import Ending, Process
+from coldchain.execution.run_log import RunLog
 from coldchain.store import Change
 
 AGAIN = {"max_retries": 2, "max_retries_interval": 0}
@@ -187,7 +188,7 @@ def test_every_shell_says_when_a_signal_has_ended_the_command(
                 ["/bin/sh", "-c", line],
                 environment=dict(os.environ),
                 working_directory=None,
-                log=tmp_path / "log",
+                log=RunLog(tmp_path / "log"),
             )
         assert process.ended(20)
         assert process.finish() == (ending, []), line

@@ -86,6 +86,11 @@ class ActiveRuns:
         ]
         return min(times) if times else None
 
+    @property
+    def unpublished(self) -> Sequence[RunEnded]:
+        """What the subscribers are told once the states are on disk."""
+        return self._unpublished
+
     # -- going on --------------------------------------------------------------------------------
 
     def take_over(self, run: JobRun) -> None:

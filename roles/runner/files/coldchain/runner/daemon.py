@@ -78,11 +78,11 @@ class Runner:
             orderly=lambda: self._exit_code is not None,
             live=only is None,
         )
-        ledger = RunLedger(paths.lib, self.store.ledger_entries)
-        self.jobs.states.ledger = lambda: ledger.entries
-        told = subscribers(self.store, bounds, self.alerts, ledger)
+        self._ledger = RunLedger(paths.lib, self.store.ledger_entries)
+        told = subscribers(self.store, bounds, self.alerts, self._ledger)
         self.active = ActiveRuns(paths, settings, self.store, self.jobs, told, only)
         self.active.on_begin = self.alerts.began
+        self.jobs.states.ledger = lambda: self._ledger.kept(self.active.unpublished)
         self._trust = ClockTrust(self.store.clock_mark(), self.store.newest_entry(), boot_id())
         self.active.subscribers.append(
             MetricsKeeper(
@@ -136,6 +136,9 @@ class Runner:
         self.jobs.timetable.stepped = self._trust.stepped
         self.jobs.reload()
         self.jobs.timetable.stepped = 0.0
+        kept = self.store.ledger_kept()
+        if kept is not None:
+            self._ledger.resume(kept.get("runs", {}), self.store.recorded)
         self.jobs.states.commit()
         self.active.publish_ended()
         self.alerts.declared()

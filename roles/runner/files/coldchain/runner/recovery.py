@@ -118,4 +118,6 @@ def _put_on_record(job_id: str, state: State, store: Store, jobs: Jobs, active: 
 
 
 def _recorded(store: Store, job_id: str, run_id: str) -> Run:
-    return next(run for run in store.history(job_id, 50) if run["run_id"] == run_id)
+    found = store.recorded(job_id, run_id)
+    assert found is not None  # it was just looked up, or put there
+    return found

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, ItemsView, Iterator
+from collections.abc import Callable, ItemsView, Iterator, Mapping
 from typing import Any
 
 from coldchain.core.errors import CannotWrite, ColdchainError, TryAgain
@@ -38,10 +38,9 @@ class States:
         self._troubles = LimitedLog(log)
         self.mark: Callable[[], dict[str, Any]] | None = None
         """Gives what is kept of the clock with each commit (see ClockTrust)."""
-        self._counted = store.ledger_entries()
-        self.ledger: Callable[[], int | None] = lambda: None
-        """Gives the number of entries of the ledger, None as long as it is not known to be
-        another."""
+        self._ledger: Mapping[str, Any] | None = store.ledger_kept()
+        self.ledger: Callable[[], Mapping[str, Any] | None] = lambda: None
+        """Gives what is kept of the ledger with each commit (see RunLedger.kept)."""
 
     def __getitem__(self, job_id: str) -> State:
         return self._states[job_id]
@@ -82,7 +81,7 @@ class States:
     def commit(self, *, last: bool = False) -> None:
         """Write what changed, in one commit; then drop the requests that are done.
 
-        last: also the number of entries of the ledger, which alone is not worth a commit.
+        last: also what is kept of the ledger, which alone is not worth a commit.
 
         Whoever keeps those locked, or a disk that does not take them, only delays the dropping:
         the state tells that they are done.
@@ -92,7 +91,7 @@ class States:
             # A file that was damaged gives way to its earlier generation, with what was dropped.
             done += [key for key in self._store.acted_on() if key not in done]
         ledger = self.ledger()
-        if ledger == self._counted:
+        if ledger == self._ledger:
             ledger = None
         counted = last and ledger is not None
         if self._dirty or len(done) > self._noted or counted:
@@ -104,7 +103,7 @@ class States:
             )
             self._dirty.clear()
             self._noted = len(done)
-            self._counted = self._counted if ledger is None else ledger
+            self._ledger = ledger or self._ledger
         if done and time.monotonic() >= self._drop_at:
             try:
                 self._store.forget_events(done)

@@ -199,11 +199,14 @@ class Store:
     def ledger_entries(self) -> int:
         """So many entries the ledger had when jobs were last declared or a runner last committed,
         whichever knew more; 0: none is known of."""
-        kept = (
-            _table(database, "ledger").records(lambda key, row: row).get("seen")
-            for database in (self._jobs, self._state)
-        )
+        declared = _table(self._jobs, "ledger").records(lambda key, row: row).get("seen")
+        kept = (declared, self.ledger_kept())
         return max(0 if row is None else int(row["entries"]) for row in kept)
+
+    def ledger_kept(self) -> dict[str, Any] | None:
+        """What the last commit of a runner kept of the ledger: {"entries": how many it had, "runs":
+        which it may lack, each with its job}; None before the first one."""
+        return _table(self._state, "ledger").records(lambda key, row: row).get("seen")
 
     def newest_entry(self) -> float:
         """POSIX seconds: no clock that shows less than this is right."""
@@ -217,12 +220,12 @@ class Store:
         states: Mapping[str, State | None],
         done_events: Sequence[str] | None = None,
         mark: Mapping[str, Any] | None = None,
-        ledger: int | None = None,
+        ledger: Mapping[str, Any] | None = None,
     ) -> None:
         """One commit for all that changed in a tick; None removes a job's state.
 
         done_events, when given, replaces the set of requests known to be done; mark and ledger are
-        what ``clock_mark`` and ``ledger_entries`` give from now on.
+        what ``clock_mark`` and ``ledger_kept`` give from now on.
         """
         storage = _storage(self._state)
         with storage.transaction():
@@ -232,7 +235,7 @@ class Store:
             if mark is not None:
                 changes["clock"] = {"mark": mark}, ()
             if ledger is not None:
-                changes["ledger"] = {"seen": {"entries": ledger}}, ()
+                changes["ledger"] = {"seen": ledger}, ()
             if done_events is not None:
                 done: dict[str, Any] = {key: {} for key in done_events}
                 changes["done_events"] = done, self._done() - done.keys()
@@ -253,9 +256,13 @@ class Store:
         history.append(self.paths.history(job_id), [entry])
         self._retention.added(job_id)
 
+    def recorded(self, job_id: str, run_id: str) -> Run | None:
+        """The run, if it is among the newest recorded ones.  (Asked after a crash.)"""
+        return next((run for run in self.history(job_id, 50) if run["run_id"] == run_id), None)
+
     def in_history(self, job_id: str, run_id: str) -> bool:
-        """Is the run among the newest recorded ones?  (Asked after a crash.)"""
-        return any(run["run_id"] == run_id for run in self.history(job_id, 50))
+        """Is the run among the newest recorded ones?"""
+        return self.recorded(job_id, run_id) is not None
 
     def run_of_request(self, job_id: str, request_id: str) -> Run | None:
         """What came of a request for a one-off run, if its run is among the newest recorded."""

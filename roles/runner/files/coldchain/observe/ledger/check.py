@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from typing import Any, BinaryIO, NamedTuple
 
 from coldchain.core.digest import canonical_json, sha256_hex
+from coldchain.core.text import pluralize
 from coldchain.observe.ledger.files import LedgerFiles, gone
 from coldchain.observe.ledger.format import (
     DROPPED,
@@ -23,6 +24,7 @@ from coldchain.observe.ledger.format import (
     aside,
     beyond,
     is_count,
+    is_torn,
     tells_damage,
 )
 from coldchain.observe.ledger.reading import Opened, lines_of, open_all
@@ -91,7 +93,10 @@ class _Check:
                 self._digests[self._number] = self._digest
         head = self._opened.head
         if head is None:
-            interrupted = self._tail(Head(), stream, size) if not older else False
+            first = None if older else self._tail(Head(), stream, size)
+            interrupted = first is not None and first.entries <= 1
+            if not interrupted:
+                self._notes.clear()
             self._file(name, lines_of(stream, 0 if interrupted else size))
             self._no_head()
             self._check_begin()
@@ -184,22 +189,24 @@ class _Check:
             self._problem(f"{HEAD}: counts {head.entries} entries of {self._number}")
         elif self._digest != head.digest:
             self._problem(f"entry {head.entries} is not the one that {HEAD} was written for")
-        if size > head.size and not self._tail(head, stream, size):
+        if size > head.size and self._tail(head, stream, size) is None:
             self._problem(f"{name}: {size - head.size} bytes at its end are not counted by {HEAD}")
 
-    def _tail(self, head: Head, stream: BinaryIO, size: int) -> bool:
-        """Whether all that is beyond the head is what an interrupted writer has left."""
+    def _tail(self, head: Head, stream: BinaryIO, size: int) -> Head | None:
+        """The head after what is beyond *head*, if all of that is new or what an interrupted writer
+        has left."""
         stream.seek(head.size)
         tail = stream.read(min(LONGEST, size - head.size))
         stream.seek(0)
         after, rest = beyond(head, tail)
-        if after is not None and not rest:
-            self._notes.append(f"entry {after.entries} is not counted yet: its writer ended before")
-            return True
-        if after is None and rest and b"\n" not in rest:
+        if len(tail) < size - head.size or not is_torn(rest):
+            return None
+        if after != head:
+            count = pluralize(after.entries - head.entries, "entry")
+            self._notes.append(f"{count} at the end: not counted yet")
+        if rest:
             self._notes.append(f"{len(rest)} bytes of an entry that was never whole are at the end")
-            return True
-        return False
+        return after
 
     def _no_head(self) -> None:
         if self._opened.problem:

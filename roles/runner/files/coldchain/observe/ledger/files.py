@@ -18,8 +18,10 @@ from coldchain.core.text import pluralize
 from coldchain.observe.ledger.format import (
     FILE,
     HEAD,
+    LONGEST,
     NOTHING,
     Head,
+    beyond,
     files_aside,
     number_of,
     opened,
@@ -72,13 +74,16 @@ class LedgerFiles:
         return [*files_aside(self.lib).values(), *own]
 
     def last(self) -> Head:
-        """The head, or what can be known of the last entry where there is none.  Unavailable."""
+        """The head after the last entry, or what can be known of that where there is none.
+
+        Raises Unavailable.
+        """
         try:
             head = self.head()
         except ValueError:
             head = None
-        if head is not None:
-            return head
+        if head is not None:  # and what it does not count yet
+            return beyond(head, self.read(head.size, LONGEST))[0]
         number, digest = self.last_line()
         return Head(number, digest)
 
@@ -91,6 +96,13 @@ class LedgerFiles:
             if last is not None:
                 return number_of(last), sha256_hex(last)
         return 0, NOTHING
+
+    def ending(self) -> bytes:
+        """The last bytes of the lines, TAIL of each of the two newest files.  Unavailable."""
+        ends = []
+        for path in [*list(files_aside(self.lib).values())[-1:], self.file]:
+            ends.append(self.read(max(0, (self.size_of(path) or 0) - TAIL), TAIL, path))
+        return b"".join(ends)
 
     def open_file(self, flags: int) -> int:
         """Open the file that is written to; OSError, also where something else is there."""

@@ -4,8 +4,8 @@
 
 Each entry holds the SHA-256 of the line before it.  The head, a file of its own, holds the number
 and the digest of the last one, and how long the file is that it lies in.  A line is on disk before
-the head that counts it: so what is beyond the head was never acknowledged, and what the head
-counts and is not there was taken away (docs/decisions/086-ledger.md).
+the head that counts it: so what is beyond the head is new, or was never acknowledged, and what the
+head counts and is not there was taken away (docs/decisions/086-ledger.md).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NOTHING = "0" * 64
 """What the first entry has in the place of the digest of the one before."""
 OWN = "ledger"
 """What entries are called that the ledger writes of itself."""
-DAMAGED, TORN, RESUMED, DROPPED, MISSED = "damaged", "torn", "resumed", "dropped", "missed"
+DAMAGED, TORN, DROPPED, MISSED = "damaged", "torn", "dropped", "missed"
 RENEWED = "renewed"
 LONGEST = 67_108_864
 """Bytes of a line; one of 10,000 changed jobs has two million."""
@@ -76,6 +76,13 @@ class Head(NamedTuple):
     first: int = 1
     size: int = 0
     damaged: int | None = None
+
+    def after(self, line: bytes, *, damage: bool = False) -> Head:
+        """The head that counts *line* as well, an entry without its end; damage: of which it
+        tells."""
+        number, size = self.entries + 1, self.size + len(line) + 1
+        first_of_damage = number if damage and self.damaged is None else self.damaged
+        return Head(number, sha256_hex(line), self.first, size, first_of_damage)
 
     def encode(self) -> bytes:
         """The content of the file: always as long, so that it can be written over in place."""
@@ -213,17 +220,20 @@ def tells_damage(entry: Mapping[str, Any]) -> bool:
     return entry.get("what") == OWN and entry.get("did") == DAMAGED
 
 
-def beyond(head: Head, tail: bytes) -> tuple[Head | None, bytes]:
-    """What *tail*, which lies in the file after what *head* counts, begins with: the head that
-    counts one more entry, or None when none follows; and the rest of it."""
-    line, end, rest = tail.partition(b"\n")
-    if not end or number_of(line) != head.entries + 1:
-        return None, tail
-    entry = json.loads(line)
-    if entry.get("prev") != head.digest or canonical_json(entry) != line:
-        return None, tail
-    damaged = head.damaged
-    if damaged is None and tells_damage(entry):
-        damaged = head.entries + 1
-    size = head.size + len(line) + 1
-    return Head(head.entries + 1, sha256_hex(line), head.first, size, damaged), rest
+def beyond(head: Head, tail: bytes) -> tuple[Head, bytes]:
+    """Count the entries that *tail* begins with, which lies in the file after what *head* counts:
+    the head after them, the same where none follows, and the rest of it."""
+    while True:
+        line, end, rest = tail.partition(b"\n")
+        if not end or number_of(line) != head.entries + 1:
+            return head, tail
+        entry = json.loads(line)
+        if entry.get("prev") != head.digest or canonical_json(entry) != line:
+            return head, tail
+        head, tail = head.after(line, damage=tells_damage(entry)), rest
+
+
+def is_torn(rest: bytes) -> bool:
+    """May *rest*, which is beyond all entries, be what a crash left of some?  A power cut leaves
+    zeros where a disk had made room for what it never got."""
+    return b"\n" not in rest or b"\0" in rest

@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where the next entry of a ledger belongs, whatever became of the last one.
 
-A writer may have ended at any of its steps, and anybody may have edited, removed or cut off a
-file.  What was never acknowledged is taken up or cut off; of all else an entry tells, and it
-stays where it is (docs/decisions/086-ledger.md).
+A writer may have ended at any of its steps, or left its entries uncounted for a while, and anybody
+may have edited, removed or cut off a file.  What was never acknowledged is taken up or cut off; of
+all else an entry tells, and it stays where it is (docs/decisions/086-ledger.md).
 """
 
 from __future__ import annotations
 
+import json
 import os
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from coldchain.core.digest import sha256_hex
@@ -20,12 +22,14 @@ from coldchain.observe.ledger.format import (
     FILE,
     HEAD,
     LONGEST,
-    RESUMED,
+    RENEWED,
     TORN,
     Head,
     aside,
     beyond,
     files_aside,
+    is_count,
+    is_torn,
     last_digest,
     number_of,
     opened,
@@ -56,8 +60,10 @@ def place_of_next(files: LedgerFiles) -> Place:
     if head is None:
         if files_aside(files.lib):
             return _without_head(files, "the head was gone")
-        interrupted = _beyond(files, Head(), size) if size else _first(files)
-        return interrupted or _without_head(files, "the head was gone")
+        place = _beyond(files, Head(), size) if size else _first(files)
+        if place.head.entries > 1:  # more than what the first writer of all has left
+            return _without_head(files, "the head was gone")
+        return place
     if size is None and files.size_of(files.lib / aside(head.first)) == head.size > 0:
         # Put aside, and its writer ended then.
         return Place(before_next_file(head), uncounted=True)
@@ -67,7 +73,7 @@ def place_of_next(files: LedgerFiles) -> Place:
     if size == head.size or (size is None and head.size == 0):
         return Place(head)
     if size is not None and size > head.size:
-        return _beyond(files, head, size) or _with_foreign(files, head, size)
+        return _beyond(files, head, size)
     text = f"{FILE} had {size or 0} bytes of {head.size}: entries were taken away"
     after = head if size else before_next_file(head)
     return _damaged(after._replace(size=size or 0), text)
@@ -94,28 +100,37 @@ def _ends_with(files: LedgerFiles, head: Head) -> bool:
         return last_digest(stream, head.size) in (None, head.digest)
 
 
-def _beyond(files: LedgerFiles, head: Head, size: int) -> Place | None:
-    """After what a writer left that was interrupted before the head counted its entry; None where
-    that is not all that is beyond the head."""
-    if size - head.size > LONGEST:
-        return None
-    tail = files.read(head.size, size - head.size)
+def _beyond(files: LedgerFiles, head: Head, size: int) -> Place:
+    """After what lies beyond the head: entries that it does not count yet are taken up, what was
+    never whole is cut off, and what is no entry stays where it is."""
+    tail = files.read(head.size, min(LONGEST, size - head.size))
     after, rest = beyond(head, tail)
-    if after is not None and not rest:
-        text = f"the writer of entry {after.entries} ended before the head counted it"
-        return Place(after, ({"did": RESUMED, "text": text},), uncounted=True)
-    if after is None and b"\n" not in rest:
-        _cut(files, head.size)
+    if not rest and after.size == size:
+        return Place(after, uncounted=True)
+    if is_torn(rest) and len(tail) == size - head.size:
+        _cut(files, after.size)
         text = "an entry was not whole when its writer ended: it was cut off"
         cut = {"bytes": len(rest), "sha256": sha256_hex(rest)}
-        return Place(head, ({"did": TORN, "text": text, **cut},))
-    return None
+        return Place(after, ({"did": TORN, "text": text, **cut},), uncounted=after != head)
+    text = f"{FILE} had {size} bytes instead of {after.size}, which are no entries"
+    return _damaged(after._replace(size=_end_line(files, size)), text)
 
 
-def _with_foreign(files: LedgerFiles, head: Head, size: int) -> Place:
-    """Go on after what is no entry and stays where it is."""
-    text = f"{FILE} had {size} bytes instead of {head.size}, which are no entries"
-    return _damaged(head._replace(size=_end_line(files, size)), text)
+def holds(files: LedgerFiles, head: Head) -> bool:
+    """Is the last entry that *head* counts still there, where nothing on disk vouches for it?"""
+    mark = b'"n":%d,' % head.entries  # in every line of that number: keys are sorted, no blanks
+    end = files.size_of(files.file) or 0
+    for line in files.read(max(0, end - TAIL), TAIL).split(b"\n"):
+        if mark in line and number_of(line) == head.entries:
+            return sha256_hex(line) == head.digest
+    first = files.read(0, TAIL).partition(b"\n")[0]
+    if number_of(first) > head.entries:  # others have counted it, and put its file aside
+        return True
+    with suppress(ValueError, RecursionError):
+        entry = json.loads(first)
+        if isinstance(entry, dict) and entry.get("did") == RENEWED:
+            return is_count(entry.get("entries")) and entry["entries"] >= head.entries
+    return False
 
 
 def _without_head(files: LedgerFiles, why: str) -> Place:

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writing the ledger: who did what, in lines that nobody can change unseen.
 
-A line is on disk before the head that counts it: what is beyond the head was never acknowledged,
-and what the head counts and is not there was taken away (docs/decisions/086-ledger.md).
+A line is on disk before the head that counts it: what is beyond the head is new, or was never
+acknowledged, and what the head counts and is not there was taken away
+(docs/decisions/086-ledger.md).
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from coldchain.core.digest import sha256_hex
 from coldchain.core.errors import ColdchainError, TryAgain
 from coldchain.core.files import cannot_write, sync_directory, write_all, write_atomically
 from coldchain.core.locks import lock_within
@@ -33,7 +33,7 @@ from coldchain.observe.ledger.format import (
     files_aside,
     line_of,
 )
-from coldchain.observe.ledger.recovery import before_next_file, place_of_next
+from coldchain.observe.ledger.recovery import before_next_file, holds, place_of_next
 
 FILE_BYTES = 8_388_608
 """From this size on the file is put aside and another one begun."""
@@ -57,11 +57,13 @@ def _identity(status: os.stat_result) -> tuple[int, ...]:
 
 
 class _Left(NamedTuple):
-    """How a writer has left the ledger: the head, and what both files are known by."""
+    """How a writer has left the ledger: the head, what both files are known by, and whether that
+    head is on disk."""
 
     head: Head
     of_file: tuple[int, ...]
     of_head: tuple[int, ...]
+    counted: bool = True
 
     def is_there(self, file: Path, head_file: Path) -> bool:
         """Has nobody touched it since?  Then there is nothing to be read again."""
@@ -83,21 +85,29 @@ class Ledger(LedgerFiles):
         self._lock_file = os.fspath(lib / LOCK)
         self._left: _Left | None = None
 
-    def write(self, done: Act, patience: float = PATIENCE) -> Head:
+    def write(self, done: Act, patience: float = PATIENCE, *, later: bool = False) -> Head:
         """Add an entry, durably; the head that counts it.
 
-        patience: seconds that another writer is waited for.  Raises TryAgain, CannotWrite,
+        patience: seconds that another writer is waited for; later: leave it to ``count``, or to the
+        next one who writes, to wait for the disk and to count it.  Raises TryAgain, CannotWrite,
         Unavailable; then nothing was added.
         """
         with self.locked(patience):
-            left = self._left
-            if left is not None and left.is_there(self.file, self.head_file):
-                head = left.head
-            else:
-                head = self._recovered()
+            head = self._present()
             if head.size >= FILE_BYTES:
-                head = self._rotate(head)
+                head = self._rotate(self._counted(head))
+            left = self._left
+            if later and left is not None and left.head == head:
+                return self._append_uncounted(left, done)
             return self.append(head, done)
+
+    def count(self, patience: float = PATIENCE) -> Head:
+        """Count, durably, what was written before; the head on disk.
+
+        Raises TryAgain, CannotWrite, Unavailable.
+        """
+        with self.locked(patience):
+            return self._counted(self._present())
 
     def begin(self) -> int:
         """Make the ledger of a host that never had one, as somebody is about to write into it; how
@@ -138,24 +148,72 @@ class Ledger(LedgerFiles):
         finally:
             os.close(lock)
 
-    def _recovered(self) -> Head:
+    def _present(self) -> Head:
         """The head that the next entry comes after, once all is said that belongs before it."""
-        place = place_of_next(self)
+        left = self._left
+        if left is not None and left.is_there(self.file, self.head_file):
+            return left.head
+        place, self._left = place_of_next(self), None
         head = place.head
         if place.uncounted:
-            self._write_head(head)
+            head = self._made_durable(head)
         for note in place.notes:
             head = self.append(head, act(OWN, note))
+        if left is not None and not left.counted and not holds(self, left.head):
+            text = f"entry {left.head.entries} was altered or taken away before it was counted"
+            head = self.append(head, act(OWN, {"did": DAMAGED, "text": text}))
         return head
+
+    def _counted(self, head: Head) -> Head:
+        """*head*, once it is on disk."""
+        if self._left is not None and not self._left.counted:
+            return self._made_durable(head)
+        return head
+
+    def _made_durable(self, head: Head) -> Head:
+        """First the lines, then the head that counts them."""
+        self._left = None
+        try:
+            descriptor = self.open_file(os.O_RDWR)
+            try:
+                os.fdatasync(descriptor)
+                self._left = _Left(head, _identity(os.fstat(descriptor)), self._write_head(head))
+            finally:
+                os.close(descriptor)
+        except FileNotFoundError:  # nothing was written since it was put aside
+            self._write_head(head)
+        except OSError as error:
+            raise cannot_write(self.file, error) from None
+        return head
+
+    def _append_uncounted(self, left: _Left, done: Act) -> Head:
+        """Add an entry after what was left, and wait for nothing."""
+        line, head = line_of(left.head, done), left.head
+        try:
+            descriptor = self.open_file(os.O_RDWR | os.O_APPEND)
+            try:
+                try:
+                    write_all(descriptor, line + b"\n")
+                except OSError:
+                    with suppress(OSError):
+                        os.ftruncate(descriptor, head.size)
+                        self._left = left._replace(of_file=_identity(os.fstat(descriptor)))
+                    raise
+                of_file = _identity(os.fstat(descriptor))
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise cannot_write(self.file, error) from None
+        after = head.after(line)
+        self._left = _Left(after, of_file, left.of_head, counted=False)
+        return after
 
     def append(self, head: Head, done: Act) -> Head:
         """Add an entry after *head*, within ``locked``: first the line, then the head that counts
         it, which is returned.  Raises CannotWrite."""
         line = line_of(head, done)
-        size, damaged = head.size + len(line) + 1, head.damaged
-        if damaged is None and done.what == OWN and done.fields.get("did") == DAMAGED:
-            damaged = head.entries + 1
-        after = Head(head.entries + 1, sha256_hex(line), head.first, size, damaged)
+        telling = done.what == OWN and done.fields.get("did") == DAMAGED
+        after = head.after(line, damage=telling)
         self._left = None
         try:
             descriptor = self.open_file(os.O_RDWR | os.O_APPEND | os.O_CREAT)
