@@ -186,3 +186,39 @@ def test_what_a_bad_rclone_took_is_no_backup(
             remove_older_than=0,
         )
     assert not Path(bench.container).exists()
+
+
+_NOISE = 'head -c 3000000 /dev/zero | tr "\\0" x >&2'
+
+
+@pytest.mark.parametrize("tool", ["tar", "gzip", "openssl", "rclone"])
+def test_however_much_a_tool_says_a_message_is_one_to_be_read(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tool: str
+) -> None:
+    """It goes into records, mails and the answers of modules."""
+    _fill(bench)
+    fields: dict[str, object] = {}
+    if tool == "openssl":
+        fields = {"encrypt_pass_file": str(bench.pass_file), "encrypt_scheme": "strong"}
+    if tool == "rclone":
+        (bench.root / "rclone.conf").write_text("[x]\ntype = local\n")
+        fields = {"storage": "rclone", "rclone_config": str(bench.root / "rclone.conf")}
+        fields["container"] = f"x:{bench.root}/remote"
+    else:
+        bench.backup(**fields)
+    _replace(bench, monkeypatch, tool, f"{_NOISE}; echo; cat > /dev/null; exit 9")
+    for work in (bench.backup, bench.restore):
+        with pytest.raises(ColdchainError, match="xxx") as caught:
+            work(**fields)
+        assert len(str(caught.value)) + len(caught.value.hint) < 5000
+
+
+def test_what_tar_says_beside_its_work_is_bounded(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fill(bench)
+    bench.backup()
+    _replace(bench, monkeypatch, "tar", f'{_NOISE}; exec REAL "$@"')
+    warnings = bench.restore().warnings
+    assert warnings and sum(map(len, warnings)) < 50_000
+    assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))

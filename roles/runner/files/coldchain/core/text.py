@@ -17,6 +17,8 @@ _TOKEN = re.compile(
     r"|(u(?!d[89a-f])[0-9a-f]{4}|U00(?:0[1-9a-f]|10)[0-9a-f]{4}))"
 )
 _SURROGATES = "surrogateescape"
+#: So many characters of a program's line are shown.
+_SAID = 1000
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -55,6 +57,13 @@ def pluralize(number: int, noun: str) -> str:
 def shorten(text: str, width: int) -> str:
     """*text*, or as much of its beginning as fits *width* columns, with dots behind it."""
     return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def said(line: bytes) -> str:
+    """What a program said in *line*: where it is long, its beginning and its end."""
+    text = line.decode("utf-8", "backslashreplace")
+    half = _SAID // 2
+    return text if len(text) <= _SAID else f"{text[:half]} ... {text[-half:]}"
 
 
 def did_you_mean(word: str, names: Iterable[str], *, most: int = 1, likeness: float = 0.6) -> str:

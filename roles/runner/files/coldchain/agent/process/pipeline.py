@@ -16,6 +16,7 @@ from typing import IO, NamedTuple
 
 from coldchain.agent.process.signals import defer_signals
 from coldchain.core.files import write_all
+from coldchain.core.text import said
 
 CHUNK = 1 << 20
 #: One read of what the last stage writes.  A buffer beyond 128 KiB comes from mmap, and each of its
@@ -291,7 +292,7 @@ def _both(sink: LineSink | None, tail: deque[str]) -> LineSink:
         """Hand *line* on, and keep it for the message of a failure."""
         if sink is not None:
             sink(line)
-        tail.append(line.decode("utf-8", "backslashreplace"))
+        tail.append(said(line))
 
     return take
 

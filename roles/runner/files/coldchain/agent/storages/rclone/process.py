@@ -26,6 +26,7 @@ BLOCK = 1 << 16
 MORE_CAME = ("more bytes came than were listed", "what is stored was changed meanwhile")
 
 _TAIL = 40  # lines
+_LINE_LIMIT = 1 << 16
 
 
 class Process:
@@ -130,7 +131,7 @@ class Process:
 
     def _listen(self, stream: BinaryIO) -> None:
         with stream:
-            for line in stream:
+            while line := stream.readline(_LINE_LIMIT):
                 self._tail.append(line.decode("utf-8", "backslashreplace").rstrip("\n"))
 
 

@@ -29,10 +29,13 @@ from coldchain.core.errors import (
     Unavailable,
     remedy,
 )
+from coldchain.core.text import shorten
 
 #: Older ones were not tried, and 1.53 takes any host key whatever known_hosts says.
 MINIMUM = (1, 60)
 
+#: So many characters of what rclone says are shown; secrets are masked before they are cut.
+_LONGEST = 1000
 _OPTIONS = {
     "RCLONE_CONTIMEOUT": "20s",
     "RCLONE_RETRIES": "2",
@@ -260,7 +263,7 @@ class Rclone:
     def _error(self, kind: type[ColdchainError], text: str) -> ColdchainError:
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return kind(f"{self._place}: {text}", hint_of(text, self._hints))
+        return kind(f"{self._place}: {shorten(text, _LONGEST)}", hint_of(text, self._hints))
 
 
 def can_be_listed(paths: Iterable[str]) -> bool:

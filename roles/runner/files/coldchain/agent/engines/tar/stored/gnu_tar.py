@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from coldchain.agent.process.tools import executable, install_hint
 from coldchain.core.errors import Unavailable
-from coldchain.core.text import display_name
+from coldchain.core.text import display_name, said
 
 #: tar reads and writes so many blocks of 512 bytes at once (its default of 20 costs time), and
 #: tells after so many of these records how far it is.
@@ -289,9 +289,9 @@ class Complaints:
                     self.add(kind, unquote(match[1]))
                     return
         if self.refused is None and (refusal := _REFUSAL.fullmatch(line)):
-            self.refused = refusal[1].decode("utf-8", "backslashreplace")
+            self.refused = said(refusal[1])
         if not line.endswith((b"Exiting with failure status due to previous errors",)):
-            self.others.append(line.decode("utf-8", "backslashreplace"))
+            self.others.append(said(line))
             del self.others[:-NAMES_KEPT]
 
     def add(self, kind: str, name: bytes) -> None:
