@@ -24,8 +24,7 @@ NO_DOCUMENTS = [
     (b'"text"', "no job document"),
     (b"3", "no job document"),
     (b"null", "no job document"),
-    (b"NaN", "NaN is no number"),
-    (b'{"job_id": Infinity}', "Infinity is no number"),
+    (b"NaN", "no job document"),
     (b'{"job_id": "a", "job_id": "b"}', '"job_id" is given twice'),
     (b"[" * 100_000, "nested too deeply"),
     (b'{"jobs": {}}', '"jobs" is no list'),
@@ -73,10 +72,38 @@ def test_a_document_may_only_say_that_a_job_is_to_be_absent(
     assert command.json("list")["jobs"] == []
 
 
-def test_a_huge_number_is_an_error_and_no_traceback(command: Command) -> None:
-    raw = b'{"job_id": "x", "priority": ' + b"9" * 10_000 + b"}"
-    assert command("validate", "-", data=raw) == 65
-    assert "Traceback" not in command.err
+NUMBERS = {
+    **dict.fromkeys(
+        (b"NaN", b"Infinity", b"-Infinity", b"1e400"), "is not a number that JSON knows"
+    ),
+    **dict.fromkeys(
+        (b"9" * 10_000, b"-" + b"9" * 5_000, b"1" + b"0" * 99), "is too large a number"
+    ),
+}
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number[:9].decode())
+def test_what_is_no_number_of_ours_is_told_with_its_place(command: Command, number: bytes) -> None:
+    """Of a list of jobs, which one it was; convert passes over that file only."""
+    job = json.dumps(exec_job("x")).encode()
+    raw = (
+        b"["
+        + json.dumps(exec_job("y")).encode()
+        + b", "
+        + job[:-1]
+        + b', "priority": '
+        + number
+        + b"}]"
+    )
+    for words in ("validate", "apply"):
+        assert command(words, "-", data=raw) == 65
+        assert f"document 1: $.priority: {NUMBERS[number]}" in command.err
+        assert "Traceback" not in command.err and "sys." not in command.err
+    answer = command.json("convert", "-", data=raw)
+    assert [document["job_id"] for document in answer["documents"]] == ["y"]
+    assert [entry["reason"] for entry in answer["skipped"]] == [f"$.priority: {NUMBERS[number]}"]
+    assert command("restore", "--options", "-", data=b'{"job_id": ' + number + b"}") == 65
+    assert "sys." not in command.err
 
 
 def test_files_that_cannot_be_read_are_named(command: Command, tmp_path: Path) -> None:

@@ -369,7 +369,7 @@ def test_what_is_said_of_a_request(command: Command, store: Store) -> None:
         ("a", "stop --check", "", "stop would change it to stop (checked only)"),
         ("a", "remove --check", "", "remove would change it to removed (checked only)"),
         ("a", "remove", "", "removed; its history and its backups are kept"),
-        ("c", "stop --check", "", "stop would take effect after its run (checked only)"),
+        ("c", "stop --check", "", "stop would wait for its run (checked only)"),
         ("c", "stop", NOTHING_STARTS, "stop requested"),
         ("c", "remove --check", "", "remove would change it to removing (checked only)"),
     ):

@@ -219,6 +219,8 @@ STEP, OPTION = "job_action", "freezer_action"
         (OPTION, "hostname", "null", "null", ""),
         *((OPTION, "hostname", value, None, "") for value in ("", None, False)),
         (OPTION, "container", False, None, "false is taken as 'not set'"),
+        (OPTION, "user", "", None, "is empty: the command runs as whoever the runner is"),
+        ("job", "lock", "", None, "is empty: nothing keeps the job from running beside others"),
         ("job", "description", False, None, "false is taken as 'not set'"),
         ("job_schedule", "schedule_minute", " ", None, ""),
         (OPTION, "exclude", "*.log", ["*.log"], ""),
@@ -244,6 +246,18 @@ def test_what_a_value_means(level: str, name: str, given: Any, means: Any, warne
     idle = "has no effect"  # of what goes with it, which is not in the document
     words = [problem.message for problem in own if idle not in problem.message]
     assert len(words) == bool(warned) and warned in "".join(words)
+
+
+def test_a_decimal_for_a_program_is_warned_of() -> None:
+    """In YAML, version 1.10 without quotes is the number 1.1, and a variable is not shown."""
+    action = {"action": "exec", "command": ["x", 1.1, 5, "1.10"], "environment": {"A": 1.1, "B": 2}}
+    checked = check({"job_id": "j", "job_actions": [{OPTION: action}]}, CONTEXT)
+    assert checked.document is not None
+    place = "$.job_actions[0].freezer_action"
+    assert [(problem.path, problem.message) for problem in checked.warnings] == [
+        (f"{place}.command[1]", "is a number, whose last zeros are gone"),
+        (f"{place}.environment.A", "is a number, whose last zeros are gone"),
+    ]
 
 
 # -- where something is cut -----------------------------------------------------------------------

@@ -62,7 +62,7 @@ def run(call: Call) -> int:
                 text = read_text(name, any_bytes=True)
                 converter.add_crontab(printable(name), text, system=_is_system(name))
             else:
-                converter.add_freezer(printable(name), load(name))
+                converter.add_freezer(printable(name), load(name, judged=True))
         except DataError as error:
             reason = _without(f"{source_name(name)}: ", error.message)
             guessed = kind == "freezer" and arguments.source is None and "not JSON" in reason

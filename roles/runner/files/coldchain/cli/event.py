@@ -136,7 +136,8 @@ def _tell_event(call: Call, answer: dict[str, Any]) -> None:
         if requested == "start" and answer["before"]["status"] == lifecycle.SCHEDULED:
             would = "start would run it now"  # and it stays scheduled
         elif then.get("event") and then["status"] == answer["before"]["status"]:
-            would = f"{requested} would take effect after its run"
+            ends = requested == "abort"  # a run that is being aborted, or whose job was removed
+            would = "abort would end its run" if ends else f"{requested} would wait for its run"
         call.output.line(f"{job_id}: {would} (checked only)")
     elif requested == "remove":
         call.output.line(f"{job_id}: removed; its history and its backups are kept")

@@ -38,7 +38,7 @@ def documents(name: str) -> Documents:
     Raises DataError when it is none of these.
     """
     source = source_name(name)
-    value = load(name)
+    value = load(name, judged=True)
     if isinstance(value, list):
         return _sorted_out(source, value, [], single=False)
     if not isinstance(value, dict):
@@ -92,8 +92,11 @@ def source_name(name: str) -> str:
     return "standard input" if name == STANDARD_INPUT else printable(name)
 
 
-def load(name: str) -> Any:
-    """The value in file *name* ("-": standard input).  Raises DataError when it cannot be read."""
+def load(name: str, *, judged: bool = False) -> Any:
+    """The value in file *name* ("-": standard input).  Raises DataError when it cannot be read.
+
+    judged: by who names the place of a number that is none, or is too large.
+    """
     source = source_name(name)
     text = read_text(name)
     if text.lstrip()[:1] in ("[", "#", ";"):
@@ -107,7 +110,9 @@ def load(name: str) -> Any:
     if not text.strip():
         raise DataError(f"{source}: is empty", "write a job document in JSON")
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        constant = float if judged else _constant
+        whole = _clipped if judged else int
+        return json.loads(text, object_pairs_hook=_object, parse_constant=constant, parse_int=whole)
     except json.JSONDecodeError as error:
         hint = "see coldchain validate --schema for what a document holds"
         if name.endswith((".yml", ".yaml")):
@@ -117,8 +122,9 @@ def load(name: str) -> Any:
         ) from None
     except RecursionError:
         raise DataError(f"{source}: is nested too deeply", "flatten the document") from None
-    except ValueError as error:  # of the two hooks, or a number with thousands of digits
-        raise DataError(f"{source}: {error}", "correct it there") from None
+    except ValueError as error:  # of the hooks, or a number with thousands of digits
+        text = str(error).partition(": value has")[0]
+        raise DataError(f"{source}: {text}", "correct it there") from None
 
 
 def read_text(name: str, *, any_bytes: bool = False) -> str:
@@ -156,6 +162,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                 raise ValueError(f"{json.dumps(key)[:80]} is given twice in one object")
             seen.add(key)
     return value
+
+
+def _clipped(digits: str) -> int:
+    """The number, or one that is too large as well: Python reads 4300 digits at most."""
+    return int(digits[:100])
 
 
 def _constant(word: str) -> Any:

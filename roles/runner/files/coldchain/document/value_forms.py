@@ -22,6 +22,12 @@ NOT_SET = object()
 # Fields of an action for which somebody may have chosen a word that YAML takes for false; in all
 # others false is Freezer's way to say nothing.
 OWN_WORDS = frozenset({"backup_name", "container", "path_to_backup", "command", "user"})
+# What nobody wants to find out later of a field of ours that was to have a value.  Freezer's forms
+# send their own ones empty.
+WITHOUT = {
+    "user": "the command runs as whoever the runner is",
+    "lock": "nothing keeps the job from running beside others",
+}
 _STOP = 'leave it out; only "stop" stops a job'
 
 
@@ -36,6 +42,9 @@ def normalize_value(field: Field, item: Any, place: Place, modern: Normalized) -
         return NOT_SET if field.name == "schedule_boot" and switch is False else switch
     blank = place[0] == "job_schedule" or field.type in ("int", "float")
     if isinstance(item, str) and (item == "" or (blank and item.isspace())):
+        if field.name in WITHOUT:
+            hint = "leave it out if that is meant; a variable may be missing"
+            modern.warn(place, f"is empty: {WITHOUT[field.name]}", hint)
         return NOT_SET
     if field.name == "dereference_symlink":
         word = str(item).strip().lower()
@@ -62,10 +71,13 @@ def normalize_value(field: Field, item: Any, place: Place, modern: Normalized) -
     if field.type in ("int", "float"):
         return _number(field, item, place, modern)
     if field.type == "dict":
-        return _variables(item)
+        return _variables(item, place, modern)
     if field.type == "list" and isinstance(item, (str, int)) and item is not True:
         item = [item]
     if isinstance(item, list):
+        if field.name == "command":
+            for number, element in enumerate(item):
+                _tell_decimal(element, (*place, number), modern)
         return [_as_text(element) for element in item] or NOT_SET
     return _as_text(item)
 
@@ -80,12 +92,20 @@ def is_null_as_text(field: Field, item: Any, place: Place, modern: Normalized) -
     return null
 
 
-def _variables(item: Any) -> Any:
+def _variables(item: Any, place: Place, modern: Normalized) -> Any:
     if not isinstance(item, dict):
         return item
+    for key, element in item.items():
+        _tell_decimal(element, (*place, key), modern)
     return {
         key: _as_text(element) for key, element in item.items() if element is not None
     } or NOT_SET
+
+
+def _tell_decimal(item: Any, place: Place, modern: Normalized) -> None:
+    """What a program gets of a number with a point need not be what was written: 1.10 is 1.1."""
+    if isinstance(item, float):
+        modern.warn(place, "is a number, whose last zeros are gone", "write it in quotes")
 
 
 def switch_of(word: str) -> bool | None:
