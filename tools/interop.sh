@@ -13,4 +13,8 @@ if ! tools/venv.sh "build/pythons/python$base" build/venvs/freezer tests/require
   ! pip download -q --no-deps -d build/cache/freezer freezer==19.0.0 || exit 1
   exec "${skip[@]}" "freezer-agent cannot be installed: no package index answers"
 fi
+# Both compile what they import, and the tests have a right to programs that start at once.
+for program in agent scheduler; do
+  "build/venvs/freezer/bin/freezer-$program" --version > /dev/null 2>&1
+done
 pytest -q tests/interop --junitxml build/results/interop.xml
