@@ -288,10 +288,13 @@ class Outlook:
             changes["re_anchored"] = now
         return changes
 
-    def catch_up(self, now: float, tolerance: float = ON_TIME) -> calendar.CatchUp:
+    def catch_up(
+        self, now: float, tolerance: float = ON_TIME, why: str = "missed"
+    ) -> calendar.CatchUp:
         """What is to be done about every slot between ``since`` and *now*.
 
-        tolerance: seconds that a run may be late and still be on time.
+        tolerance: seconds that a run may be late and still be on time; why: what is told of slots
+        that are too many to be told one by one.
         """
         trigger, state = self.trigger, self.state
         assert trigger is not None
@@ -309,6 +312,7 @@ class Outlook:
             now=from_epoch(now),
             policy=trigger.missed,
             tolerance=int(tolerance),
+            why=why,
         )
         return calendar.CatchUp(
             [occurrence for occurrence in caught.run if self._open(occurrence, now)],

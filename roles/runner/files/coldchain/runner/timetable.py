@@ -224,13 +224,15 @@ class Timetable:
             trigger = outlook.trigger or trigger
         if outlook.since >= now:
             return None
-        caught = outlook.catch_up(now, self._tolerance)
+        stepped = self.stepped > STEP
+        why = f"the clock was set by {self.stepped:+.0f} s, past it" if stepped else "missed"
+        caught = outlook.catch_up(now, self._tolerance, why)
         if caught.run or caught.later:
             self._store.jobs()  # needed for them: unreadable now, nothing has changed yet
         for reason, group in itertools.groupby(caught.skipped, key=lambda item: item[1]):
             slots = [occurrence.slot.timestamp() for occurrence, _unused in group]
-            if self.stepped > STEP:
-                reason = f"the clock was set by {self.stepped:+.0f} s, past it"
+            if stepped and not reason.startswith(why):
+                reason = why
             self._states.skip(job_id, slots, reason)
         busy = self._busy(job_id, trigger)
         for occurrence in caught.run:

@@ -24,13 +24,19 @@ class CatchUp(NamedTuple):
 
 
 def catch_up(
-    trigger: Trigger, *, after: datetime, now: datetime, policy: CatchUpPolicy, tolerance: int = 10
+    trigger: Trigger,
+    *,
+    after: datetime,
+    now: datetime,
+    policy: CatchUpPolicy,
+    tolerance: int = 10,
+    why: str = "missed",
 ) -> CatchUp:
     """Decide on every occurrence with after < at <= now.
 
     One that is at most *tolerance* seconds late is on time and runs whatever the policy says.  No
     more than CATCH_UP_LIMIT occurrences are looked at one by one, the newest ones; the first of the
-    others stands for all of them in ``skipped``.
+    others stands for all of them in ``skipped``, because of *why*.
     """
     if trigger.kind == "continuous":
         # Of all the seconds that passed only the present one counts.
@@ -40,7 +46,7 @@ def catch_up(
     skipped = trigger.blacked_out(after, now, CATCH_UP_LIMIT)
     if unlisted is not None:
         skipped.append(
-            (unlisted, f"missed, like all slots from here to {due[0].slot:%Y-%m-%d %H:%M:%S} UTC")
+            (unlisted, f"{why}, like all slots from here to {due[0].slot:%Y-%m-%d %H:%M:%S} UTC")
         )
     until = trigger.blackout_until(now)
     begin = seconds(now if until is None else until)
