@@ -297,6 +297,8 @@ def test_the_outbox_and_its_record_have_a_bound(
         put(box, "https://x", f"m{number:02}", run={"actions": ["x" * outbox.LARGEST]})
     waits = box.waiting()
     assert [waiting.id for waiting in waits] == [f"m{number}" for number in range(20, 30)]
+    box.take_in()
+    assert box.waiting() == waits
     assert all((box.place / "queue" / waiting.name).stat().st_size < 300 for waiting in waits)
     assert (box.place / "deliveries.jsonl").stat().st_size <= 1100
     assert results(box)[-1] == ("m19", "dropped")
@@ -311,6 +313,7 @@ def test_what_is_large_arrives(box: Outbox, server: Receiver, text: str) -> None
     [summary] = rules.due(1e9 + 601)
     put(box, server.url, "many", **summary.message)
     put(box, server.url, "one", text=text, run={"actions": [text]})
+    box.take_in()
     files = [box.place / "queue" / waiting.name for waiting in box.waiting()]
     assert files[1].stat().st_size <= outbox.LARGEST
     assert courier(box).deliver() == 0
@@ -320,6 +323,7 @@ def test_what_is_large_arrives(box: Outbox, server: Receiver, text: str) -> None
 
 def test_what_is_damaged_or_not_ours_harms_nobody(box: Outbox, server: Receiver) -> None:
     first = put(box, server.url, "m0")
+    box.take_in()
     queue = box.place / "queue"
     for number, raw in enumerate((b"{", b"[]", b"{}")):
         (queue / WaitingMessage(number, 1, "broken").name).write_bytes(raw)
@@ -340,6 +344,7 @@ def test_a_full_disk_lets_nobody_be_asked_again_and_again(
 ) -> None:
     server.answers = lambda request: Answer(503)
     put(box, server.url, "m0")
+    box.take_in()
 
     def full(path: Path, raw: bytes, *, durable: bool = True) -> None:
         raise CannotWrite(f"{path}: No space left on device")
@@ -357,6 +362,7 @@ def test_a_full_disk_loses_the_note_alone_when_the_record_has_to_be_cut(
     box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(box, server.url, "m0")
+    box.take_in()
 
     def full(path: Path, raw: bytes, *, durable: bool = True) -> None:
         raise CannotWrite(f"{path}: No space left on device")

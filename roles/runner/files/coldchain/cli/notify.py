@@ -85,6 +85,7 @@ def _withdraw(call: Call, outbox: Outbox) -> None:
     try:
         if not lock_within(lock, DEADLINE + 5):
             raise TryAgain("messages are on their way", "try again in a minute")
+        outbox.take_in()
         for waiting in outbox.waiting():
             entry = outbox.read(waiting)
             if entry is not None and address(entry["target"]) not in declared:

@@ -124,6 +124,7 @@ class Courier:
 
     def _waiting(self) -> list[WaitingMessage]:
         """What lies in the outbox, but for what would be tried again and again."""
+        self._outbox.take_in()
         return [waiting for waiting in self._outbox.waiting() if waiting.name not in self._unnoted]
 
     def _ready(self, serving: Container[str], *, at_once: bool) -> dict[str, list[WaitingMessage]]:

@@ -1,6 +1,7 @@
 # Copyright: (c) 2026, coldchain.freezer contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages on their way, a file each, and the record of what became of them.
+"""Messages on their way, a file each, or a line as long as nobody has looked (incoming.py); and the
+record of what became of them.
 
 The runner puts messages in; the process that delivers takes them out, or puts them off.  The name
 of a file tells its place in the order, when it is due and which message it is, so that to look when
@@ -21,6 +22,7 @@ from coldchain.core.errors import CannotWrite, ColdchainError
 from coldchain.core.files import cannot_write, open_ours, private_directory, write_atomically
 from coldchain.core.text import shorten
 from coldchain.core.trusted_path import TrustedFolder
+from coldchain.observe.incoming import Incoming
 from coldchain.observe.notifiers.registry import ROUTINE
 
 MOST = 1000
@@ -71,6 +73,7 @@ class Outbox:
         self._queue = place / "queue"
         self._record = place / "deliveries.jsonl"
         self._kept = TrustedFolder(self._queue)
+        self._incoming = Incoming(place)
 
     @property
     def lock(self) -> Path:
@@ -78,14 +81,23 @@ class Outbox:
         return self.place / "lock"
 
     def waiting(self) -> list[WaitingMessage]:
-        """All messages, in the order in which they were put in."""
-        try:
-            with os.scandir(self._queue) as found_there:
-                files = (each for each in found_there if each.is_file(follow_symlinks=False))
-                names = sorted(each.name for each in files)
-        except FileNotFoundError:
-            return []
-        return [found for name in names if (found := WaitingMessage.of(name)) is not None]
+        """All messages, in the order in which they were put in.  Unavailable."""
+        names = set(self._incoming.lines())
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._queue) as found_there:
+            files = (each for each in found_there if each.is_file(follow_symlinks=False))
+            names.update(each.name for each in files)
+        found = filter(None, map(WaitingMessage.of, names))
+        # One of both kinds is a file with a line that was to be let go of: the later one holds.
+        return sorted({(each.order, each.id): each for each in sorted(found)}.values())
+
+    def take_in(self) -> None:
+        """Make files of the messages that have none yet.  For whoever delivers, or takes messages
+        out.  Raises Unavailable."""
+        self._incoming.take(self._file)
+
+    def _file(self, name: str, raw: bytes) -> None:
+        if WaitingMessage.of(name) is not None:  # else a part of a line, of a power cut
+            self._write(self._queue / name, raw, durable=False)
 
     def put(self, entry: Mapping[str, Any], waiting: WaitingMessage, *, durable: bool) -> None:
         """Put a message in; raises CannotWrite.  durable: it has to survive a power cut."""
@@ -96,7 +108,10 @@ class Outbox:
         if len(raw) > LARGEST and "messages" not in message:
             message["text"] = shorten(str(message.get("text", "")), _TEXT)
             raw = _raw({**entry, "message": message})
-        path = self._queue / waiting.name
+        if durable or not self._incoming.add(waiting.name, raw):
+            self._write(self._queue / waiting.name, raw, durable=durable)
+
+    def _write(self, path: Path, raw: bytes, *, durable: bool) -> None:
         try:
             write_atomically(path, raw, durable=durable, kept=self._kept)
         except CannotWrite:
@@ -115,12 +130,17 @@ class Outbox:
         """The message; None when it is gone, or was damaged: then it is removed."""
         path = self._queue / waiting.name
         try:
-            with open(open_ours(path), "rb") as stream:
-                entry = json.loads(stream.read(_READ))
+            try:
+                with open(open_ours(path), "rb") as stream:
+                    raw = stream.read(_READ)
+            except FileNotFoundError:
+                line = self._incoming.lines().get(waiting.name)
+                if line is None:
+                    return None
+                raw = line
+            entry = json.loads(raw)
             if all(isinstance(entry[name], dict) for name in ("target", "message")):
                 return dict(entry)
-        except FileNotFoundError:
-            return None
         except (ColdchainError, ValueError, KeyError, TypeError, RecursionError):
             pass  # damaged, or not ours
         with contextlib.suppress(OSError):
@@ -155,6 +175,8 @@ class Outbox:
         then the oldest of all.
         """
         surplus = max(0, len(waiting) - MOST + 1)
+        if surplus:
+            self.take_in()
         gone = list(islice(filter(self._is_routine, waiting), surplus)) if surplus else []
         stay = [it for it in waiting if it not in gone]
         gone += stay[: surplus - len(gone)]
