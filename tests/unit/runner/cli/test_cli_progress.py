@@ -45,7 +45,7 @@ def on_a_terminal(command: Command, *words: str) -> tuple[int, str]:
 def source(tmp_path: Path) -> Path:
     source = tmp_path / "source"
     source.mkdir()
-    (source / "noise").write_bytes(os.urandom(48_000_000))
+    (source / "noise").write_bytes(os.urandom(12_000_000))
     return source
 
 
@@ -65,7 +65,7 @@ def job(source: Path, **options: Any) -> dict[str, Any]:
 def test_a_terminal_shows_what_is_done_and_is_left_clean(
     command: Command, source: Path, tmp_path: Path
 ) -> None:
-    assert command("apply", "-", data=job(source, upload_limit="3M")) == 0
+    assert command("apply", "-", data=job(source, upload_limit="1M")) == 0
     code, drawn = on_a_terminal(command, "run", "j")
     assert code == 0
     assert "writing level 0: " in drawn
@@ -123,12 +123,12 @@ def test_an_action_s_process_carries_no_store_and_no_tqdm(command: Command, sour
     # Where the machine is slow, the plain line of progress; what else would be there is an error.
     lines = [line for line in done.stderr.splitlines() if line]
     assert [line for line in lines if not line.startswith("progress: ")] == []
-    assert done.stdout.startswith("level 0 of b: 1 file, 48.0 MB read")
+    assert done.stdout.startswith("level 0 of b: 1 file, 12.0 MB read")
 
 
 @pytest.mark.usefixtures("runner")
 def test_the_record_tells_while_it_runs(command: Command, source: Path) -> None:
-    assert command("apply", "-", data=job(source, upload_limit="3M")) == 0
+    assert command("apply", "-", data=job(source, upload_limit="1M")) == 0
     assert command("event", "j", "start") == 0
 
     def written() -> Any:
