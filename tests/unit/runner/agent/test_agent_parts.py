@@ -55,7 +55,8 @@ def test_a_pipeline_hands_on_every_byte_and_tells_how_each_stage_ended() -> None
     assert said == [b"first", b"tar: exiting now"]
     assert [(end.name, end.code) for end in exits] == [("sh", 3), ("tr", -9), ("sh", 0)]
     assert exits[0].describe() == "sh ended with exit code 3: first"
-    assert exits[1].describe() == "tr ended with signal 9"
+    killed = "SIGKILL, perhaps for want of memory: see the system log"
+    assert exits[1].describe() == f"tr ended with signal 9 ({killed})"
 
 
 def test_the_output_of_the_last_stage_comes_in_whole_lines(
@@ -117,13 +118,22 @@ BROKEN = -signal.SIGPIPE
         ([2, 1], 0),
         ([BROKEN, 1], 1),
         ([1, BROKEN], 1),
-        ([BROKEN, 0], 0),
+        ([BROKEN], 0),
     ],
 )
 def test_who_is_to_blame_is_not_who_lost_its_reader(codes: list[int], to_blame: int | None) -> None:
     exits = [Exit(name, code, ()) for name, code in zip(("tar", "gzip"), codes)]
     blamed = failure(exits, {"tar": (1,)})
     assert blamed == (None if to_blame is None else exits[to_blame])
+
+
+@pytest.mark.parametrize("codes", [[BROKEN, 0], [BROKEN, BROKEN, 0], [0, BROKEN, 0]])
+def test_who_reads_no_more_and_says_that_all_is_well_is_to_blame(codes: list[int]) -> None:
+    names = ("tar", "gzip", "openssl")
+    exits = [Exit(name, code, (f"{name} speaks",)) for name, code in zip(names, codes)]
+    blamed, last = failure(exits, {"tar": (1,)}), names[len(codes) - 1]
+    assert blamed is not None
+    assert blamed.describe() == f"{last} ended before it had read all: {last} speaks"
 
 
 # -- mounts and loops ------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, NamedTuple
 
-from coldchain.agent.process.signals import defer_signals
+from coldchain.agent.process.signals import defer_signals, how_ended
 from coldchain.core.files import write_all
 from coldchain.core.text import said
 
@@ -72,17 +72,21 @@ class Stage(NamedTuple):
 
 
 class Exit(NamedTuple):
-    """How a stage ended: the exit code (negative: the signal) and the last lines of stderr."""
+    """How a stage ended: the exit code (negative: the signal) and the last lines of stderr.
+
+    early: it did not read to the end of what the stage before wrote.
+    """
 
     name: str
     code: int
     errors: tuple[str, ...]
+    early: bool = False
 
     def describe(self) -> str:
         """For people: tar ended with exit code 2: its last complaint."""
-        how = f"exit code {self.code}" if self.code >= 0 else f"signal {-self.code}"
-        said = [line for line in self.errors if not line.endswith(_FAREWELLS)]
-        return f"{self.name} ended with {how}" + (f": {said[-1]}" if said else "")
+        how = "before it had read all" if self.early else f"with {how_ended(self.code)}"
+        lines = [line for line in self.errors if not line.endswith(_FAREWELLS)]
+        return f"{self.name} ended {how}" + (f": {lines[-1]}" if lines else "")
 
 
 class Pipeline:
@@ -275,7 +279,10 @@ def failure(exits: Sequence[Exit], allowed: Mapping[str, Sequence[int]]) -> Exit
     """
     bad = [end for end in exits if end.code != 0 and end.code not in allowed.get(end.name, ())]
     causes = [end for end in bad if end.code != -signal.SIGPIPE]
-    return next(iter(causes or bad), None)
+    if causes or not bad:
+        return next(iter(causes), None)
+    reader = exits.index(bad[-1]) + 1
+    return exits[reader]._replace(early=True) if reader < len(exits) else bad[-1]
 
 
 def widen(pipe: int) -> None:

@@ -156,3 +156,16 @@ def allow_signals() -> Iterator[None]:
         yield
     finally:
         _delivery.held += 1
+
+
+def how_ended(code: int) -> str:
+    """How a program ended, in words: by its exit *code*, or, negative, by a signal."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:  # a real-time signal
+        return f"signal {-code}"
+    # Nothing of ours kills before it has asked, and then has its own words.
+    why = ", perhaps for want of memory: see the system log" if -code == signal.SIGKILL else ""
+    return f"signal {-code} ({name}{why})"

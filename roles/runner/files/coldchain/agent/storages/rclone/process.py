@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from coldchain.agent.process.signals import defer_signals
+from coldchain.agent.process.signals import defer_signals, how_ended
 from coldchain.agent.storages.rclone import limits
 from coldchain.agent.storages.rclone.failures import reason
 from coldchain.core.errors import ColdchainError, DataError
@@ -102,7 +102,7 @@ class Process:
         """Raises rclone's error unless it ends with 0 within *limit* seconds."""
         code = self.wait(limit)
         if code:
-            how = f"exit code {code}" if code > 0 else f"signal {-code}"
+            how = how_ended(code)
             raise self._error(self.reason() or f"rclone ended with {how}")
 
     def reason(self) -> str:
