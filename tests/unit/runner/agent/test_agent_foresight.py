@@ -7,13 +7,14 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from agent_bench import Bench, make_bench
+from agent_bench import CAP_SYS_ADMIN, Bench, capable, make_bench
 from agent_containment import NO_CTYPES, NO_RIGHTS, OTHER_MACHINE, available, changed_kernel, only
 from agent_hostile import DUMP, REG, SYM, Member, attacks, plant, plant_archive, tars_own
 from agent_points import verify
@@ -248,3 +249,84 @@ def test_all_doors_refuse_what_leads_outside(
                 _ask_all_doors(Command(bench.root / "home", capsys, monkeypatch), bench)
             )
     assert refused > 20
+
+
+def _mount(place: Path, *words: str) -> None:
+    subprocess.run(["mount", *words, str(place)], check=True)
+
+
+def _read_only(place: Path) -> None:
+    _mount(place, "--bind", str(place))
+    _mount(place, "-o", "remount,bind,ro")
+
+
+def _attribute(letter: str, place: Path) -> None:
+    subprocess.run(["chattr", f"+{letter}", place], check=True)
+
+
+TARGETS: dict[str, tuple[Callable[[Path], object], bool]] = {
+    "empty": (lambda target: None, True),
+    "a directory with content for a file": (
+        lambda t: (t / "file" / "x").mkdir(parents=True),
+        False,
+    ),
+    "an empty directory for a file": (lambda t: (t / "file").mkdir(), True),
+    "a directory with content for a link": (
+        lambda t: (t / "link" / "x").mkdir(parents=True),
+        False,
+    ),
+    "a file for a directory": (lambda t: (t / "d").write_text("x"), True),
+    "a link for a directory": (lambda t: (t / "d").symlink_to("/etc"), True),
+    "below": (lambda t: (t / "d" / "inner" / "x").mkdir(parents=True), False),
+    "what is not always selected": (lambda t: (t / "other" / "x").mkdir(parents=True), False),
+}
+TARGETS_OF_ROOT: dict[str, tuple[Callable[[Path], object], bool]] = {
+    "a mount": (lambda t: ((t / "d").mkdir(), _mount(t / "d", "-t", "tmpfs", "x")), False),
+    "a mount where nothing is": (
+        lambda t: ((t / "none").mkdir(), _mount(t / "none", "-t", "tmpfs", "x")),
+        True,
+    ),
+    "a mount elsewhere": (
+        lambda t: ((t / "more").mkdir(), _mount(t / "more", "-t", "tmpfs", "x")),
+        True,
+    ),
+    "read-only": (_read_only, False),
+    "immutable": (lambda t: _attribute("i", t), False),
+    "append-only": (lambda t: _attribute("a", t), False),
+    "an immutable file": (
+        lambda t: ((t / "file").write_text("x"), _attribute("i", t / "file")),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("paths", [[], ["d", "file", "link", "none"]])
+@pytest.mark.parametrize("name", [*TARGETS, *TARGETS_OF_ROOT])
+def test_a_dry_run_tells_what_in_the_target_would_stop_the_restore(
+    bench: Bench, name: str, paths: list[str]
+) -> None:
+    if name in TARGETS_OF_ROOT and not (os.geteuid() == 0 and capable(CAP_SYS_ADMIN)):
+        pytest.skip("needs root that may mount")
+    prepare, possible = {**TARGETS, **TARGETS_OF_ROOT}[name]
+    for folder in ("d", "none"):
+        (bench.source / folder).mkdir()
+    for file in ("file", "d/inner", "other"):
+        (bench.source / file).write_text(file)
+    (bench.source / "link").symlink_to("file")
+    bench.backup()
+    bench.target.mkdir()
+    why = ""
+    try:
+        prepare(bench.target)
+        fields = {"overwrite": True, "restore_paths": paths}
+        dry = bench.restore(dry_run=True, **fields)
+        try:
+            bench.restore(**fields)
+        except ColdchainError as error:
+            why = f"{error.message}; {error.hint}"
+    finally:
+        subprocess.run(["chattr", "-R", "-f", "-i", "-a", bench.target], check=False)
+        for place in (bench.target, *bench.target.iterdir()):
+            subprocess.run(["umount", "-q", place], check=False)
+    assert dry.fields["refused"] == why
+    assert bool(why) is not (possible or ("selected" in name and bool(paths)))

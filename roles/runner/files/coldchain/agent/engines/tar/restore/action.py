@@ -77,6 +77,7 @@ def restore(
     paths = selected_paths(options, storage, levels, meter, spool)
     if options.common.dry_run:
         report = dry_run(options, storage, levels, paths, meter, spool, receipts)
+        refused = refused or str(report.fields["refused"])
         told = [f"a restore would be refused: {refused}"] if refused else []
         fields = {**report.fields, "refused": refused}
         said = (*told, *trusted, *report.warnings)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coldchain.agent.engines.tar.admin import would_remove
+from coldchain.agent.engines.tar.restore.collisions import collision
 from coldchain.agent.engines.tar.restore.extract_guard import below, everything
 from coldchain.agent.engines.tar.restore.foresight import check_links, kernel_holds
 from coldchain.agent.engines.tar.restore.point_names import names_of_point, stored_names
@@ -62,6 +63,7 @@ def dry_run(
         if path not in folders and not any(map(single, chosen)):
             raise not_there(path, f"as of {iso(from_epoch(last.level.time))}")
     files_there = sorted(chosen)
+    refused = collision(options.directory, files_there, folders, selected, paths)
     compared = preview(options.directory, files_there, selected)
     names = [path_text(name) for name in files_there[:LISTED]]
     number = len(files_there)
@@ -83,6 +85,7 @@ def dry_run(
         "removed": removed,
         "files": number,
         "bytes": needed,
+        "refused": refused,
         "directory": directory,
         "names": names,
         **compared.as_fields(),

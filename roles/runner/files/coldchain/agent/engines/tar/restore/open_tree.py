@@ -9,6 +9,8 @@ import os
 import stat
 from collections.abc import Iterator
 
+from coldchain.core.errors import CannotWrite, remedy
+
 #: To open a directory by its name, for reading.
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -72,3 +74,11 @@ def open_up(tree: int) -> dict[bytes, int]:
             finally:
                 os.close(descriptor)
     return changed
+
+
+def not_writable(path: str, error: OSError) -> CannotWrite:
+    """No folder to restore into can be made in *path*."""
+    rights = isinstance(error, PermissionError)
+    way_out = "restore as a user that can write there" if rights else remedy(error)
+    text = f"{path}: cannot be written: {error.strerror}"
+    return CannotWrite(text, f"{way_out}, or restore somewhere else")

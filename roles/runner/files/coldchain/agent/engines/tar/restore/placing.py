@@ -67,7 +67,7 @@ def place(
                 # Where it is by now; the names of mounts are only needed to tell them.
                 path = os.fsencode(os.readlink(f"/proc/self/fd/{target}"))
                 merge = _Merge(wanted, set(mount_points(path)))
-                _check_mutable(b".", target, os.fstat(target), path)
+                check_mutable(b".", target, os.fstat(target), path)
                 merge.check(staged.descriptor, target, path)
                 merge.run(staged.descriptor, target, path, b"")
             for path, mode in reversed(due.items()):
@@ -163,22 +163,15 @@ class _Merge:
                 if full in self._mounts:
                     if _left_alone(name, source, entry, there):
                         continue
-                    raise JobFailed(
-                        f"something is mounted at {os.fsdecode(full)}: nothing was restored",
-                        "unmount it, or restore into an empty directory and move the files",
-                    )
-                _check_mutable(name, target, there, full)
+                    raise mounted(full)
+                check_mutable(name, target, there, full)
                 if not stat.S_ISDIR(there.st_mode):
                     continue
                 if stat.S_ISDIR(entry.st_mode):
                     with _both(name, source, target, full) as (inner, other):
                         self.check(inner, other, full)
                 elif _holds(name, target):
-                    raise JobFailed(
-                        f"{os.fsdecode(full)} is a directory with content, in the backup it is"
-                        " none: nothing was restored",
-                        "move it away, or restore into an empty directory",
-                    )
+                    raise in_the_way(full)
 
     def run(self, source: int, target: int, path: bytes, name: bytes) -> None:
         """Move what *source* holds; *name*: of both relative to the tree."""
@@ -202,6 +195,23 @@ class _Merge:
                 _move(source, entry, target, entry, full)
         if self._wanted(name):
             _pass_on(source, target, status)
+
+
+def mounted(path: bytes) -> JobFailed:
+    """Something is mounted at *path*, where the backup has something else."""
+    return JobFailed(
+        f"something is mounted at {os.fsdecode(path)}: nothing was restored",
+        "unmount it, or restore into an empty directory and move the files",
+    )
+
+
+def in_the_way(path: bytes) -> JobFailed:
+    """The directory *path* holds what is not in the backup, and is none there."""
+    return JobFailed(
+        f"{os.fsdecode(path)} is a directory with content, in the backup it is none: nothing was"
+        " restored",
+        "move it away, or restore into an empty directory",
+    )
 
 
 def _pass_on(source: int, target: int, status: os.stat_result) -> None:
@@ -243,7 +253,7 @@ def _holds(name: bytes, folder: int) -> bool:
         return bool(os.listdir(_enter(name, folder, stack)))
 
 
-def _check_mutable(name: bytes, folder: int, status: os.stat_result, path: bytes) -> None:
+def check_mutable(name: bytes, folder: int, status: os.stat_result, path: bytes) -> None:
     """JobFailed when chattr keeps *name* in the open *folder* as it is; path: for messages."""
     if _is_immutable(name, folder, status):
         place = os.fsdecode(path)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
 
-from coldchain.agent.engines.tar.restore.open_tree import OPEN_FOLDER, open_up
+from coldchain.agent.engines.tar.restore.open_tree import OPEN_FOLDER, not_writable, open_up
 from coldchain.agent.mounts import mount_number
 from coldchain.agent.process.signals import allow_signals, defer_signals
 from coldchain.core.changers import ANYBODY, user_name
@@ -152,10 +152,7 @@ def stage(target: Path, *, overwrite: bool = False, trust: bool = False) -> Iter
                 _remove_stale(base)
                 name, private = _private_folder(base, path)
             except OSError as error:
-                rights = isinstance(error, PermissionError)
-                way_out = "restore as a user that can write there" if rights else remedy(error)
-                text = f"{path}: cannot be written: {error.strerror}"
-                raise CannotWrite(text, f"{way_out}, or restore somewhere else") from None
+                raise not_writable(path, error) from None
             try:
                 with _as_restore_errors(way.path), allow_signals():
                     os.mkdir("tree", 0o755, dir_fd=private)
