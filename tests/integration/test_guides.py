@@ -181,7 +181,7 @@ def a_fleet_is_verified(play: Play, home: Path) -> None:
 
 
 def test_a_host_tells_prometheus_what_monitoring_says(play: Play, tmp_path: Path) -> None:
-    ((own,),) = blocks("monitoring.md")
+    (own,), _rules = blocks("monitoring.md")
     home, file = tmp_path / "home", tmp_path / "node" / "coldchain.prom"
     (role,) = own["roles"]
     assert Path(role["vars"]["coldchain_metrics_file"]).name == file.name

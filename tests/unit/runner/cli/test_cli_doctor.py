@@ -262,6 +262,30 @@ def test_secrets(command: Command, tmp_path: Path) -> None:
     assert "secrets" not in told(command)
 
 
+@pytest.mark.parametrize("of", ["action", "notify of job a", "notify in the settings"])
+def test_credentials_are_found_by_their_names(command: Command, of: str) -> None:
+    entry = {"type": "ntfy", "credentials_file": "mine"}
+    folder = command.home / "etc" / "credentials"
+    folder.mkdir(mode=0o700, parents=True)
+    job = backup("a")
+    if of == "action":
+        remote = {"storage": "s3", "endpoint": "https://s3.example", "credentials_file": "mine"}
+        job = backup("a", **remote)
+    elif of == "notify of job a":
+        job["notify"] = [entry]
+    else:
+        settings = command.home / "etc" / "runner.conf"
+        settings.write_text(f"[runner]\nnotify = {json.dumps([entry])}\n")
+    assert command("apply", "-", data=[job]) == 0
+    missing = told(command)["secrets"]["text"]
+    assert "No such file" in missing and str(folder / "mine") in missing
+    assert of == "action" or f"credentials_file of {of}" in missing
+    (folder / "mine").write_text("URL=https://ntfy.example/x\n")
+    (folder / "mine").chmod(0o644)
+    subprocess.run(told(command)["secrets"]["remedy"].split(), check=True)
+    assert "secrets" not in told(command)
+
+
 def test_containers_that_others_can_write(command: Command, tmp_path: Path) -> None:
     place = tmp_path / "open" / "container"
     place.mkdir(parents=True)

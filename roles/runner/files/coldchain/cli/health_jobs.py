@@ -16,10 +16,12 @@ from coldchain.agent.storages.kinds import LOCAL
 from coldchain.cli.health_host import room
 from coldchain.cli.health_patient import Patient, some_of
 from coldchain.cli.scopes import Scope, scope_of
-from coldchain.core.errors import ColdchainError, TryAgain, from_os_error
+from coldchain.core.credentials import credential_path
+from coldchain.core.errors import ColdchainError, TryAgain, Unavailable, from_os_error
 from coldchain.core.instants import from_epoch
 from coldchain.core.text import format_bytes, pluralize
 from coldchain.observe.findings import INFO, WARNING, Finding
+from coldchain.observe.notifiers.target import host_targets
 
 _SECRETS = ("encrypt_pass_file", "credentials_file", "ssh_key", "ftp_keyfile", "rclone_config")
 _READ = stat.S_IRGRP | stat.S_IROTH | stat.S_IWGRP | stat.S_IWOTH
@@ -33,7 +35,13 @@ def secrets(patient: Patient) -> Iterator[Finding]:
         for name in _SECRETS:
             if options.get(name):
                 used.setdefault(options[name], f"{name} of job {job_id}")
-    for path, of in used.items():
+    for of, entry in _notify(patient):
+        if entry.get("credentials_file"):
+            used.setdefault(str(entry["credentials_file"]), f"credentials_file of {of}")
+    for name, of in used.items():
+        path = _place_of(name, patient)
+        if path is None:
+            continue
         try:
             mode = stat.S_IMODE(os.stat(path).st_mode)
         except OSError as error:
@@ -48,6 +56,26 @@ def secrets(patient: Patient) -> Iterator[Finding]:
         if mode & _READ:
             text = f"{path} ({of}) is open to others (mode {mode:04o})"
             yield Finding(WARNING, "secrets", text, f"chmod 600 {shlex.quote(str(path))}")
+
+
+def _notify(patient: Patient) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What declares a target of messages, and the entry."""
+    for job_id, record in patient.records.items():
+        if not record.stopped:
+            for entry in record.document.get("notify", ()):
+                yield f"notify of job {job_id}", entry
+    for target in host_targets(patient.paths, patient.settings):
+        yield "notify in the settings", target.entry
+
+
+def _place_of(name: str, patient: Patient) -> Path | None:
+    """The file that a document means; None of a credential that systemd may load for the unit."""
+    if name.startswith(("/", "~")):
+        return Path(name)
+    try:
+        return credential_path(name, os.environ)
+    except Unavailable:
+        return None if patient.paths.home is None else patient.paths.credentials / name
 
 
 def containers(patient: Patient) -> Iterator[Finding]:
