@@ -41,12 +41,15 @@ def known_state(call: Call, record: JobRecord, state: State | None) -> State:
     if state is not None and known:
         return state._replace(next_run=next_run)
     status, stopped_by = outlook.status()
-    why = "" if outlook.state.active else describe_stop(stopped_by, outlook.state.unusable)
+    if outlook.state.active:  # of which the runner has said it
+        reason = outlook.state.reason
+    else:
+        reason = describe_stop(stopped_by, outlook.state.unusable)
     return outlook.state._replace(
         status=status,
         stopped_by=stopped_by,
         next_run=next_run,
-        reason=why or outlook.state.reason or "not yet seen by the runner",
+        reason=reason or "not yet seen by the runner",
     )
 
 
