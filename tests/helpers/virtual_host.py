@@ -18,11 +18,12 @@ from typing import Any
 
 import pytest
 
+from coldchain.cli.preview import outlook_of
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
 from coldchain.runner import active, daemon, recovery
 from coldchain.runner.daemon import Runner
-from coldchain.runner.outlook import Outlook, Recorded
+from coldchain.runner.outlook import Outlook
 from coldchain.runner.runs_to_come import Coming, runs_to_come
 from coldchain.runner.signals import Inbox
 from coldchain.store import Change, JobRecord, State, Store, history
@@ -352,13 +353,7 @@ class VirtualHost:
         """What the command would foresee now."""
         record = self.store.job(job_id)
         assert record is not None
-        return Outlook.of(
-            record,
-            self.store.state(job_id),
-            self.settings(),
-            self.now,
-            lambda: Recorded.of(self.store.history(job_id, 10**6), self.history_runs),
-        )
+        return outlook_of(record, self.store, self.settings(), self.now)
 
     def foreseen(self, job_id: str, until: float) -> list[Coming]:
         """The runs that the command would foresee up to *until* (POSIX seconds)."""

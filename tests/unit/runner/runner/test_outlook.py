@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from coldchain.core.host_zone import host_zone
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.settings import Settings
-from coldchain.runner.outlook import Declared, Outlook, Recorded, asked_for, grid, is_late, taken_in
+from coldchain.runner.outlook import Declared, Outlook, Recorded, grid, is_late, taken_in
+from coldchain.runner.requests import asked_for
 from coldchain.runner.runs_to_come import runs_to_come
 from coldchain.schedule import Occurrence
 from coldchain.store import Change, Event, JobRecord, State
@@ -114,14 +115,16 @@ def test_what_passed_while_the_document_stopped_the_job_is_not_missed() -> None:
 @pytest.mark.parametrize("event", ["start", "stop", "abort", "remove", "run"])
 def test_a_request_counts_before_the_runner_has_seen_it(event: str) -> None:
     made = record(HOURLY)
-    told = asked_for(None, made, [Event("1", "j", event, NOON + 7, "root")])
+    told = asked_for(None, made, [Event("1", "j", event, NOON + 7, "root")], SETTINGS, NOON + 9)
     if event in ("remove", "run"):
         assert told is None
     else:
         assert told is not None and told.newest_event == {
             "event": event, "who": "root", "when": NOON + 7, "revision": 1,
         }  # fmt: skip
-        newest = asked_for(told, made, [Event("2", "j", "start", NOON + 8, "me")])
+        newest = asked_for(
+            told, made, [Event("2", "j", "start", NOON + 8, "me")], SETTINGS, NOON + 9
+        )
         assert newest is not None and newest.newest_event is not None
         assert newest.newest_event["who"] == "me"
 

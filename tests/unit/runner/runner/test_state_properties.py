@@ -272,6 +272,11 @@ def test_what_was_foreseen_is_what_happens(
     if past.chance.random() < 0.3:  # it has to foresee what a runner makes up for, too
         host.stop()
         host.pass_time(past.chance.choice((60.0, HOUR, 9 * HOUR)))
+        for dummy in range(past.chance.choice((0, 0, 1, 2, 3))):  # and what was asked for meanwhile
+            job_id, event = past.chance.choice(JOBS), past.chance.choice(("start", "stop", "abort"))
+            if host.store.job(job_id) is not None:
+                past.said.append(f"{job_id}: {event}, and nobody is there")
+                host.event(job_id, event)
     until = int(host.now) + hours * HOUR + 0.5
     declared = [job_id for job_id in JOBS if host.store.job(job_id) is not None]
     # What is on record may grow too old meanwhile.

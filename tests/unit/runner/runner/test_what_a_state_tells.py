@@ -535,3 +535,40 @@ def test_a_run_that_was_made_before_a_crash_is_the_one_of_its_job(host: VirtualH
     host.pass_time(HOUR)
     assert [run["run_id"] for run in host.runs("j")] == ["run-0"]
     assert host.state("j").stopped_by["what"] == "over"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "before", "first"),
+    [
+        (HOURLY, (), "event"),
+        (HOURLY, ("stop",), "schedule"),
+        ({**HOURLY, "status": "stop"}, (), "schedule"),
+        ({}, (), "event"),  # it has run
+        ({}, ("stop",), "event"),
+        ({"schedule_date": "2027-01-18T00:30:00"}, (), "event"),  # it is over
+    ],
+)
+@pytest.mark.parametrize("late", [False, True])
+def test_a_start_is_foreseen_that_no_runner_was_there_to_act_on(
+    host: VirtualHost, schedule: dict[str, Any], before: tuple[str, ...], first: str, late: bool
+) -> None:
+    """late: a slot has passed meanwhile, whose run is the one that was asked for."""
+    ImitatedRun.seconds = 0.0
+    host.declare("j", **schedule)
+    host.start()
+    host.pass_time(HOUR + 5 * MINUTE)
+    for event in before:
+        host.event("j", event)
+    host.stop()
+    host.pass_time(HOUR if late else MINUTE)
+    host.event("j", "start")
+    known, until = len(host.runs("j")), host.now + 3 * HOUR
+    foreseen = host.foreseen("j", until)
+    host.start()
+    host.pass_time(until - host.now)
+    ran = host.runs("j")[known:]
+    assert [(coming.cause, iso(coming.at)) for coming in foreseen] == [
+        (run["cause"], iso(from_epoch(int(run["time_started"])))) for run in ran
+    ]
+    caught_up = late and (schedule, before) == (HOURLY, ())
+    assert ran[0]["cause"] == ("catch-up" if caught_up else first)

@@ -28,8 +28,9 @@ from coldchain.observe.ledger.reading import digest_of, renewed
 from coldchain.observe.ledger.writer import Ledger
 from coldchain.runner import presence
 from coldchain.runner.judging import Judging, runs_to_judge
-from coldchain.runner.outlook import Outlook, asked_for
+from coldchain.runner.outlook import Outlook
 from coldchain.runner.protection import JobStatus
+from coldchain.runner.requests import asked_for
 from coldchain.store import Event, JobRecord, Run
 
 PROGRAM = Path("/opt/coldchain")
@@ -146,7 +147,8 @@ def judged(call: Call, records: Mapping[str, JobRecord], now: float) -> Iterator
         requests.setdefault(request.job_id, []).append(request)
     judging = Judging(store, settings, now)
     for job_id, record in sorted(records.items()):
-        state = asked_for(states.get(job_id), record, requests.get(job_id, ()))
+        pending = requests.get(job_id, ())
+        state = asked_for(states.get(job_id), record, pending, settings, now)
         outlook = judging.outlook(record, state)
         runs = runs_to_judge(store, job_id, now - guard.RECENT)
         yield Judgement(judging.judge(record, outlook, runs), outlook, runs)

@@ -80,7 +80,7 @@ def _chosen(call: Call) -> tuple[list[dict[str, Any]], list[str]]:
     for job_id in dict.fromkeys(arguments.jobs) or sorted({*records, *undeclared}):
         if job_id in records:
             record = records[job_id]
-            state = known_state(call, record, states.get(job_id))
+            state = known_state(call, record, states.get(job_id), asked=job_id in events)
         elif job_id in undeclared:
             state = undeclared[job_id]
             record = call.undeclared(job_id, state)

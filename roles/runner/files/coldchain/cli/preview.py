@@ -15,7 +15,8 @@ from coldchain.cli.context import Call
 from coldchain.core.errors import DataError
 from coldchain.core.instants import from_epoch, parse_instant
 from coldchain.core.settings import Settings
-from coldchain.runner.outlook import Outlook, Recorded, asked_for
+from coldchain.runner.outlook import Outlook, Recorded
+from coldchain.runner.requests import asked_for
 from coldchain.runner.runs_to_come import runs_to_come
 from coldchain.schedule import Trigger, build
 from coldchain.schedule.preview import Upcoming, upcoming
@@ -76,14 +77,14 @@ def outlook_of(
     job_id = record.job_id
     seen = Seen.of(store) if seen is None else seen
     state = seen.states.get(job_id)
-    if requests:
-        pending = [request for request in seen.pending if request.job_id == job_id]
-        state = asked_for(state, record, pending)
 
     def recorded() -> Recorded:
         runs = store.history(job_id, 2 * settings.history_runs)
         return Recorded.of(runs, settings.history_runs)
 
+    if requests:
+        pending = [request for request in seen.pending if request.job_id == job_id]
+        state = asked_for(state, record, pending, settings, now, recorded)
     return Outlook.of(record, state, settings, now, recorded)
 
 

@@ -17,7 +17,7 @@ from coldchain import schedule as calendar
 from coldchain.core.instants import DAY, from_epoch, iso
 from coldchain.core.settings import Settings
 from coldchain.schedule.slot_trigger import CATCH_UP_LIMIT
-from coldchain.store import Event, JobRecord, Run, State
+from coldchain.store import JobRecord, Run, State
 from coldchain.store.records import RUN_IN_PROGRESS, stopped
 
 ON_TIME = 10.0
@@ -97,22 +97,6 @@ def _declared_again(state: State, record: JobRecord) -> State:
         return new
     run = {name: getattr(state, name) for name in RUN_IN_PROGRESS}
     return new._replace(result="", time_ended=None, **run)
-
-
-def asked_for(state: State | None, record: JobRecord, requests: Sequence[Event]) -> State | None:
-    """*state* after *requests* for the job that the runner has not acted on yet, as far as they
-    decide whether it is stopped."""
-    for request in requests:
-        if request.event in ("start", "stop", "abort"):
-            state = taken_in(state, record)
-            decided = {
-                "event": request.event,
-                "who": request.by,
-                "when": request.time,
-                "revision": record.revision,
-            }
-            state = state._replace(newest_event=decided)
-    return state
 
 
 def build(record: JobRecord, settings: Settings, grid: float) -> calendar.Trigger:
