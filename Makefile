@@ -49,7 +49,8 @@ demo: install ## backup, change, destroy, restore, compare: on this machine, wit
 
 # Three, because each waits for half of its time: for hosts that boot, for servers, for disks.  In
 # the order of how long each takes, but lint: what begins last is short, and no core waits for it.
-test: bootstrap ## all checks and tests, three at a time, those that take longest first
+# What they need comes first: make passes over what waits for something, and begins it last.
+test: bootstrap install pythons ## all checks and tests, three at a time, those that take longest first
 	@rm -rf build/results
 	$(MAKE) -j3 --output-sync=target lint unit storages fleet long integration interop molecule unit-3.9 faults sanity units $(addprefix unit-,$(filter-out 3.9,$(TESTED))) importer docs browser
 

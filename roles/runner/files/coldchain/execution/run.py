@@ -188,6 +188,12 @@ class JobRun:
 
     def advance(self) -> None:
         """Do what is due: begin the next action, enforce limits, close the run."""
+        try:
+            self._advance()
+        finally:
+            self._log.close()  # a descriptor for each run would be one too many on a large host
+
+    def _advance(self) -> None:
         self.wake_at = None
         if self._present is not None:
             self._enforce(self._present)
@@ -209,7 +215,6 @@ class JobRun:
                 self.keep()  # what follows may take long; the end of the run has its own record
                 at = self._not_before(step)
                 if at > time.monotonic():
-                    self._log.close()
                     self._wake(at)
                     self._wake(self._limit_at)
                     return
@@ -382,7 +387,6 @@ class JobRun:
         if "session_id" in self.document:
             self.record["session_id"] = self.document["session_id"]
             self.record["session_tag"] = self._session_tag()
-        self._log.close()
         self.bound_log()
 
     def _session_tag(self) -> int:

@@ -18,8 +18,7 @@ _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 class RunLog:
     """The log of a run in progress, to append to; made when it is not there.
 
-    It stays open as long as a command has it open, too: what was judged on the way to it counts
-    for all that the run writes.
+    Open until ``close``: what is written at one go costs one judgement of the way to it.
     """
 
     def __init__(self, path: Path) -> None:
