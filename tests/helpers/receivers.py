@@ -26,12 +26,13 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What goes back.  hang: until the receiver is closed."""
+    """What goes back.  hang: until the receiver is closed; own_date: headers has the time."""
 
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b"ok"
     hang: bool = False
+    own_date: bool = False
 
 
 class Receiver:
@@ -54,7 +55,10 @@ class Receiver:
                     receiver.closing.wait(waiting.LIMIT)
                     return
                 with contextlib.suppress(OSError):
-                    self.send_response(answer.status)
+                    if answer.own_date:
+                        self.send_response_only(answer.status)
+                    else:
+                        self.send_response(answer.status)
                     for name, value in answer.headers:
                         self.send_header(name, value)
                     self.send_header("Content-Length", str(len(answer.body)))

@@ -275,6 +275,9 @@ def test_a_held_failure_that_is_over_is_told_with_its_end() -> None:
         assert rules.tell(event, [mail]) == []
     [together] = rules.due(BEGIN + 86400)
     assert [part["kind"] for part in together.message["messages"]] == ["failure", "recovery"]
+    # As alone: it is no mere success.
+    assert [part["title"] for part in together.message["messages"]] == ["failure", "success again"]
+    assert together.message["text"] == "failure\nx\n\nsuccess again\nx"
 
 
 def test_a_held_failure_is_told_with_its_end_by_a_runner_that_was_away() -> None:

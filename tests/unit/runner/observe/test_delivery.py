@@ -9,6 +9,8 @@ import itertools
 import json
 import os
 import time
+from collections.abc import Callable
+from email.utils import formatdate
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +20,7 @@ import waiting
 from receivers import Answer, Receiver, receiver
 
 from coldchain.core.errors import CannotWrite
+from coldchain.core.instants import DAY
 from coldchain.execution.background import Background
 from coldchain.observe import delivery, delivery_findings, delivery_process, outbox
 from coldchain.observe.alert_rules import MOST_HELD, Occasion, Policy, Rules
@@ -104,6 +107,55 @@ def test_what_did_not_arrive_waits_longer_each_time_and_the_rest_behind_it(
     assert courier(box).deliver(at_once=True) == 0
     assert came(server)[-2:] == ["m0", "m1"] and box.waiting() == []
     assert list(delivery_findings.findings(box, now[0])) == []
+
+
+def http_date(moment: float) -> str:
+    return formatdate(moment, usegmt=True)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("wanted", "least"),
+    [
+        (lambda now: "100", 100),
+        (lambda now: "0", 2),
+        (lambda now: "9" * 10, delivery.LONGEST),
+        (lambda now: http_date(now + 300), 299),  # a date has whole seconds
+        (lambda now: time.asctime(time.gmtime(now + 300)), 299),
+        (lambda now: http_date(now - 300), 2),
+        (lambda now: http_date(now + 10 * DAY), delivery.LONGEST),
+        (lambda now: "soon", 2),
+        (lambda now: "-5", 2),
+        (lambda now: "Mon, 99 Abc 2026 99:99:99 GMT", 2),
+        (lambda now: "", 2),
+    ],
+)
+@pytest.mark.parametrize("ahead", [0, 5000], ids=["the same clock", "another clock"])
+def test_no_attempt_comes_before_the_time_that_the_other_side_asks_for(
+    box: Outbox,
+    server: Receiver,
+    now: list[float],
+    status: int,
+    wanted: Callable[[float], str],
+    least: int,
+    ahead: int,
+) -> None:
+    theirs = now[0] + ahead
+    said = [("Retry-After", wanted(theirs)), ("Date", http_date(theirs))]
+    server.answers = lambda request: Answer(status, tuple(said), own_date=True)
+    put(box, server.url, "m0")
+    assert courier(box).deliver() == 1
+    put(box, server.url, "m1")
+    [first, _second] = box.waiting()
+    begun = now[0]
+    assert begun + least <= first.due + (least == 2) <= begun + least + 2
+    for now[0] in (begun, (begun + first.due) / 2, first.due - 0.01):
+        assert courier(box).deliver() == 0
+        assert came(server) == ["m0"]
+    now[0] = first.due
+    server.answers = lambda request: Answer()
+    assert courier(box).deliver() == 0
+    assert came(server) == ["m0", "m0", "m1"]
 
 
 def test_that_nobody_tries_to_deliver_is_told(box: Outbox) -> None:

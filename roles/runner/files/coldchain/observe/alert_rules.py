@@ -198,6 +198,8 @@ class Rules:
 
     def _recovered(self, event: Occasion, target: Target, known_at: float) -> Delivery | None:
         """Tell of a recovery: now, unless what it follows, known from *known_at* on, is held."""
+        title = f"{event.message.get('title', '')} again"
+        event = event._replace(message={**event.message, "title": title})
         of_job = self._held_of(event.job_id, target)
         if of_job:
             held = self._held[target.key]

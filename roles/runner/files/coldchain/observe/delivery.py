@@ -9,6 +9,7 @@ What did not arrive is tried again, later each time, for three days.
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import threading
 import time
@@ -40,11 +41,12 @@ _LOG = 10_000  # bytes of the end of a run's log that are sent where that was as
 
 
 class DeliveryAttempt(NamedTuple):
-    """What came of one attempt: result is SENT or FAILED; refused: see Undelivered."""
+    """What came of one attempt: result is SENT or FAILED; refused, after: see Undelivered."""
 
     result: str
     detail: str
     refused: bool = False
+    after: float = 0.0
 
 
 class _Envelope(NamedTuple):
@@ -250,7 +252,8 @@ class Courier:
             sender: Sender = importlib.import_module(module)
             return DeliveryAttempt(SENT, _without(sender.send(task), target, secrets))
         except Undelivered as error:
-            return DeliveryAttempt(FAILED, _without(error.message, target, secrets), error.refused)
+            text = _without(error.message, target, secrets)
+            return DeliveryAttempt(FAILED, text, error.refused, error.after)
         except ColdchainError as error:
             text = f"{error.message} ({error.hint})" if error.hint else error.message
             return DeliveryAttempt(FAILED, _without(text, target, secrets))
@@ -305,11 +308,13 @@ class Courier:
         entry.update(attempts=line["attempts"], detail=attempt.detail, refused=attempt.refused)
         entry["failures"] = _failures(entry) + 1
         wait = min(LONGEST, FIRST << min(entry["failures"] - 1, 20))
+        asked = math.ceil(now + min(LONGEST, attempt.after)) if attempt.after else 0
+        due = max(int(now) + wait, asked)
         try:
-            self._outbox.put_off(waiting, entry, int(now) + wait)
+            self._outbox.put_off(waiting, entry, due)
         except CannotWrite:
             # A full disk still takes another name; how often it was tried is forgotten.
-            self._outbox.postpone(waiting, int(now) + max(BLIND, wait))
+            self._outbox.postpone(waiting, max(int(now) + BLIND, due))
 
 
 def is_due(waiting: WaitingMessage, now: float) -> bool:

@@ -25,7 +25,6 @@ from coldchain.observe.delivery_process import DeliveryProcess
 from coldchain.observe.notifiers.registry import (
     FAILURE,
     FINDING,
-    RECOVERY,
     ROUTINE,
     SILENCE,
     START,
@@ -250,12 +249,9 @@ class Alerts:
             delivery = self._pending[0]
             if waits:
                 waits = self._outbox.make_room(waits, now)
-            message = delivery.message
-            if delivery.kind == RECOVERY and "messages" not in message:
-                message = messages.recovered(message)
             entry = {
                 "target": dict(delivery.target),
-                "message": {"id": delivery.id, "kind": delivery.kind, **message},
+                "message": {"id": delivery.id, "kind": delivery.kind, **delivery.message},
             }
             due = self._process.due(delivery.target, now)
             waiting = WaitingMessage(time.time_ns() // 1000, due, delivery.id)

@@ -59,11 +59,6 @@ def ended(host: str, ended: RunEnded) -> dict[str, Any]:
     }
 
 
-def recovered(message: Mapping[str, Any]) -> dict[str, Any]:
-    """The same of a success that ends a failure or a silence."""
-    return {**message, "title": f"{message['title']} again"}
-
-
 def silent(host: str, job_id: str, why: str, now: float) -> dict[str, Any]:
     """What is told of a job that keeps quiet."""
     text = f"{why}\nmore: coldchain explain {job_id}"

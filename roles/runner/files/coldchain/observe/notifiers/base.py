@@ -15,13 +15,15 @@ TIMEOUT = 10.0
 class Undelivered(Exception):
     """A message did not arrive.
 
-    refused: the other side answered that it will not have this one, so others need not wait for it.
+    refused: the other side answered that it will not have this one, so others need not wait for it;
+    after: it asked for so many seconds without another attempt.
     """
 
-    def __init__(self, message: str, *, refused: bool = False) -> None:
+    def __init__(self, message: str, *, refused: bool = False, after: float = 0.0) -> None:
         super().__init__(message)
         self.message = message
         self.refused = refused
+        self.after = after
 
 
 class Background(Protocol):

@@ -9,13 +9,18 @@ is for nobody else.
 from __future__ import annotations
 
 import base64
+import calendar
 import http.client
+import re
 import socket
 import ssl
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
+from email.message import Message
+from email.utils import parsedate_tz
 from typing import Any
 
 from coldchain import __version__
@@ -84,7 +89,32 @@ def _redirected(url: str, error: urllib.error.HTTPError) -> str:
     raise Undelivered(
         f"HTTP {error.code}" + (f": {text}" if text else ""),
         refused=400 <= error.code < 500 and error.code not in _LATER,
+        after=_retry_after(error.headers),
     )
+
+
+def _retry_after(headers: Message) -> float:
+    """The seconds that the server wants to be left alone (RFC 9110, 10.2.3), 0 when it does not say
+    so, or not in a way that can be read."""
+    wanted = str(headers.get("Retry-After", "")).strip()
+    if re.fullmatch(r"[0-9]{1,10}", wanted):
+        return float(wanted)
+    until = _http_date(wanted)
+    if until is None:
+        return 0.0
+    # By the clock of the server, which has made both: ours may be wrong.
+    now = _http_date(str(headers.get("Date", "")))
+    return max(0.0, until - (time.time() if now is None else now))
+
+
+def _http_date(text: str) -> float | None:
+    """POSIX seconds; None of what is no date."""
+    found = parsedate_tz(text)
+    try:
+        # All are of GMT: asctime's, which names no zone, too.
+        return None if found is None else float(calendar.timegm(found[:9]) - (found[9] or 0))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
