@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from agent_users import as_nobody
+from agent_users import NOBODY, as_nobody
 from cli_command import Command, exec_job, timed_job
 from job_histories import DAY
 
@@ -153,6 +153,73 @@ def test_a_database_that_cannot_be_read_is_critical_and_told_once(
     assert ("job b" in told(command)) == (name == "state"), "the rest is looked at"
 
 
+def of_the_database(command: Command) -> list[dict[str, str]]:
+    """What doctor says of it, and status as well."""
+    told = [
+        [it for it in command.json(word)["findings"] if it["about"] == "database"]
+        for word in ("doctor", "status")
+    ]
+    assert told[0] == told[1]
+    return told[0]
+
+
+@pytest.mark.parametrize("damage", ["garbage", "gone"])
+@pytest.mark.parametrize("name", ["jobs", "state", "events"])
+def test_a_damaged_database_file_is_told_until_somebody_has_looked(
+    command: Command, name: str, damage: str
+) -> None:
+    """Today's declarations are not those that are used: whoever removed a job would not know."""
+    assert command("apply", "-", data=[exec_job("a"), exec_job("b")]) == 0
+    assert command("apply", "-", data=[exec_job("c")]) == 0
+    assert command("run", "a") == 0
+    for job_id in "ab":
+        assert command("event", job_id, "start") == 0
+    path = command.home / "lib" / f"{name}.json"
+    assert of_the_database(command) == []
+    path.unlink()
+    if damage == "garbage":
+        path.write_bytes(b"garbage")
+        path.chmod(0o600)
+    (finding,) = of_the_database(command)
+    assert finding["severity"] == ("critical" if name == "jobs" else "warning")
+    assert finding["text"].startswith(
+        f"{path}: is {'damaged' if damage == 'garbage' else 'missing'}"
+    )
+    assert f"{path}.previous is used" in finding["text"]
+    assert "the next start of the runner" in finding["remedy"]
+    assert of_the_database(command) == [finding], "for as long as it lies there"
+    # Writers of these three: the command of declarations and requests, the runner of its state.
+    if name == "jobs":
+        assert command("apply", "-", data=[exec_job("d")]) == 0
+    elif name == "events":
+        assert command("event", "c", "start") == 0
+    else:
+        assert command("run", "a") == 0
+    (finding,) = of_the_database(command)
+    (aside,) = path.parent.glob(f"{name}.json.damaged-*")
+    assert finding["severity"] == "warning" and aside.name in finding["text"]
+    assert aside.stat().st_size == (7 if damage == "garbage" else 0)
+    kept = path.with_name(f"{path.name}.previous")
+    assert not kept.exists() or kept.read_bytes()[:12] == b'{"_format":{', "no damage stays there"
+    subprocess.run(["sh", "-c", finding["remedy"].partition("no more: ")[2]], check=True)
+    assert of_the_database(command) == []
+
+
+def test_a_damaged_file_never_becomes_the_generation_before(command: Command) -> None:
+    """Also of a process that has read it before it writes."""
+    for job_id in "abc":
+        assert command("apply", "-", data=exec_job(job_id)) == 0
+    store = coldchain.store.Store.open(Paths.under(command.home), create=False)
+    store.paths.jobs.write_bytes(b"garbage")
+    assert list(store.jobs()) == ["a", "b"]
+    store.remove_declaration("b")
+    store.close()
+    (aside,) = store.paths.lib.glob("jobs.json.damaged-*")
+    assert aside.read_bytes() == b"garbage"
+    store.paths.jobs.unlink()
+    assert {it["job_id"] for it in command.json("list")["jobs"]} <= {"a", "b"} and not command.code
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_another_user_is_told_whom_it_belongs_to(command: Command, tmp_path: Path) -> None:
     assert command("apply", "-", data=[backup("a")]) == 0
@@ -176,6 +243,66 @@ def test_clocks(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: past)
     assert "behind what is on record" in told(command)["clock"]["text"]
     assert "clock" in {f["about"] for f in command.json("status")["findings"]}
+
+
+def metrics_of(command: Command) -> dict[str, str] | None:
+    """What doctor says of the file for Prometheus, and status as well."""
+    told = [
+        [it for it in command.json(word)["findings"] if it["about"] == "metrics"]
+        for word in ("doctor", "status")
+    ]
+    assert told[0] == told[1] and len(told[0]) < 2
+    return told[0][0] if told[0] else None
+
+
+def test_a_file_for_prometheus_that_no_runner_could_write(command: Command, tmp_path: Path) -> None:
+    """Whether or not one is at work: else the first to know is who misses its values."""
+    assert command("apply", "-", data=exec_job("j")) == 0
+    file = tmp_path / "of node's" / "coldchain.prom"
+    (command.home / "etc").mkdir(mode=0o700)
+    (command.home / "etc" / "runner.conf").write_text(f"[runner]\nmetrics_file = {file}\n")
+    finding = metrics_of(command)
+    assert finding and f"there is no directory {file.parent}" in finding["text"]
+    subprocess.run(["sh", "-c", finding["remedy"].partition(",")[0]], check=True)
+    assert metrics_of(command) is None
+    file.mkdir()
+    finding = metrics_of(command)
+    assert finding and "is a directory" in finding["text"]
+    file.rmdir()
+    file.parent.rmdir()
+    file.parent.touch()
+    finding = metrics_of(command)
+    assert finding and "Not a directory" in finding["text"] and finding["remedy"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("kind", ["of another", "of another and sticky", "ours"])
+def test_a_directory_of_another_user_for_prometheus(tmp_path: Path, kind: str) -> None:
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.stat().st_uid == 0 and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    place = tmp_path / "node"
+    place.mkdir()
+    place.chmod(0o1777 if "sticky" in kind else 0o755)
+    (place / "x.prom").touch()
+
+    def look() -> str:
+        return " -> ".join(health_host._unwritable(place / "x.prom"))
+
+    assert look() == " -> "  # root's
+    if kind == "ours":
+        os.chown(place, NOBODY, -1)
+        assert as_nobody(look) == " -> "
+        return
+    told = as_nobody(look)
+    if "sticky" in kind:
+        assert f"{place}/x.prom belongs to the user root" in told and f"rm {place}/x.prom" in told
+        (place / "x.prom").unlink()
+    else:
+        assert f"cannot write in {place}, which belongs to the user root" in told
+        assert "setfacl" in told
+        place.chmod(0o777)
+    assert as_nobody(look) == " -> "
 
 
 def test_time_zones(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

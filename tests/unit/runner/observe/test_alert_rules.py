@@ -280,6 +280,16 @@ def test_a_held_failure_that_is_over_is_told_with_its_end() -> None:
     assert together.message["text"] == "failure\nx\n\nsuccess again\nx"
 
 
+def test_what_is_held_is_held_once_when_a_crash_lets_it_be_told_again() -> None:
+    rules, mail = Rules(Policy(summary=600)), one("mail")
+    event = Occasion("failure", "j", BEGIN, "run-1", {"title": "failure", "text": "x"})
+    assert rules.tell(event, [mail]) == []
+    rules = Rules(Policy(summary=600), json.loads(json.dumps(rules.saved())))
+    assert rules.tell(event._replace(time=BEGIN + 3), [mail]) == []
+    [alone] = rules.due(BEGIN + 700)
+    assert "messages" not in alone.message and alone.message["title"] == "failure"
+
+
 def test_a_held_failure_is_told_with_its_end_by_a_runner_that_was_away() -> None:
     rules, mail = Rules(Policy(summary=600)), one("mail")
     for kind, seconds in (("failure", 0), ("success", 601)):

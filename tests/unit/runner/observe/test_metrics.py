@@ -10,6 +10,7 @@ import re
 import shutil
 import stat
 import subprocess
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,11 @@ def test_a_runner_that_renews_nothing_is_told(
     file.write_text("")
     assert told() == []
     os.utime(file, (1, 1))
+    assert "was not renewed for" in told()[0]
+    begun = presence.Presence(True, "0", time.time() - 60)
+    monkeypatch.setattr(presence, "look", lambda _: begun)
+    assert told() == [], "it has not had the time"
+    monkeypatch.setattr(presence, "look", lambda _: begun._replace(since=None))
     assert "was not renewed for" in told()[0]
     conf.write_text("[runner]\nmetrics_file = node/x.prom\n")
     assert "metrics_file: 'node/x.prom' is not an absolute" in command.error("status")["message"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,83 @@ def test_messages_survive_a_kill_and_keep_their_names(home: Home, server: Receiv
     assert len({message["id"] for message in told(server)}) == 1
     came = len(server.requests)
     assert home.run("notify", "--retry")[0] == 0 and len(server.requests) == came
+
+
+def settings(home: Home, **values: str) -> None:
+    lines = ["[runner]", *(f"{name} = {value}" for name, value in values.items()), ""]
+    (home.path / "etc" / "runner.conf").write_text("\n".join(lines))
+
+
+def killed(home: Home) -> None:
+    """The runner is killed, with the process that delivers, and another one begins."""
+    assert home.runner is not None
+    os.killpg(home.runner.pid, signal.SIGKILL)
+    waiting.ended(home.runner)
+    home.start()
+
+
+def arrived(home: Home, server: Receiver, number: int, within: float = PATIENCE) -> None:
+    """So many messages came and are on record: of none is it open whether it comes once more."""
+    home.until(lambda: len(server.requests) == number, within=within)
+    home.until(lambda: not home.run("notify")[1]["queue"])
+
+
+def test_a_cool_down_goes_on_after_a_kill_and_keeps_no_recovery_back(
+    home: Home, server: Receiver
+) -> None:
+    pause = 8.0
+    settings(home, notify_cool_down=f"{pause:g} seconds")
+    declare(home, document("j", "test -e ok", STOPPED, notify=[aim(home, server)]))
+    home.start()
+    first = time.time()
+    start(home, "j", 1)
+    arrived(home, server, 1)
+    start(home, "j", 1)  # kept back
+    killed(home)
+    declare(home, document("j", "true", STOPPED, notify=[aim(home, server)]))
+    start(home, "j")
+    arrived(home, server, 2)
+    in_time = time.time() < first + pause
+    declare(home, document("j", "exit 3", STOPPED, notify=[aim(home, server)]))
+    start(home, "j", 1)
+    killed(home)
+    arrived(home, server, 3, within=PATIENCE + pause)
+    assert not in_time or time.time() >= first + pause
+    assert [kind for kind, _job in kinds(server)] == ["failure", "recovery", "failure"]
+    last = told(server)[2]
+    assert "messages" not in last and last["exit_code"] == 3, "what is over is not told late"
+
+
+def test_maintenance_drops_alarms_after_a_kill_too_and_keeps_no_recovery_back(
+    home: Home, server: Receiver
+) -> None:
+    known, new = "known", "new"
+    declare(
+        home, *(document(it, "false", STOPPED, notify=[aim(home, server)]) for it in (known, new))
+    )
+    home.start()
+    start(home, known, 1)
+    arrived(home, server, 1)
+    home.stop()
+    settings(home, notify_maintenance_until="2090-01-01T00:00:00+00:00")
+    home.start()
+    for job_id in (known, new):
+        start(home, job_id, 1)
+    killed(home)
+    declare(
+        home, *(document(it, "true", STOPPED, notify=[aim(home, server)]) for it in (known, new))
+    )
+    for job_id in (new, known):
+        start(home, job_id)
+    arrived(home, server, 2)
+    assert kinds(server) == [("failure", known), ("recovery", known)]
+    home.stop()
+    settings(home, notify_maintenance_until="2020-01-01T00:00:00+00:00")
+    home.start()
+    declare(home, document(new, "false", STOPPED, notify=[aim(home, server)]))
+    start(home, new, 1)
+    arrived(home, server, 3)
+    assert kinds(server)[2] == ("failure", new)
 
 
 def test_silence_is_told_once_and_its_end(home: Home, server: Receiver) -> None:

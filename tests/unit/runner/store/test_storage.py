@@ -129,6 +129,10 @@ def test_a_missing_file_is_not_said_to_have_been_put_aside(
     assert "is missing; using the generation before it" in caplog.text
     assert "is now" not in caplog.text
     assert set(Store(store.paths).jobs()) == {"a", "c"}
+    store.paths.jobs.unlink()
+    new_store(tmp_path).tidy()  # as a runner does that begins
+    assert store.paths.jobs.exists() and set(Store(store.paths).jobs()) == {"a"}
+    assert [(it.kind, it.aside) for it in Store(store.paths).damages()][-1] == ("jobs", True)
 
 
 def test_requests_are_acted_on_as_they_came_whatever_the_clock_said(

@@ -8,13 +8,17 @@ import contextlib
 import os
 import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from coldchain.cli.health_patient import Patient
+from coldchain.core.changers import user_name
 from coldchain.core.errors import ColdchainError
 from coldchain.core.paths import OTHERS
+from coldchain.core.text import format_duration
+from coldchain.core.trusted_path import open_folder
 from coldchain.observe.findings import CRITICAL, INFO, WARNING, Finding
+from coldchain.store import Damage
 
 UNIT = "coldchain-runner.service"
 SYSTEMD = Path("/run/systemd/system")
@@ -24,7 +28,20 @@ _PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload", 
 _PATIENCE = 10  # seconds for systemd to answer
 _UNSYNCHRONISED = 0x0040  # STA_UNSYNC of adjtimex(2)
 _TIMEX = 208  # bytes of struct timex on 64-bit machines, 128 on others
+_METRICS_AGE = 900.0  # seconds; as the alert ColdchainSilent
 _STATUS = 40  # where its field status lies: after four longs and an int, as longs are aligned
+
+_LOST: Mapping[str, str] = {
+    "jobs": "jobs that were declared last may be missing, and those removed last may be back",
+    "events": "requests that were made last may be lost",
+    "state": "what the runner noted last of its jobs may be lost",
+}
+"""What an older generation of the file of this kind means, or none."""
+_LOOK_AGAIN: Mapping[str, str] = {
+    "jobs": "coldchain list tells what is declared, coldchain apply declares what is missing",
+    "events": "coldchain list tells what was asked for, coldchain event asks again",
+    "state": "coldchain list tells how the jobs are, coldchain history what has run",
+}
 
 
 def database(patient: Patient) -> Iterator[Finding]:
@@ -35,6 +52,30 @@ def database(patient: Patient) -> Iterator[Finding]:
             look()
         except ColdchainError as error:
             yield Finding(CRITICAL, "database", error.message, error.hint)
+    with contextlib.suppress(ColdchainError):  # told above
+        aside: dict[str, list[Damage]] = {}
+        for damage in store.damages():
+            if damage.aside:
+                aside.setdefault(damage.kind, []).append(damage)
+            else:
+                yield _of_damage(damage)
+        for kind, found in aside.items():
+            text = f"{found[-1].why}, and lies as {found[-1].path.name} now: {_LOST[kind]}"
+            here = shlex.quote(str(found[-1].path.parent / f"{kind}.json"))
+            remedy = f"{_LOOK_AGAIN[kind]}; then this is told no more: rm {here}.damaged-*"
+            yield Finding(WARNING, "database", text, remedy)
+
+
+def _of_damage(damage: Damage) -> Finding:
+    """That something else is used than was written last."""
+    used = (
+        "nothing of it is used" if damage.used is None else f"{damage.used} is used, which is older"
+    )
+    text = f"{damage.why}; {used}: {_LOST[damage.kind]}"
+    # Of jobs that nobody knows of here, nobody can say that they are protected.
+    severity = CRITICAL if damage.kind == "jobs" else WARNING
+    remedy = "the next start of the runner puts it aside and writes it anew"
+    return Finding(severity, "database", text, f"{_LOOK_AGAIN[damage.kind]}; {remedy}")
 
 
 def runner(patient: Patient) -> Iterator[Finding]:
@@ -45,6 +86,63 @@ def runner(patient: Patient) -> Iterator[Finding]:
     if not presence.look(patient.paths).alive:
         start = f"systemctl start {UNIT}" if home is None else f"{home}/bin/coldchain serve"
         yield Finding(CRITICAL, "runner", "no runner is at work here: nothing will start", start)
+
+
+def metrics(patient: Patient) -> Iterator[Finding]:
+    """The runner can write the file for Prometheus, and one that is at work does."""
+    from coldchain.runner import presence
+
+    if not patient.settings.metrics_file:
+        return
+    path = Path(patient.settings.metrics_file)
+    why, remedy = _unwritable(path)
+    present = presence.look(patient.paths)
+    if not why and present.alive:
+        remedy = "the log of the runner tells more"
+        try:
+            renewed = path.stat().st_mtime
+        except OSError as error:
+            why = f"{path}: {error.strerror}"
+        else:
+            # One that has only begun has not had the time.
+            if patient.now - max(renewed, present.since or 0.0) > _METRICS_AGE:
+                age = format_duration(max(0.0, patient.now - renewed))
+                why = f"{path} was not renewed for {age}"
+    if why:
+        yield Finding(WARNING, "metrics", f"Prometheus is told nothing: {why}", remedy)
+
+
+def _unwritable(path: Path) -> tuple[str, str]:
+    """Why this user, who is the runner's, cannot replace the file *path*, and what to do; two empty
+    texts where that is possible."""
+    folder = path.parent
+    user, quoted = user_name(os.geteuid()), shlex.quote(str(folder))
+    try:
+        with open_folder(folder) as descriptor:
+            status = os.fstat(descriptor)
+            writable = os.access(f"/proc/self/fd/{descriptor}", os.W_OK | os.X_OK)
+    except FileNotFoundError:
+        return f"there is no directory {folder}", f"mkdir -p {quoted}, and let {user} write there"
+    except OSError as error:
+        hint = getattr(error, "hint", f"let metrics_file name a directory that {user} can write")
+        return f"{error.filename or folder}: {error.strerror}", hint
+    if not writable and not os.geteuid():
+        remedy = (
+            f"findmnt -T {quoted} and lsattr -d {quoted} tell why, or name another metrics_file"
+        )
+        return f"not even root can write in {folder}", remedy
+    if not writable:
+        text = f"{user} cannot write in {folder}, which belongs to {user_name(status.st_uid)}"
+        return text, f"setfacl -m u:{os.geteuid()}:rwx {quoted}, or name another metrics_file"
+    with contextlib.suppress(OSError):
+        there = path.lstat()
+        if stat.S_ISDIR(there.st_mode):
+            return f"{path} is a directory", "metrics_file has to name a file in it"
+        ours = {0, there.st_uid, status.st_uid}
+        if status.st_mode & stat.S_ISVTX and os.geteuid() not in ours:
+            text = f"{path} belongs to {user_name(there.st_uid)}, and nobody else can replace it"
+            return text, f"rm {shlex.quote(str(path))}, as that user"
+    return "", ""
 
 
 def permissions(patient: Patient) -> Iterator[Finding]:

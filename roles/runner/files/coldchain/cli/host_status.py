@@ -19,7 +19,6 @@ from coldchain.cli.health_patient import Patient
 from coldchain.cli.job_series import JobSeries, series_of_jobs
 from coldchain.core.errors import ColdchainError
 from coldchain.core.instants import from_epoch, iso
-from coldchain.core.text import format_duration
 from coldchain.observe import guard
 from coldchain.observe.findings import CRITICAL, INFO, SEVERITIES, WARNING, Finding
 from coldchain.observe.ledger.format import Head
@@ -35,7 +34,6 @@ from coldchain.store import Event, JobRecord, Run
 
 PROGRAM = Path("/opt/coldchain")
 """Where role runner puts the releases."""
-_METRICS_AGE = 900.0  # seconds; as the alert ColdchainSilent
 
 
 class HostStatus(NamedTuple):
@@ -171,26 +169,11 @@ def _of_the_host(call: Call, alive: bool, jobs: bool, unread: str) -> Iterator[F
         yield Finding(WARNING, "time zone", text, "set timezone in the settings")
     if unread:
         yield Finding(WARNING, "verifications", unread)
-    if alive and call.settings.metrics_file:
-        yield from _of_metrics(Path(call.settings.metrics_file))
     if call.paths.notify.is_dir():
         from coldchain.observe import delivery_findings
         from coldchain.observe.outbox import Outbox
 
         yield from delivery_findings.findings(Outbox(call.paths.notify), time.time())
-
-
-def _of_metrics(path: Path) -> Iterator[Finding]:
-    """That the runner does not renew the file for Prometheus."""
-    try:
-        age_of_it = time.time() - path.stat().st_mtime
-    except OSError as error:
-        age_of_it, why = float("inf"), f"{path}: {error.strerror}"
-    else:
-        why = f"{path} was not renewed for {format_duration(max(0.0, age_of_it))}"
-    if age_of_it > _METRICS_AGE:
-        remedy = "make its directory writable for the runner, whose log tells more"
-        yield Finding(WARNING, "metrics", f"Prometheus is told nothing: {why}", remedy)
 
 
 def _uncovered(

@@ -256,6 +256,8 @@ class Rules:
             held = {"target": dict(target.entry), "messages": [], "more": 0}
             held["window"] = event.time + self._policy.summary
             self._held[target.key] = held
+        if any((each["id"], each["kind"]) == (event.id, kind) for each in held["messages"]):
+            return  # a crash lets the end of a run be told again
         if len(held["messages"]) < MOST_HELD:
             message = {name: value for name, value in event.message.items() if name != "run"}
             held["messages"].append(

@@ -2,8 +2,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Declarations, requests, state and history on disk; the only code that touches the database."""
 
+from coldchain.store.file_format import Damage
 from coldchain.store.records import Change, Document, Event, JobRecord, Run, State, timing
 from coldchain.store.retention import Bounds
 from coldchain.store.store import Store
 
-__all__ = ["Bounds", "Change", "Document", "Event", "JobRecord", "Run", "State", "Store", "timing"]
+__all__ = [
+    "Bounds",
+    "Change",
+    "Damage",
+    "Document",
+    "Event",
+    "JobRecord",
+    "Run",
+    "State",
+    "Store",
+    "timing",
+]

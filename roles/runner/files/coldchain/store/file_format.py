@@ -17,6 +17,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from coldchain.store import rows
@@ -33,6 +34,20 @@ class Damaged(ValueError):
 
 class NoDatabase(ValueError):
     """The bytes are JSON that somebody else wrote."""
+
+
+class Damage(NamedTuple):
+    """A file that is not what was written, and what is used in its place.
+
+    why: with the file's name; used: the generation before, None where there is none; aside: is the
+    file one that a writer has put aside since?
+    """
+
+    path: Path
+    kind: str
+    why: str
+    used: Path | None = None
+    aside: bool = False
 
 
 class FileHead(NamedTuple):

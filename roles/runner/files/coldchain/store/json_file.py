@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import logging
 import os
 import shlex
@@ -39,12 +40,13 @@ from coldchain.core.files import (
 from coldchain.core.locks import lock_within, open_lock
 from coldchain.core.trusted_path import TrustedFolder
 from coldchain.store import file_format, rows
-from coldchain.store.file_format import Damaged, NoDatabase
+from coldchain.store.file_format import Damage, Damaged, NoDatabase
 from coldchain.store.migrations import current, migrated
 from coldchain.store.rows import Tables
 
 LOCK_TIMEOUT = 30.0
 TIDY_TIMEOUT = 1.0
+_ASIDE = ".damaged-"  # and the time, behind the name of a file that was put aside
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ class AtomicJSONStorage(Storage):
     """One database file of the given *kind*; see the module's docstring.
 
     expendable: what it holds may be lost: a damaged file without an earlier generation counts as
-    empty, and the next writer puts it aside.
+    empty.  A damaged file, or one that is gone, is replaced by the next writer, who puts it aside.
 
     What ``read`` hands out and ``write`` takes may hold rows as plain mappings; kept are Rows.
     """
@@ -66,7 +68,7 @@ class AtomicJSONStorage(Storage):
         self._temporary, self._link = f"{path}{TEMPORARY}", f"{path}.link"
         self.kind = kind
         self._expendable = expendable
-        self._lost = False  # the file that was read is damaged, and counts as empty
+        self._damage: Damage | None = None  # of the file that was read
         self.generation = 0
         """Counts the contents that were read or written here."""
         self._file: int | None = None  # open while its parse is cached: its inode cannot be reused
@@ -99,7 +101,9 @@ class AtomicJSONStorage(Storage):
         return self._tables
 
     def _refresh(self) -> None:
-        if not self._loaded or self.changed() or (self._lost and self._lock is not None):
+        # A writer reads a damaged file once more, to put it aside: else its commit would keep that
+        # as the generation before.
+        if not self._loaded or self.changed() or (self._damage and self._lock is not None):
             self._load()
 
     def _load(self) -> None:
@@ -194,6 +198,7 @@ class AtomicJSONStorage(Storage):
         if self._lock is not None:
             self._dirty = True  # the next commit makes it the current generation again
         else:
+            self._damage = Damage(self.path, self.kind, why, used=previous)
             # Compare against the file in its present state, so that a repaired one is noticed.
             self._identity = None
             with contextlib.suppress(FileNotFoundError):
@@ -212,7 +217,7 @@ class AtomicJSONStorage(Storage):
                 self._previous.unlink()
             self._dirty = True
         else:
-            self._lost = True
+            self._damage = Damage(self.path, self.kind, why)
             with contextlib.suppress(OSError):
                 self._identity = _identity(self.path.stat())
 
@@ -221,14 +226,25 @@ class AtomicJSONStorage(Storage):
         done.  CannotWrite."""
         if self._lock is None:
             return ""
-        aside = self.path.with_name(f"{self.path.name}.damaged-{int(time.time())}")
+        aside = self.path.with_name(f"{self.path.name}{_ASIDE}{int(time.time())}")
         try:
             os.rename(self.path, aside)
         except FileNotFoundError:
+            with contextlib.suppress(OSError):  # that it was gone is told for as long as this lies
+                os.close(open_new(aside))
             return ""
         except OSError as error:
             raise cannot_write(self.path, error) from None
         return f"; the damaged file is now {aside}"
+
+    def damages(self) -> list[Damage]:
+        """What is to be known of damage to the file, that is or was; also as long as it lies beside
+        it.  Raises what ``read`` does."""
+        self.read()
+        found = [] if self._damage is None else [self._damage]
+        aside = self.path.parent.glob(f"{glob.escape(self.path.name)}{_ASIDE}*")
+        why = f"{self.path}: was damaged or missing"
+        return found + [Damage(path, self.kind, why, aside=True) for path in sorted(aside)]
 
     def _copy(self, version: int) -> Path:
         return self.path.with_name(f"{self.path.name}.v{version}")
@@ -243,7 +259,8 @@ class AtomicJSONStorage(Storage):
             os.close(self._file)
         self._file = self._identity = self._tables = None
         self._lines = rows.Lines()
-        self._loaded = self._dirty = self._lost = False
+        self._loaded = self._dirty = False
+        self._damage = None
         self._version = current()
 
     # -- writing -----------------------------------------------------------------------------
@@ -285,8 +302,9 @@ class AtomicJSONStorage(Storage):
             self._lock = None
 
     def tidy(self) -> None:
-        """Bring an older file to today's format, and remove what a crash left of a commit."""
-        if not self.path.exists():
+        """Bring an older file to today's format, write one anew that was lost, and remove what a
+        crash left of a commit."""
+        if not (self.path.exists() or self._previous.exists()):
             return
         try:
             with self.transaction(timeout=TIDY_TIMEOUT):

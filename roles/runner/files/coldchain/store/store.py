@@ -22,6 +22,7 @@ from coldchain.core.files import TEMPORARY, remove_file, short_path
 from coldchain.core.locks import is_locked
 from coldchain.core.paths import Paths
 from coldchain.store import history
+from coldchain.store.file_format import Damage
 from coldchain.store.json_file import AtomicJSONStorage
 from coldchain.store.records import Change, Document, Event, JobRecord, Run, State
 from coldchain.store.retention import Bounds, Retention
@@ -62,6 +63,11 @@ class Store:
         """After a start of the runner: today's format, and no remnants of a crash."""
         for database in (self._jobs, self._events, self._state):
             _storage(database).tidy()
+
+    def damages(self) -> list[Damage]:
+        """Of the three files; raises what reading them does."""
+        files = map(_storage, (self._jobs, self._events, self._state))
+        return [damage for file in files for damage in file.damages()]
 
     def close(self) -> None:
         """Close the three files."""
