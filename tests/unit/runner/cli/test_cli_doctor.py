@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import io
 import json
 import os
 import re
@@ -17,7 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from agent_users import NOBODY, as_nobody
+from agent_users import NOBODY, as_nobody, give_away
 from cli_command import Command, exec_job, timed_job
 from job_histories import DAY
 
@@ -303,6 +305,37 @@ def test_a_directory_of_another_user_for_prometheus(tmp_path: Path, kind: str) -
         assert "setfacl" in told
         place.chmod(0o777)
     assert as_nobody(look) == " -> "
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("name", [".", "queue"])
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_messages_whose_directory_is_of_another_user(
+    command: Command, tmp_path: Path, name: str, mode: int
+) -> None:
+    """Nobody is told, and no message can tell that; the rest of the answers is there."""
+    assert command("apply", "-", data=exec_job("j")) == 0
+    place = command.home / "lib" / "notify" / name
+    place.mkdir(mode=0o700, parents=True)
+    give_away(command.home)
+    os.chown(place, 0, 0)
+    place.chmod(mode)
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.stat().st_uid == 0 and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o011)
+
+    def look(word: str) -> list[dict[str, str]]:
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            coldchain.cli.run(["--home", str(command.home), "--json", word])
+        return [it for it in json.loads(said.getvalue())["findings"] if it["about"] == "notify"]
+
+    for word in ("doctor", "status"):
+        found = json.loads(as_nobody(lambda word=word: json.dumps(look(word))))
+        assert len(found) == 1 and "nobody can be told of anything: " in found[0]["text"]
+        remedy = found[0]["remedy"].partition("as root: ")[2]
+    subprocess.run(["sh", "-c", remedy], check=True)
+    assert as_nobody(lambda: json.dumps(look("doctor"))) == "[]"
 
 
 def test_time_zones(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ CHECKS: Mapping[str, Check] = {
     "database": Check(health_host.database, cheap=True),
     "runner": Check(health_host.runner),
     "metrics": Check(health_host.metrics, cheap=True),
+    "notify": Check(health_host.notify, cheap=True),
     "permissions": Check(health_host.permissions, cheap=True),
     "ledger": Check(health_host.ledger),  # status looks at it by itself
     "clock trust": Check(health_host.clock_trust, cheap=True),

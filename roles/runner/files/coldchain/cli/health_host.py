@@ -112,6 +112,37 @@ def metrics(patient: Patient) -> Iterator[Finding]:
         yield Finding(WARNING, "metrics", f"Prometheus is told nothing: {why}", remedy)
 
 
+def notify(patient: Patient) -> Iterator[Finding]:
+    """Who is to be told is told."""
+    place = patient.paths.notify
+    try:
+        place.lstat()
+        from coldchain.observe import delivery_findings
+        from coldchain.observe.outbox import Outbox
+
+        yield from delivery_findings.findings(Outbox(place), patient.now)
+    except FileNotFoundError:  # nobody was told of anything yet
+        return
+    except (ColdchainError, OSError) as error:
+        why = str(error)
+        if isinstance(error, OSError):
+            why = f"{error.filename}: {error.strerror}"
+        text = f"nobody can be told of anything: {why}"
+        yield Finding(WARNING, "notify", text, _ours_alone(place))
+        return
+    for folder in (place, place / "queue"):
+        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+            text = f"nobody can be told of anything: {folder} cannot be written"
+            yield Finding(WARNING, "notify", text, _ours_alone(place))
+            return
+
+
+def _ours_alone(folder: Path) -> str:
+    """How all that lies in *folder* becomes this user's."""
+    quoted, me = shlex.quote(str(folder)), os.geteuid()
+    return f"as root: chown -R {me} {quoted} && chmod -R u=rwX,go= {quoted}"
+
+
 def _unwritable(path: Path) -> tuple[str, str]:
     """Why this user, who is the runner's, cannot replace the file *path*, and what to do; two empty
     texts where that is possible."""

@@ -169,11 +169,6 @@ def _of_the_host(call: Call, alive: bool, jobs: bool, unread: str) -> Iterator[F
         yield Finding(WARNING, "time zone", text, "set timezone in the settings")
     if unread:
         yield Finding(WARNING, "verifications", unread)
-    if call.paths.notify.is_dir():
-        from coldchain.observe import delivery_findings
-        from coldchain.observe.outbox import Outbox
-
-        yield from delivery_findings.findings(Outbox(call.paths.notify), time.time())
 
 
 def _uncovered(
