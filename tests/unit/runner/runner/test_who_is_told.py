@@ -199,6 +199,27 @@ def test_maintenance_drops_alarms_after_a_kill_too_and_keeps_no_recovery_back(
     assert kinds(server)[2] == ("failure", new)
 
 
+@pytest.mark.parametrize("room", ["later", "never"])
+def test_what_the_disk_does_not_take_is_told_later_or_named_in_the_log(
+    home: Home, server: Receiver, room: str
+) -> None:
+    declare(home, document("j", "false", STOPPED, notify=[aim(home, server)]))
+    home.start()
+    start(home, "j", 1)
+    arrived(home, server, 1)
+    queue = home.path / "lib" / "notify" / "queue"
+    queue.rmdir()
+    queue.touch()  # in which not even root can write
+    start(home, "j", 1)
+    home.until(lambda: "messages cannot be written" in home.log())
+    if room == "later":
+        queue.unlink()
+        arrived(home, server, 2)
+    home.stop()
+    assert ("nobody is told of it" in home.log()) == (room == "never")
+    assert len(server.requests) == (2 if room == "later" else 1)
+
+
 def test_silence_is_told_once_and_its_end(home: Home, server: Receiver) -> None:
     job = document("j", "true", STOPPED, expect_success_within=1, notify=[aim(home, server)])
     home.start()

@@ -188,6 +188,7 @@ class Alerts:
         with self._harmless():
             self._write_at = 0.0
             self._write()
+            self._give_up(len(self._pending))
             self._process.step(time.time())
             self._process.hand_over()
             if self._heartbeat is not None and self._looked_back and self._orderly():
@@ -236,11 +237,17 @@ class Alerts:
             text, cause = f"messages cannot be written: {error}", getattr(error, "hint", "")
             self._logger.say("write", text, cause=cause)
             self._write_at = time.monotonic() + _AGAIN
-            if len(self._pending) > _PENDING:
-                del self._pending[: len(self._pending) - _PENDING]
+            self._give_up(len(self._pending) - _PENDING)
         else:
             self._write_at = 0.0
             self._logger.over("write", "messages can be written again")
+
+    def _give_up(self, number: int) -> None:
+        """Let go of so many messages, the oldest, that the disk has not taken; none is no news."""
+        for delivery in self._pending[: max(0, number)]:
+            title = delivery.message.get("title")
+            log.error("nobody is told of it, as messages cannot be written: %s", title)
+        del self._pending[: max(0, number)]
 
     def _put(self) -> None:
         now = time.time()
