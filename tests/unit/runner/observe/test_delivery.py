@@ -391,14 +391,17 @@ def test_what_is_damaged_or_not_ours_harms_nobody(box: Outbox, server: Receiver)
     assert box.waiting() == []
 
 
+@pytest.mark.parametrize("a_file", [True, False])
 def test_a_full_disk_lets_nobody_be_asked_again_and_again(
-    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch, a_file: bool
 ) -> None:
+    """a_file: the message is one already, or still a line among those that came in."""
     server.answers = lambda request: Answer(503)
     put(box, server.url, "m0")
-    box.take_in()
+    if a_file:
+        box.take_in()
 
-    def full(path: Path, raw: bytes, *, durable: bool = True) -> None:
+    def full(path: Path, raw: bytes, **how: Any) -> None:
         raise CannotWrite(f"{path}: No space left on device")
 
     monkeypatch.setattr(outbox, "write_atomically", full)
@@ -410,13 +413,15 @@ def test_a_full_disk_lets_nobody_be_asked_again_and_again(
     assert later.due >= began + delivery.BLIND and box.read(later)
 
 
+@pytest.mark.parametrize("a_file", [True, False])
 def test_a_full_disk_loses_the_note_alone_when_the_record_has_to_be_cut(
-    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch
+    box: Outbox, server: Receiver, monkeypatch: pytest.MonkeyPatch, a_file: bool
 ) -> None:
     put(box, server.url, "m0")
-    box.take_in()
+    if a_file:
+        box.take_in()
 
-    def full(path: Path, raw: bytes, *, durable: bool = True) -> None:
+    def full(path: Path, raw: bytes, **how: Any) -> None:
         raise CannotWrite(f"{path}: No space left on device")
 
     monkeypatch.setattr(outbox, "KEEP", 0)

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from coldchain.core.errors import ColdchainError
 from coldchain.core.locks import is_locked
 from coldchain.core.log_limit import LimitedLog
 from coldchain.core.own_program import own_program
@@ -64,7 +65,7 @@ class DeliveryProcess:
         as what does not answer would only put it off.  POSIX seconds."""
         newest = self._newest.get(address(target)) if self._newest else None
         if newest is not None and self._child is None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(ColdchainError, OSError):
                 for waiting in self._outbox.waiting():
                     if waiting.id == newest and waiting.due > now and not self._refused(waiting):
                         return waiting.due
@@ -135,7 +136,7 @@ class DeliveryProcess:
     def _look(self) -> None:
         try:
             waits = self._outbox.waiting()
-        except OSError as error:
+        except (ColdchainError, OSError) as error:
             self._troubles.say("look", f"messages cannot be delivered: {error}")
             return
         self._troubles.over("look", "messages can be delivered again")

@@ -160,13 +160,16 @@ class Outbox:
 
     def postpone(self, waiting: WaitingMessage, due: int) -> None:
         """Let a message wait until *due*."""
+        later = waiting._replace(due=due).name
         with contextlib.suppress(FileNotFoundError):
-            os.rename(self._queue / waiting.name, self._queue / waiting._replace(due=due).name)
+            os.rename(self._queue / waiting.name, self._queue / later)
+        self._incoming.replace(waiting.name, later)
 
     def remove(self, waiting: WaitingMessage) -> None:
         """Take a message out."""
         with contextlib.suppress(FileNotFoundError):
             (self._queue / waiting.name).unlink()
+        self._incoming.replace(waiting.name)
 
     def make_room(self, waiting: list[WaitingMessage], now: float) -> list[WaitingMessage]:
         """Remove some of *waiting* until there is room for one more; those that stay.
