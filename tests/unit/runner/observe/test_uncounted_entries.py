@@ -4,27 +4,35 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from homes import Home, document
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledgers import content, done, ended, place, put, said
+from waiting import joined
 
-from coldchain.core.digest import canonical_json
+from coldchain.core.digest import canonical_json, sha256_hex
+from coldchain.core.errors import CannotWrite
+from coldchain.core.paths import Paths
 from coldchain.observe.ledger import subscriber
 from coldchain.observe.ledger.check import LedgerVerdict, verify
-from coldchain.observe.ledger.format import FILE
+from coldchain.observe.ledger.format import FILE, LOCK, act, aside
 from coldchain.observe.ledger.look import look
 from coldchain.observe.ledger.renewal import renew
 from coldchain.observe.ledger.subscriber import RunLedger
 from coldchain.observe.ledger.writer import Ledger
+from coldchain.store import Store
 
 
 class Disk:
@@ -134,6 +142,197 @@ def test_what_is_done_to_an_entry_that_is_not_counted_yet_is_told(
         assert renew(Ledger(tmp_path))[1].entries == 1
 
 
+def no_room(*_unused: Any) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def put_aside(lib: Path) -> None:
+    """As if it had been large enough."""
+    head = Ledger(lib).head()
+    assert head is not None
+    (lib / FILE).rename(lib / aside(head.first))
+    for number in range(4):
+        Ledger(lib).write(done(number))
+
+
+def write_much(lib: Path) -> None:
+    for _turn in range(3):
+        Ledger(lib).write(act("apply", {"jobs": "x" * 2_000_000}))
+
+
+def begin_anew(lib: Path) -> None:
+    renew(Ledger(lib))
+    for number in range(4):
+        Ledger(lib).write(done(number))
+
+
+def begin_anew_twice(lib: Path) -> None:
+    renew(Ledger(lib))
+    renew(Ledger(lib))
+
+
+def fail_once(lib: Path) -> None:
+    """The runner's next write, as its disk does not take the head."""
+
+
+OTHERS = [put_aside, write_much, begin_anew, begin_anew_twice, fail_once]
+
+
+@pytest.mark.parametrize("altered", [False, True])
+@pytest.mark.parametrize("again", [1, 2])
+@pytest.mark.parametrize("others", OTHERS, ids=lambda it: it.__name__)
+def test_nothing_that_others_do_hides_it_or_is_taken_for_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    others: Callable[[Path], None],
+    again: int,
+    altered: bool,
+) -> None:
+    runner = Ledger(tmp_path)
+    for number in range(4):
+        runner.write(done(number), later=True)
+    if altered:
+        head, raw = runner.head(), (tmp_path / FILE).read_bytes()
+        assert head is not None
+        (tmp_path / FILE).write_bytes(raw[: head.size])
+    for _turn in range(again):
+        Ledger(tmp_path).write(done(7))
+        others(tmp_path)
+        if others is fail_once:
+            with monkeypatch.context() as patch, pytest.raises(CannotWrite):
+                patch.setattr(os, "pwrite", no_room)
+                runner.write(done(8))
+    runner.write(done(9), later=True)
+    runner.count()
+    assert verify(Ledger(tmp_path)).ok == (not altered)
+    assert not verify(Ledger(tmp_path)).notes
+
+
+def test_what_a_failure_leaves_uncounted_is_watched_over_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = Ledger(tmp_path)
+    for number in range(4):
+        runner.write(done(number), later=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", no_room)
+        with pytest.raises(CannotWrite):
+            runner.count()
+        with pytest.raises(CannotWrite):
+            runner.write(done(4))
+    head, raw = runner.head(), (tmp_path / FILE).read_bytes()
+    assert head is not None and head.entries == 1
+    (tmp_path / FILE).write_bytes(raw[: head.size])
+    runner.write(done(5), later=True)
+    assert not verify(Ledger(tmp_path)).ok
+
+
+@pytest.mark.parametrize("kept_by_history", [0, 50, 500])
+@pytest.mark.parametrize("waiting", [3, 250, 400])
+def test_a_run_is_put_down_or_counted_as_missing(
+    tmp_path: Path, waiting: int, kept_by_history: int
+) -> None:
+    """Also of more runs than the state names, or than their histories keep."""
+    runs = RunLedger(tmp_path)
+    (tmp_path / LOCK).mkdir()
+    for number in range(waiting):
+        runs(ended(number))
+    kept = runs.kept([ended(waiting)])
+    assert kept is not None and len(kept["runs"]) + kept["missed"] == waiting + 1
+    (tmp_path / LOCK).rmdir()
+    newest = range(waiting + 1 - kept_by_history, waiting + 1)
+    records = {str(number): ended(number).record for number in newest}
+    later = RunLedger(tmp_path)
+    later.resume(kept["runs"], lambda _, run_id: records.get(run_id), kept["missed"])
+    later.close()
+    put_down = [entry for entry in said(tmp_path) if entry["what"] == "run"]
+    missed = sum(entry["runs"] for entry in said(tmp_path) if entry["what"] == "ledger")
+    assert len(put_down) + missed == waiting + 1
+    assert {entry["run_id"] for entry in put_down} == records.keys() & kept["runs"].keys()
+
+
+def test_the_state_names_all_runs_that_are_not_counted(tmp_path: Path) -> None:
+    """Also of a host that ends hundreds within the seconds that they wait."""
+    runs = RunLedger(tmp_path)
+    for number in range(500):
+        kept = runs.kept([ended(number)])
+        assert kept is not None and kept["missed"] == 0
+        runs(ended(number))
+        head = Ledger(tmp_path).head()
+        assert head is not None and number + 1 - head.entries <= len(kept["runs"])
+
+
+JUNK: list[Any] = [
+    {},
+    {"entries": 1},
+    {"entries": "x", "runs": [], "missed": None},
+    {"entries": -1, "runs": {"r": {}, "s": 5, "../../t": "../../etc"}, "missed": -4},
+    {"entries": True, "runs": None, "missed": 1.5},
+]
+
+
+@pytest.mark.parametrize("row", JUNK)
+def test_what_an_earlier_release_kept_or_somebody_edited_keeps_no_runner_from_starting(
+    tmp_path: Path, row: Any
+) -> None:
+    home = Home(tmp_path / "home", tmp_path / "log")
+    home.path.mkdir(mode=0o700)
+    home.log_file.touch()
+    assert home.run("apply", "-", given=document("j"))[0] == 0
+    with closing(Store.open(Paths.under(home.path), create=True)) as store:
+        store.commit_states({}, ledger=row)
+    try:
+        home.start()
+        assert home.run("event", "j", "start")[0] == 0
+        home.until(lambda: home.runs("j"))
+        assert home.run("status")[0] == 0
+    finally:
+        home.stop()
+    assert home.run("ledger", "verify")[0] == 0
+
+
+def test_no_look_takes_a_writer_at_work_for_somebody_else(tmp_path: Path) -> None:
+    """However long it is halted between its steps: here, at each rename and each write."""
+    ledger, real = Ledger(tmp_path), {name: getattr(os, name) for name in ("rename", "pwrite")}
+    ledger.write(done(0))
+    asked, answered = threading.Semaphore(0), []
+
+    def looks() -> None:
+        asked.acquire()
+        answered.append(look(Ledger(tmp_path)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, step in real.items():
+
+            def halted(*words: Any, step: Any = step, **how: Any) -> Any:
+                done_now = step(*words, **how)
+                asked.release()
+                time.sleep(0.1)
+                return done_now
+
+            patch.setattr(os, name, halted)
+        looking = threading.Thread(target=looks)
+        looking.start()
+        renew(ledger)
+    joined(looking)
+    assert [findings for _head, findings in answered] == [[]]
+
+
+def test_what_is_exported_ends_with_what_the_head_counts(tmp_path: Path) -> None:
+    """A power cut takes nothing of it: whoever keeps it finds it again."""
+    home = Home(tmp_path / "home", tmp_path / "log")
+    home.path.mkdir(mode=0o700)
+    assert home.run("apply", "-", given=document("j"))[0] == 0
+    runner = Ledger(home.path / "lib")
+    for number in range(4):
+        runner.write(done(number), later=True)
+    code, text = home.run("ledger", "export")
+    *lines, last = text.splitlines()
+    head = json.loads(last)["head"]
+    assert code == 0 and head["entries"] == len(lines) < runner.count().entries
+    assert head["digest"] == sha256_hex(lines[-1].encode())
+
+
 def test_a_ledger_that_is_renewed_beside_the_runner_takes_along_what_was_not_counted(
     tmp_path: Path,
 ) -> None:
@@ -158,17 +357,18 @@ def test_a_runner_waits_for_the_disk_now_and_then_and_says_what_that_leaves_open
     monkeypatch.setattr(os, "fdatasync", lambda it: (synced.append(it), real(it)))
     runs = RunLedger(tmp_path)
     runs(ended(0))
-    assert runs.kept([]) == {"entries": 1, "runs": {}}
+    assert runs.kept([]) == {"entries": 1, "runs": {}, "missed": 0}
     synced.clear()
     for number in (1, 2):
         runs(ended(number))
         runs.step()
     assert synced == [] and len(said(tmp_path)) == 3, "it is there for whoever looks"
     kept = runs.kept([ended(3)])
-    assert kept == {"entries": 1, "runs": {"1": "job-1", "2": "job-2", "3": "job-3"}}
+    named = {"1": "job-1", "2": "job-2", "3": "job-3"}
+    assert kept == {"entries": 1, "runs": named, "missed": 0}
     clock[0] += subscriber.SPACING
     runs.step()
-    assert len(synced) == 2 and runs.kept([]) == {"entries": 3, "runs": {}}
+    assert len(synced) == 2 and runs.kept([]) == {"entries": 3, "runs": {}, "missed": 0}
     records = {str(number): ended(number).record for number in (1, 3)}
     later = RunLedger(tmp_path)
     later.resume(kept["runs"], lambda _, run_id: records.get(run_id))

@@ -15,6 +15,7 @@ from coldchain.cli.arguments import instant_text
 from coldchain.cli.context import Call
 from coldchain.cli.output import instant
 from coldchain.cli.preview import instant_of
+from coldchain.core.digest import sha256_hex
 from coldchain.core.errors import ColdchainError, JobFailed, UsageError
 from coldchain.core.text import pluralize
 from coldchain.observe.ledger.check import LedgerVerdict, verify
@@ -98,13 +99,16 @@ def _tell(call: Call, verdict: LedgerVerdict) -> None:
 
 
 def _export(call: Call, ledger: Ledger) -> int:
-    """Every line as it is, and as the last one {"head": {...}}."""
-    for line, _unused in entries(ledger):
-        sys.stdout.write(line.decode("ascii", "backslashreplace") + "\n")
+    """Every line as it is, and as the last one {"head": {...}}, which is that of the last one
+    before it: what is not counted yet may be written anew after a power cut."""
     try:
         head = ledger.head()
     except (ValueError, ColdchainError):
         head = None
+    for line, _unused in entries(ledger):
+        sys.stdout.write(line.decode("ascii", "backslashreplace") + "\n")
+        if head is not None and sha256_hex(line) == head.digest:
+            break
     call.output.answer({"head": None if head is None else head._asdict()})
     return 0
 

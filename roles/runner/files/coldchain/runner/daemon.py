@@ -138,7 +138,7 @@ class Runner:
         self.jobs.timetable.stepped = 0.0
         kept = self.store.ledger_kept()
         if kept is not None:
-            self._ledger.resume(kept.get("runs", {}), self.store.recorded)
+            self._ledger.resume(kept["runs"], self.store.recorded, kept["missed"])
         self.jobs.states.commit()
         self.active.publish_ended()
         self.alerts.declared()

@@ -205,14 +205,14 @@ class Store:
     def ledger_entries(self) -> int:
         """So many entries the ledger had when jobs were last declared or a runner last committed,
         whichever knew more; 0: none is known of."""
-        declared = _table(self._jobs, "ledger").records(lambda key, row: row).get("seen")
+        declared = _table(self._jobs, "ledger").records(_kept_of_ledger).get("seen")
         kept = (declared, self.ledger_kept())
-        return max(0 if row is None else int(row["entries"]) for row in kept)
+        return max(0 if row is None else row["entries"] for row in kept)
 
     def ledger_kept(self) -> dict[str, Any] | None:
         """What the last commit of a runner kept of the ledger: {"entries": how many it had, "runs":
-        which it may lack, each with its job}; None before the first one."""
-        return _table(self._state, "ledger").records(lambda key, row: row).get("seen")
+        which it may lack, each with its job, "missed": how many more}; None before the first."""
+        return _table(self._state, "ledger").records(_kept_of_ledger).get("seen")
 
     def newest_entry(self) -> float:
         """POSIX seconds: no clock that shows less than this is right."""
@@ -321,3 +321,12 @@ def _storage(database: _Database) -> AtomicJSONStorage:
     storage = database.storage
     assert isinstance(storage, AtomicJSONStorage)
     return storage
+
+
+def _kept_of_ledger(_key: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What earlier releases did not keep, or somebody has edited, is nothing."""
+    runs = row.get("runs")
+    found = runs.items() if isinstance(runs, dict) else ()
+    counts = ((name, row.get(name)) for name in ("entries", "missed"))
+    kept: dict[str, Any] = {k: v if type(v) is int and v > 0 else 0 for k, v in counts}
+    return {**kept, "runs": {run: job for run, job in found if isinstance(job, str)}}

@@ -169,9 +169,12 @@ def opened(path: Path) -> BinaryIO:
     return open(descriptor, "rb")
 
 
-def last_digest(stream: BinaryIO, size: int) -> str | None:
-    """The digest of the line that ends at *size*; None of one that is longer than most."""
-    for most in (_MOSTLY, _END):
+def last_digest(stream: BinaryIO, size: int, *, patient: bool = False) -> str | None:
+    """The digest of the line that ends at *size*; None of one that is longer than most.
+
+    patient: of any.
+    """
+    for most in (_MOSTLY, _END, LONGEST) if patient else (_MOSTLY, _END):
         stream.seek(max(0, size - most))
         end = stream.read(min(size, most))
         _unused, newline, line = end[:-1].rpartition(b"\n")

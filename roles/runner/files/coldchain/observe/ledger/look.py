@@ -8,7 +8,6 @@ import errno
 import os
 import shlex
 import stat
-import time
 from contextlib import suppress
 
 from coldchain.core.errors import REMEDIES, ColdchainError
@@ -16,19 +15,17 @@ from coldchain.observe.findings import WARNING, Finding
 from coldchain.observe.ledger.check import verify
 from coldchain.observe.ledger.files import LedgerFiles, gone
 from coldchain.observe.ledger.format import HEAD, LOCK, Head, aside, last_digest, opened
+from coldchain.observe.ledger.reading import quiet
 
 _REMEDY = "coldchain ledger verify tells more, docs/reference/ledger.md what to do"
-_TRIES, _PAUSE = 2, 0.01  # looks again before something is told, and seconds between
 
 
 def look(ledger: LedgerFiles) -> tuple[Head | None, list[Finding]]:
     """The head, and what a look at the ends of the files finds; the chain is not gone through."""
     head, findings = _look(ledger)
-    for _unused in range(_TRIES):
-        if not findings:
-            break
-        time.sleep(_PAUSE)  # somebody may just have written the one file and not yet the other
-        head, findings = _look(ledger)
+    if findings:  # somebody may just have written the one file and not yet the other
+        with quiet(ledger):
+            head, findings = _look(ledger)
     return head, findings
 
 

@@ -41,7 +41,7 @@ class Opened(NamedTuple):
 
 
 @contextmanager
-def _quiet(ledger: LedgerFiles) -> Iterator[None]:
+def quiet(ledger: LedgerFiles) -> Iterator[None]:
     """Nobody writes within the block, where the lock can be had."""
     with ExitStack() as stack:
         with suppress(OSError, ColdchainError):
@@ -54,7 +54,7 @@ def _quiet(ledger: LedgerFiles) -> Iterator[None]:
 def open_all(ledger: LedgerFiles, stack: ExitStack) -> Opened:
     """Open what is there, so that it stays what it is, and read the head that goes with it."""
     files, strange = [], []
-    with _quiet(ledger):
+    with quiet(ledger):
         for path in [*files_aside(ledger.lib).values(), ledger.file]:
             with suppress(FileNotFoundError):
                 if not stat.S_ISREG(path.lstat().st_mode):

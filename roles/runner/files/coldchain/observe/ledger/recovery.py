@@ -28,12 +28,13 @@ from coldchain.observe.ledger.format import (
     aside,
     beyond,
     files_aside,
-    is_count,
     is_torn,
     last_digest,
     number_of,
     opened,
 )
+
+_GENERATIONS = 5  # so many ledgers that were put aside are looked through for an entry
 
 
 class Place(NamedTuple):
@@ -117,19 +118,39 @@ def _beyond(files: LedgerFiles, head: Head, size: int) -> Place:
 
 
 def holds(files: LedgerFiles, head: Head) -> bool:
-    """Is the last entry that *head* counts still there, where nothing on disk vouches for it?"""
-    mark = b'"n":%d,' % head.entries  # in every line of that number: keys are sorted, no blanks
-    end = files.size_of(files.file) or 0
-    for line in files.read(max(0, end - TAIL), TAIL).split(b"\n"):
-        if mark in line and number_of(line) == head.entries:
-            return sha256_hex(line) == head.digest
-    first = files.read(0, TAIL).partition(b"\n")[0]
-    if number_of(first) > head.entries:  # others have counted it, and put its file aside
-        return True
-    with suppress(ValueError, RecursionError):
-        entry = json.loads(first)
-        if isinstance(entry, dict) and entry.get("did") == RENEWED:
-            return is_count(entry.get("entries")) and entry["entries"] >= head.entries
+    """Is the last entry that *head* counts still there, where nothing on disk vouches for it?
+
+    Others may have counted it, put its file aside, or begun another ledger since.
+    """
+    place, most = files, head.entries
+    for _unused in range(_GENERATIONS):
+        older = files_aside(place.lib)
+        given_up = min(older, default=0) > head.entries  # if it was not, the chain tells
+        if head.entries <= most and (given_up or _ends_with_that(place, head)):
+            return True
+        first = place.read(0, TAIL, next(iter(older.values()), None)).partition(b"\n")[0]
+        try:
+            entry = json.loads(first)
+            most, name = int(entry["entries"]), os.path.basename(entry["aside"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return False
+        if entry.get("did") != RENEWED:
+            return False
+        if (most, entry.get("digest")) == (head.entries, head.digest):
+            return True
+        place = LedgerFiles(files.lib / name)
+        if not os.path.isdir(place.lib):
+            return False
+    return False
+
+
+def _ends_with_that(files: LedgerFiles, head: Head) -> bool:
+    """Is the last entry that *head* counts where it was written?"""
+    for path in (files.file, files.lib / aside(head.first)):
+        with suppress(FileNotFoundError), opened(path) as stream:
+            long_enough = os.fstat(stream.fileno()).st_size >= head.size
+            if long_enough and last_digest(stream, head.size, patient=True) == head.digest:
+                return True
     return False
 
 

@@ -31,6 +31,8 @@ def renew(ledger: Ledger) -> tuple[Path | None, Head]:
         else:
             text = f"there was no ledger: {gone(known)}" if known else "there was no ledger"
         fields = {"did": RENEWED, "text": text, "entries": known, "digest": digest}
+        if place is not None:
+            fields["aside"] = place.name
         return place, ledger.append(Head(), act(OWN, fields))
 
 

@@ -29,6 +29,8 @@ SPACING = 5.0
 MOST_WAITING = 1000
 """So many runs wait until the ledger can be written; of more, their number is put down."""
 _MOST_KEPT = 200  # runs that are named in the state
+_MOST_UNCOUNTED = 100  # so that all of them are named there
+_PATIENCE = 1.0  # seconds that a runner waits for another writer when it leaves
 
 log = logging.getLogger(__name__)
 
@@ -73,42 +75,52 @@ class RunLedger:
 
     def kept(self, ended: Iterable[RunEnded]) -> dict[str, Any] | None:
         """What is to be kept with the state, for ``known`` and ``resume``: {"entries": how many
-        are on disk, "runs": those that may not be there yet, each with its job}; None: nothing.
+        are on disk, "runs": those that may not be there yet, each with its job, "missed": how many
+        more there are that are not there}; None: nothing.
 
         ended: runs that will be put down.
         """
-        runs = {str(done.fields["run_id"]): str(done.fields["job_id"]) for done in self._waiting}
-        runs.update(self._uncounted)
+        runs = dict(self._uncounted)
+        runs.update((done.fields["run_id"], done.fields["job_id"]) for done in self._waiting)
         runs.update((one.run_id, one.job_id) for one in ended)
         if self.entries is None and not runs:
             return None
-        return {"entries": self.entries or 0, "runs": dict(islice(runs.items(), _MOST_KEPT))}
+        named = dict(islice(runs.items(), _MOST_KEPT))
+        missed = self._missed + len(runs) - len(named)
+        return {"entries": self.entries or 0, "runs": named, "missed": missed}
 
     def resume(
-        self, runs: Mapping[str, str], record_of: Callable[[str, str], Mapping[str, Any] | None]
+        self,
+        runs: Mapping[str, str],
+        record_of: Callable[[str, str], Mapping[str, Any] | None],
+        missed: int = 0,
     ) -> None:
         """Put down what an earlier runner has not, or what a power cut has taken back.
 
-        runs: as ``kept`` has named them; record_of: the RUN of a job and a run id.
+        runs, missed: as ``kept`` has told them; record_of: the RUN of a job and a run id.
         """
+        self._missed += missed
         end = b""
         if runs:
             with suppress(ColdchainError, OSError):
                 end = self._ledger.ending()
         for run_id, job_id in runs.items():
-            with suppress(ColdchainError):  # who cannot read a history tells of it elsewhere
-                if b'"run_id":%s' % canonical_json(run_id) in end:
-                    self._uncounted[run_id] = job_id
-                else:
+            if b'"run_id":%s' % canonical_json(run_id) in end:
+                self._uncounted[run_id] = job_id
+            else:
+                record = None
+                with suppress(ColdchainError):  # who cannot read a history tells of it elsewhere
                     record = record_of(job_id, run_id)
-                    if record is not None:
-                        self._take(record)
-                self._resumed.add(run_id)
+                if record is None:
+                    self._missed += 1
+                    continue
+                self._take(record)
+            self._resumed.add(run_id)
 
     def step(self) -> None:
         """Write what waits, and let the head count it; called with each tick of the runner's
         loop."""
-        if not (self._waiting or self._uncounted):
+        if not (self._waiting or self._uncounted or self._missed):
             return
         now = time.monotonic()
         if now >= self._again and (self._waiting or now >= self._counted_at + SPACING):
@@ -117,30 +129,31 @@ class RunLedger:
     def close(self) -> None:
         """The last chance of what still waits."""
         self._counted_at = -SPACING
-        self._write(len(self._waiting))
+        self._write(len(self._waiting), _PATIENCE)
         if self._waiting:
             number = len(self._waiting) + self._missed
             log.error("the ledger lacks the last %s", pluralize(number, "run"))
 
-    def _write(self, most: int) -> None:
+    def _write(self, most: int, patience: float = 0.0) -> None:
+        """patience: seconds that another writer is waited for; a command may be suspended."""
         later = time.monotonic() < self._counted_at + SPACING
+        later = later and len(self._uncounted) < _MOST_UNCOUNTED
         try:
             for left in reversed(range(min(most, len(self._waiting)))):
                 done = self._waiting[0]
-                # The runner does not wait for a command that may have been suspended.
-                head = self._ledger.write(done, patience=0.0, later=later or left > 0)
+                head = self._ledger.write(done, patience, later=later or left > 0)
                 self._uncounted[str(done.fields["run_id"])] = str(done.fields["job_id"])
                 self._waiting.popleft()
                 if not (later or left):
                     self._count(head)
             if self._missed and not self._waiting:
                 count = pluralize(self._missed, "run")
-                text = f"missing here: {count}, as nothing could be written for too long"
+                text = f"missing here: {count}, which could not be put down in time"
                 said = {"did": MISSED, "text": text, "runs": self._missed}
-                self._ledger.write(act(OWN, said), patience=0.0)
+                self._ledger.write(act(OWN, said), patience)
                 self._missed = 0
             if self._uncounted and not later:
-                self._count(self._ledger.count(patience=0.0))
+                self._count(self._ledger.count(patience))
         except (ColdchainError, OSError) as error:
             self._again = time.monotonic() + _AGAIN
             text = getattr(error, "message", str(error)).partition("; nothing was")[0]

@@ -57,13 +57,11 @@ def _identity(status: os.stat_result) -> tuple[int, ...]:
 
 
 class _Left(NamedTuple):
-    """How a writer has left the ledger: the head, what both files are known by, and whether that
-    head is on disk."""
+    """How a writer has left the ledger: the head, and what both files are known by."""
 
     head: Head
     of_file: tuple[int, ...]
     of_head: tuple[int, ...]
-    counted: bool = True
 
     def is_there(self, file: Path, head_file: Path) -> bool:
         """Has nobody touched it since?  Then there is nothing to be read again."""
@@ -84,6 +82,8 @@ class Ledger(LedgerFiles):
         super().__init__(lib, known)
         self._lock_file = os.fspath(lib / LOCK)
         self._left: _Left | None = None
+        self._uncounted: Head | None = None
+        """After what this writer left uncounted, until it is known what became of that."""
 
     def write(self, done: Act, patience: float = PATIENCE, *, later: bool = False) -> Head:
         """Add an entry, durably; the head that counts it.
@@ -99,7 +99,8 @@ class Ledger(LedgerFiles):
             left = self._left
             if later and left is not None and left.head == head:
                 return self._append_uncounted(left, done)
-            return self.append(head, done)
+            head, self._uncounted = self.append(head, done), None
+            return head
 
     def count(self, patience: float = PATIENCE) -> Head:
         """Count, durably, what was written before; the head on disk.
@@ -159,15 +160,17 @@ class Ledger(LedgerFiles):
             head = self._made_durable(head)
         for note in place.notes:
             head = self.append(head, act(OWN, note))
-        if left is not None and not left.counted and not holds(self, left.head):
-            text = f"entry {left.head.entries} was altered or taken away before it was counted"
+        if self._uncounted is not None and not holds(self, self._uncounted):
+            number = self._uncounted.entries
+            text = f"entry {number} was altered or taken away before it was counted"
             head = self.append(head, act(OWN, {"did": DAMAGED, "text": text}))
+        self._uncounted = None
         return head
 
     def _counted(self, head: Head) -> Head:
         """*head*, once it is on disk."""
-        if self._left is not None and not self._left.counted:
-            return self._made_durable(head)
+        if self._uncounted is not None:
+            head, self._uncounted = self._made_durable(head), None
         return head
 
     def _made_durable(self, head: Head) -> Head:
@@ -205,7 +208,7 @@ class Ledger(LedgerFiles):
         except OSError as error:
             raise cannot_write(self.file, error) from None
         after = head.after(line)
-        self._left = _Left(after, of_file, left.of_head, counted=False)
+        self._left, self._uncounted = _Left(after, of_file, left.of_head), after
         return after
 
     def append(self, head: Head, done: Act) -> Head:
