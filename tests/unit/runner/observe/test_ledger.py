@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -390,15 +391,23 @@ def test_a_full_disk_adds_nothing_and_stops_no_run(
 
 
 def test_a_runner_does_not_wait_for_another_writer(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = open_lock(tmp_path / LOCK)
     assert lock_within(lock)
     with pytest.raises(TryAgain, match="held by another process"):
         Ledger(tmp_path).write(done(1), patience=0.0)
+    began = time.monotonic()
+    clock = [began]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     runs = RunLedger(tmp_path)
     runs(ended(1))
-    assert not (tmp_path / FILE).exists()
+    for _second in range(15):
+        assert not (tmp_path / FILE).exists()
+        assert not caplog.text or clock[0] >= began + 10, "commands write all the time"
+        clock[0] += 1
+        runs.step()
+    assert caplog.text.count("held by another process") == 1
     os.close(lock)
     runs.close()
     assert [entry["job_id"] for entry in said(tmp_path)] == ["job-1"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from coldchain.core.digest import canonical_json
-from coldchain.core.errors import ColdchainError
+from coldchain.core.errors import ColdchainError, TryAgain
 from coldchain.core.log_limit import LimitedLog
 from coldchain.core.text import pluralize
 from coldchain.observe.ledger.files import no_entry
@@ -24,6 +24,7 @@ from coldchain.observe.records import RunEnded
 
 _AT_ONCE = 10  # entries; each is three writes that wait for the disk
 _AGAIN = 2.0  # seconds after a failure
+_HELD = 10.0  # seconds for which others may have the lock before that is a trouble
 SPACING = 5.0
 """Seconds between two waits for the disk: what is written within them waits for the next one."""
 MOST_WAITING = 1000
@@ -58,6 +59,7 @@ class RunLedger:
         self._resumed: set[str] = set()  # runs that are not put down again when they are told again
         self._troubles = LimitedLog(log)
         self._again = 0.0
+        self._held_since: float | None = None
 
     def __call__(self, ended: RunEnded) -> None:
         """Take the run, and write it at once where that can be done."""
@@ -155,10 +157,16 @@ class RunLedger:
             if self._uncounted and not later:
                 self._count(self._ledger.count(patience))
         except (ColdchainError, OSError) as error:
-            self._again = time.monotonic() + _AGAIN
+            now = time.monotonic()
+            if isinstance(error, TryAgain):  # commands write too, each for a moment
+                self._held_since = now if self._held_since is None else self._held_since
+                if now < self._held_since + _HELD:
+                    return
+            self._again = now + _AGAIN
             text = getattr(error, "message", str(error)).partition("; nothing was")[0]
             self._troubles.say("ledger", f"the ledger cannot be written: {text}")
             return
+        self._held_since = None
         self._troubles.over("ledger", "the ledger can be written again")
 
     def _count(self, head: Head) -> None:
