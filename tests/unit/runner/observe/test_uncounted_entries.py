@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -333,9 +334,11 @@ def test_what_is_exported_ends_with_what_the_head_counts(tmp_path: Path) -> None
     assert head["digest"] == sha256_hex(lines[-1].encode())
 
 
+@pytest.mark.parametrize("kept", [True, False])
 def test_a_ledger_that_is_renewed_beside_the_runner_takes_along_what_was_not_counted(
-    tmp_path: Path,
+    tmp_path: Path, kept: bool
 ) -> None:
+    """kept: what was put aside is still there when the runner writes again."""
     runner = Ledger(tmp_path)
     for number in range(3):
         runner.write(done(number), later=True)
@@ -343,9 +346,24 @@ def test_a_ledger_that_is_renewed_beside_the_runner_takes_along_what_was_not_cou
     assert place_of_old is not None
     assert [entry["n"] for entry in said(place_of_old)] == [1, 2, 3]
     assert said(tmp_path)[0]["entries"] == 3
+    if not kept:
+        shutil.rmtree(place_of_old)
     runner.write(done(3), later=True)
     runner.count()
     assert verify(Ledger(tmp_path)) == LedgerVerdict(2, verify(runner).head)
+
+
+def test_what_was_put_aside_is_not_written_again_by_the_next_runner(tmp_path: Path) -> None:
+    runs = RunLedger(tmp_path)
+    for number in range(4):
+        kept = runs.kept([ended(number)])
+        runs(ended(number))
+    renew(Ledger(tmp_path))
+    later = RunLedger(tmp_path)
+    assert kept is not None and len(kept["runs"]) == 3
+    later.resume(kept["runs"], lambda _, run_id: ended(int(run_id)).record)
+    later.close()
+    assert [entry["what"] for entry in said(tmp_path)] == ["ledger"]
 
 
 def test_a_runner_waits_for_the_disk_now_and_then_and_says_what_that_leaves_open(

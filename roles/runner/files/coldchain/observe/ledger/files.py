@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from coldchain.core.digest import sha256_hex
 from coldchain.core.errors import ColdchainError
@@ -20,9 +22,11 @@ from coldchain.observe.ledger.format import (
     HEAD,
     LONGEST,
     NOTHING,
+    RENEWED,
     Head,
     beyond,
     files_aside,
+    is_count,
     number_of,
     opened,
 )
@@ -41,15 +45,26 @@ def gone(known: int) -> str:
     return f"it once had {pluralize(known, 'entry')} or more, and was gone"
 
 
+class Renewal(NamedTuple):
+    """What the first entry of a ledger tells of the one before: its entries, the digest of the last
+    one, and where it is."""
+
+    entries: int
+    digest: str
+    before: LedgerFiles
+
+
 class LedgerFiles:
     """What lies in the directory *lib* of a ledger; nothing is made that is not there.
 
     known: so many entries there were once, as something else on this host knows that is not lost
-    together with the ledger.
+    together with the ledger; home: where ledgers are put aside, *lib* without.
     """
 
-    def __init__(self, lib: Path, known: Callable[[], int] = no_entry) -> None:
-        self._known = known
+    def __init__(
+        self, lib: Path, known: Callable[[], int] = no_entry, home: Path | None = None
+    ) -> None:
+        self._known, self.home = known, home or lib
         self.lib, self.file, self.head_file = lib, lib / FILE, lib / HEAD
 
     def head(self) -> Head | None:
@@ -98,11 +113,27 @@ class LedgerFiles:
         return 0, NOTHING
 
     def ending(self) -> bytes:
-        """The last bytes of the lines, TAIL of each of the two newest files.  Unavailable."""
-        ends = []
-        for path in [*list(files_aside(self.lib).values())[-1:], self.file]:
-            ends.append(self.read(max(0, (self.size_of(path) or 0) - TAIL), TAIL, path))
+        """The last bytes of the lines, TAIL of each of the two newest files, also of the ledger
+        before this one.  Unavailable."""
+        renewal, ends = self.renewal(), []
+        before = [renewal.before] if renewal is not None and renewal.before.lib.is_dir() else []
+        for place in [*before, self]:
+            for path in [*list(files_aside(place.lib).values())[-1:], place.file]:
+                ends.append(self.read(max(0, (self.size_of(path) or 0) - TAIL), TAIL, path))
         return b"".join(ends)
+
+    def renewal(self) -> Renewal | None:
+        """What was put aside when this ledger was begun; None when nothing was.  Unavailable."""
+        older = files_aside(self.lib)
+        first = self.read(0, TAIL, next(iter(older.values()), None)).partition(b"\n")[0]
+        try:
+            entry = json.loads(first)
+            place = self.home / os.path.basename(entry["aside"])
+            known = entry["did"] == RENEWED and is_count(entry["entries"])
+            found = entry["entries"], str(entry["digest"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+        return Renewal(*found, LedgerFiles(place, home=self.home)) if known else None
 
     def open_file(self, flags: int) -> int:
         """Open the file that is written to; OSError, also where something else is there."""

@@ -9,7 +9,6 @@ all else an entry tells, and it stays where it is (docs/decisions/086-ledger.md)
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -22,7 +21,6 @@ from coldchain.observe.ledger.format import (
     FILE,
     HEAD,
     LONGEST,
-    RENEWED,
     TORN,
     Head,
     aside,
@@ -124,22 +122,16 @@ def holds(files: LedgerFiles, head: Head) -> bool:
     """
     place, most = files, head.entries
     for _unused in range(_GENERATIONS):
-        older = files_aside(place.lib)
-        given_up = min(older, default=0) > head.entries  # if it was not, the chain tells
+        given_up = min(files_aside(place.lib), default=0) > head.entries  # else the chain tells
         if head.entries <= most and (given_up or _ends_with_that(place, head)):
             return True
-        first = place.read(0, TAIL, next(iter(older.values()), None)).partition(b"\n")[0]
-        try:
-            entry = json.loads(first)
-            most, name = int(entry["entries"]), os.path.basename(entry["aside"])
-        except (ValueError, TypeError, KeyError, RecursionError):
+        renewal = place.renewal()
+        if renewal is None:
             return False
-        if entry.get("did") != RENEWED:
-            return False
-        if (most, entry.get("digest")) == (head.entries, head.digest):
+        most, digest, place = renewal
+        if (most, digest) == (head.entries, head.digest):
             return True
-        place = LedgerFiles(files.lib / name)
-        if not os.path.isdir(place.lib):
+        if not place.lib.is_dir():
             return False
     return False
 
