@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import waiting
 from waiting import PATIENCE
 
 from coldchain.core.errors import CannotWrite, TryAgain
 from coldchain.execution.run import Cause, JobRun
+from coldchain.observe.records import RunEnded
 from coldchain.runner import lock
+from coldchain.runner.alerts import Alerts
 from coldchain.runner.daemon import RESTART_ME, Runner
 from coldchain.runner.foreground import AT_ONCE, Follower
 from coldchain.runner.jobs import Jobs
@@ -600,6 +603,37 @@ def _turn_back(host: Any, job_id: str, seconds: float) -> None:
     with host.store._jobs.storage.transaction():
         row = {**record.as_row(), "anchor": record.anchor - seconds}
         host.store._jobs.table("jobs").put({job_id: row})
+
+
+def test_the_end_of_a_run_is_told_before_the_next_one_begins(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever counts starts and ends takes an end for that of the last start.  Here the runner
+    finds each end at the same time as the next slot."""
+    told: list[tuple[str, str]] = []
+    real = Runner.wait
+
+    def wait(self: Runner, *words: Any) -> list[int]:
+        run = self.runs.get("j")
+        if run is not None and run.process is not None:
+            pid, second = run.process.pid, int(time.time())
+            waiting.until(lambda: waiting.gone(pid) and time.time() > second + 1.02)
+        return real(self, *words)
+
+    def began(_alerts: Alerts, run: Any, _document: Any) -> None:
+        told.append(("start", run["run_id"]))
+
+    def over(_alerts: Alerts, ended: RunEnded) -> None:
+        told.append(("end", ended.run_id))
+
+    monkeypatch.setattr(Runner, "wait", wait)
+    monkeypatch.setattr(Alerts, "began", began)
+    monkeypatch.setattr(Alerts, "__call__", over)
+    host.declare("j", "true", schedule={"schedule_interval": "1 seconds"})
+    host.start()
+    host.until(lambda: len(told) >= 6)
+    assert [what for what, _run in told[:6]] == ["start", "end"] * 3
+    assert [run for _what, run in told[:6:2]] == [run for _what, run in told[1:6:2]]
 
 
 def test_a_full_disk_delays_but_loses_no_record(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -254,13 +254,17 @@ class ActiveRuns:
         self._unreleased.append(run)
 
     def committed(self) -> None:
-        """The states are on disk: do what had to wait for that."""
+        """The states are on disk: do what had to wait for that.
+
+        Ends are told first: of the same job, whoever is told takes an end for that of the last
+        beginning.
+        """
+        self.publish_ended()
         uncommitted, self._uncommitted = self._uncommitted, []
         for run in uncommitted:
             log.info("job %s: run %s begins (%s)", run.job_id, run.run_id, run.record["cause"])
             self._advance(run)
             self.on_begin(run.record, run.document)
-        self.publish_ended()
 
     def publish_ended(self) -> None:
         """The states are on disk: tell of the runs that are over, and remove their directories."""
