@@ -265,6 +265,7 @@ class ActiveRuns:
             log.info("job %s: run %s begins (%s)", run.job_id, run.run_id, run.record["cause"])
             self._advance(run)
             self.on_begin(run.record, run.document)
+        self.publish_ended()  # of those that could not even begin
 
     def publish_ended(self) -> None:
         """The states are on disk: tell of the runs that are over, and remove their directories."""
