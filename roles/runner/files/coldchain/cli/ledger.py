@@ -88,7 +88,7 @@ def _tell(call: Call, verdict: LedgerVerdict) -> None:
     for problem in verdict.problems:
         line(f"altered: {problem}", "bad")
     for note in verdict.notes:
-        line(f"interrupted: {note}")
+        line(f"note: {note}")
     if not verdict.ok:
         line(f"the ledger of {pluralize(verdict.entries, 'entry')} was ALTERED", "bad")
     elif verdict.head is None:
