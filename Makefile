@@ -49,10 +49,11 @@ demo: install ## backup, change, destroy, restore, compare: on this machine, wit
 
 # Three, because each waits for half of its time: for hosts that boot, for servers, for disks.  In
 # the order of how long each takes, but lint: what begins last is short, and no core waits for it.
-# What they need comes first: make passes over what waits for something, and begins it last.
+# What they need comes first, and is old then: make passes over what waits for something, if only
+# for a moment, and begins it last.
 test: bootstrap install pythons ## all checks and tests, three at a time, those that take longest first
 	@rm -rf build/results
-	$(MAKE) -j3 --output-sync=target lint unit storages fleet long integration interop molecule unit-3.9 faults sanity units $(addprefix unit-,$(filter-out 3.9,$(TESTED))) importer docs browser
+	$(MAKE) -j3 --output-sync=target $(addprefix --old-file=,bootstrap venv build install pythons) lint unit storages fleet long integration interop molecule unit-3.9 faults sanity units $(addprefix unit-,$(filter-out 3.9,$(TESTED))) importer docs browser
 
 lint: venv ## formats, types, docs, YAML, shell
 	python tools/lint.py

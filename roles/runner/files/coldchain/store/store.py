@@ -327,6 +327,12 @@ def _kept_of_ledger(_key: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """What earlier releases did not keep, or somebody has edited, is nothing."""
     runs = row.get("runs")
     found = runs.items() if isinstance(runs, dict) else ()
-    counts = ((name, row.get(name)) for name in ("entries", "missed"))
-    kept: dict[str, Any] = {k: v if type(v) is int and v > 0 else 0 for k, v in counts}
-    return {**kept, "runs": {run: job for run, job in found if isinstance(job, str)}}
+    return {
+        "entries": _count(row.get("entries")),
+        "missed": _count(row.get("missed")),
+        "runs": {run: job for run, job in found if isinstance(job, str)},
+    }
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
