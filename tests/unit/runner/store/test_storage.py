@@ -118,6 +118,38 @@ def test_a_damaged_file_is_put_aside_and_the_last_good_generation_used(
     assert list(store.paths.lib.glob("jobs.json.damaged-*"))
 
 
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_a_writer_puts_in_the_place_of_a_damaged_file_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: bool, kept: bool
+) -> None:
+    """Also when that happens while a reader looks at the generation before; kept: there is one."""
+    store = new_store(tmp_path)
+    store.add_event("a", "start", "me")
+    store.add_event("b", "start", "me")
+    if missing:
+        store.paths.events.rename(tmp_path / "elsewhere")
+    else:
+        store.paths.events.write_bytes(b"garbage")
+    previous = store.paths.events.with_name("events.json.previous")
+    if not kept:
+        previous.unlink()
+    reader, opened = Store(store.paths), storage_module.open_ours
+    writes = iter([lambda: new_store(tmp_path).add_event("c", "start", "me")])
+
+    def meanwhile(path: Path) -> int:
+        try:
+            return opened(path)
+        finally:
+            if path == previous:
+                next(writes, lambda: None)()
+
+    monkeypatch.setattr(storage_module, "open_ours", meanwhile)
+    reader.pending_events()
+    assert not kept or next(writes, None) is None, "the writer has written in between"
+    assert "c" in {event.job_id for event in reader.pending_events()} or (missing and not kept)
+
+
 def test_a_missing_file_is_not_said_to_have_been_put_aside(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -113,14 +113,15 @@ class AtomicJSONStorage(Storage):
             descriptor = open_ours(self.path)
         except FileNotFoundError:
             if kept:
-                self._use_previous(f"{self.path}: is missing")
+                self._use_previous(f"{self.path}: is missing", None)
             self._loaded = True
             return
         try:
             tables = self._parse(descriptor, self.path)
         except Damaged as damage:
+            seen = _identity(os.fstat(descriptor))
             os.close(descriptor)
-            self._use_previous(f"{self.path}: {damage}")
+            self._use_previous(f"{self.path}: {damage}", seen)
             return
         except BaseException:
             os.close(descriptor)
@@ -168,14 +169,18 @@ class AtomicJSONStorage(Storage):
             f"{path}: has format {version}, this release reads up to {current()}", hint
         )
 
-    def _use_previous(self, why: str) -> None:
-        """The last good generation; a writer also puts the damaged file aside."""
+    def _use_previous(self, why: str, seen: tuple[int, ...] | None) -> None:
+        """The last good generation; a writer also puts the damaged file aside.
+
+        seen: what that file is known by, None where it is missing.  What has come in its place
+        meanwhile is another one, and is read the next time.
+        """
         previous = self._previous
         try:
             descriptor = open_ours(previous)
         except FileNotFoundError:
             if self._expendable:
-                self._begin_anew(why)
+                self._begin_anew(why, seen)
                 return
             raise DataError(
                 f"{why}, and there is no earlier generation {previous}",
@@ -186,7 +191,7 @@ class AtomicJSONStorage(Storage):
         except Damaged as damage:
             os.close(descriptor)
             if self._expendable:
-                self._begin_anew(f"{why}, and {previous}: {damage}")
+                self._begin_anew(f"{why}, and {previous}: {damage}", seen)
                 return
             raise DataError(
                 f"{why}, and {previous}: {damage}",
@@ -199,13 +204,9 @@ class AtomicJSONStorage(Storage):
             self._dirty = True  # the next commit makes it the current generation again
         else:
             self._damage = Damage(self.path, self.kind, why, used=previous)
-            # Compare against the file in its present state, so that a repaired one is noticed.
-            self._identity = None
-            with contextlib.suppress(FileNotFoundError):
-                status = self.path.stat()
-                self._identity = _identity(status)
+            self._identity = seen  # so that a repaired one is noticed
 
-    def _begin_anew(self, why: str) -> None:
+    def _begin_anew(self, why: str, seen: tuple[int, ...] | None) -> None:
         """Nothing of it can be read, and nothing of it is worth a standstill: it counts as empty;
         a writer puts it aside."""
         aside = self._put_aside()
@@ -217,9 +218,7 @@ class AtomicJSONStorage(Storage):
                 self._previous.unlink()
             self._dirty = True
         else:
-            self._damage = Damage(self.path, self.kind, why)
-            with contextlib.suppress(OSError):
-                self._identity = _identity(self.path.stat())
+            self._damage, self._identity = Damage(self.path, self.kind, why), seen
 
     def _put_aside(self) -> str:
         """Let a writer rename the damaged file; what is to be said of that, "" where it was not
