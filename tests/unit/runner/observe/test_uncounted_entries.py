@@ -263,6 +263,13 @@ def test_the_state_names_all_runs_that_are_not_counted(tmp_path: Path) -> None:
         assert head is not None and number + 1 - head.entries <= len(kept["runs"])
 
 
+def new_home(place: Path) -> Home:
+    home = Home(place / "home", place / "log")
+    home.path.mkdir(mode=0o700)
+    home.log_file.touch()
+    return home
+
+
 JUNK: list[Any] = [
     {},
     {"entries": 1},
@@ -276,9 +283,7 @@ JUNK: list[Any] = [
 def test_what_an_earlier_release_kept_or_somebody_edited_keeps_no_runner_from_starting(
     tmp_path: Path, row: Any
 ) -> None:
-    home = Home(tmp_path / "home", tmp_path / "log")
-    home.path.mkdir(mode=0o700)
-    home.log_file.touch()
+    home = new_home(tmp_path)
     assert home.run("apply", "-", given=document("j"))[0] == 0
     with closing(Store.open(Paths.under(home.path), create=True)) as store:
         store.commit_states({}, ledger=row)
@@ -402,9 +407,7 @@ def test_a_runner_waits_for_the_disk_now_and_then_and_says_what_that_leaves_open
 def test_after_a_power_cut_the_next_runner_writes_what_is_missing(
     tmp_path: Path, taken: str
 ) -> None:
-    home = Home(tmp_path / "home", tmp_path / "log")
-    home.path.mkdir(mode=0o700)
-    home.log_file.touch()
+    home = new_home(tmp_path)
     job = document("j", schedule={"schedule_interval": "1 seconds"})
     assert home.run("apply", "-", given=job)[0] == 0
     home.start()

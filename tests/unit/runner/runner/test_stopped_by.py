@@ -60,15 +60,21 @@ def test_born_stopped_and_enabled_later_it_is_armed(host: Any, command: Command)
     assert "stop" not in command.out.partition("status")[2].splitlines()[0]
 
 
-def test_a_stop_by_declaration_ends_with_it_also_in_the_middle_of_a_run(
-    host: Any, command: Command
-) -> None:
+def running(host: Any, command: Command) -> Any:
+    """Begin a run of the daily job j, which goes on until the gate that is returned opens."""
     gate = host.gate()
     apply(command, job(gate.line, **DAILY))
     host.start()
     host.until(lambda: host.state("j").next_run)
     host.event("j", "start")
     host.until(lambda: host.state("j").status == "running")
+    return gate
+
+
+def test_a_stop_by_declaration_ends_with_it_also_in_the_middle_of_a_run(
+    host: Any, command: Command
+) -> None:
+    gate = running(host, command)
     apply(command, job(gate.line, status="stop", **DAILY))
     host.until(lambda: host.state("j").stopped_by)
     assert listed(command)["stopped_by"]["what"] == "declaration"
@@ -142,12 +148,7 @@ def test_a_removed_job_stays_addressable_until_its_run_is_over(host: Any, comman
 def test_a_job_that_is_declared_again_during_its_last_run_has_one_next_run(
     host: Any, command: Command
 ) -> None:
-    gate = host.gate()
-    apply(command, job(gate.line, **DAILY))
-    host.start()
-    host.until(lambda: host.state("j").next_run)
-    host.event("j", "start")
-    host.until(lambda: host.state("j").status == "running")
+    gate = running(host, command)
     command.json("apply", "-", "--purge", "--allow-empty", data=[])
     host.until(lambda: host.state("j").status == "removing")
     facts = {fact["about"]: fact["text"] for fact in command.json("explain", "j")["facts"]}
@@ -181,12 +182,7 @@ def test_a_job_that_is_declared_again_during_its_last_run_takes_every_event(
     then: str,
     result: str,
 ) -> None:
-    gate = host.gate()
-    apply(command, job(gate.line, **DAILY))
-    host.start()
-    host.until(lambda: host.state("j").next_run)
-    host.event("j", "start")
-    host.until(lambda: host.state("j").status == "running")
+    gate = running(host, command)
     assert command("event", "j", "remove") == 0
     host.until(lambda: host.state("j").status == "removing")
     if not taken_in:
