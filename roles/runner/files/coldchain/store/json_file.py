@@ -93,6 +93,15 @@ class AtomicJSONStorage(Storage):
             raise cannot_read(self.path, error) from None
         return _identity(status) != self._identity
 
+    def replaced(self) -> bool:
+        """Is the file not, or not whole, the one that was written or read here last?"""
+        return not self._loaded or self.damaged or self.changed()
+
+    @property
+    def damaged(self) -> bool:
+        """Was the file damaged or missing when it was read, and is it not put aside yet?"""
+        return self._damage is not None
+
     def read(self) -> Tables | None:
         """What the file holds: inside a transaction what it held at its start, with its changes."""
         if not self._depth:  # inside a transaction it was refreshed at its start
