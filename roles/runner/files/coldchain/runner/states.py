@@ -32,7 +32,7 @@ class States:
         # is seen afterwards: there was one at the start, and there is one after each commit.
         self.events_written = True
         self._store = store
-        self._states: dict[str, State] = dict(store.states())
+        self._states: dict[str, State] = dict(store.states().items())  # decoded some at a time
         self._dirty: set[str] = set()
         self._drop_at = 0.0
         self._troubles = LimitedLog(log)

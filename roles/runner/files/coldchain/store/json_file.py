@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tinydb.storages import Storage
 
@@ -139,13 +139,15 @@ class AtomicJSONStorage(Storage):
     def _parse(self, descriptor: int, path: Path) -> Tables:
         try:
             with open(descriptor, "rb", closefd=False) as stream:
-                raw = stream.read()
+                return self._tables_in(stream, path)
         except OSError as error:
             if error.errno == errno.EIO:  # a bad sector
                 raise Damaged(f"is damaged ({error.strerror})") from None
             raise cannot_read(path, error) from None
+
+    def _tables_in(self, stream: BinaryIO, path: Path) -> Tables:
         try:
-            head = file_format.head_of(raw)
+            head = file_format.head_of(stream)
         except NoDatabase:
             if self._expendable:
                 raise Damaged("is not a database of coldchain") from None
@@ -159,7 +161,7 @@ class AtomicJSONStorage(Storage):
             )
         if head.version > current():
             raise self._too_new(path, head.version)
-        tables = file_format.tables_of(raw, head)
+        tables = file_format.tables_of(stream, head)
         self._version = head.version
         if head.version == current():
             return tables
