@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 
 from coldchain.cli.vocabulary import vocabulary
 from coldchain.core.instants import parse_instant
-from coldchain.document import Context, canonical, check, difference
+from coldchain.document import Context, canonical, check, checking, difference, is_same
+from coldchain.document.glance import glance_of, is_plainly_right
+from coldchain.document.normalize import normalize
 from coldchain.schedule import build
 
 NOW = datetime(2026, 11, 25, 1, 2, 3, tzinfo=timezone.utc)
@@ -162,6 +164,8 @@ def test_difference_is_empty_for_equal_documents_only(
 ) -> None:
     before, after = canonical(one), canonical(other)
     assert difference(before, before) == []
+    assert is_same(before, copy.deepcopy(before))
+    assert is_same(before, after) == (difference(before, after) == [])
     assert (difference(before, after) == []) == (json.dumps(before) == json.dumps(after))
 
 
@@ -252,6 +256,35 @@ def test_the_schema_is_a_valid_schema() -> None:
     ours = schema(vocabulary())
     Draft202012Validator.check_schema(ours)
     assert json.loads(json.dumps(ours)) == ours
+
+
+@few
+@given(st.one_of(json_values, crooked, damaged(), documents()))
+def test_what_is_plainly_right_has_nothing_that_the_schema_refuses(raw: Any) -> None:
+    from coldchain.document.schema import validator
+
+    for document in (raw, normalize(raw).document):
+        if is_plainly_right(document, vocabulary()):
+            assert not list(validator(vocabulary()).iter_errors(document))
+
+
+def test_a_part_of_a_schema_that_is_not_understood_is_plainly_right_for_nothing() -> None:
+    parts: list[dict[str, Any]] = [
+        *({}, {"const": 1}, {"enum": [1]}, {"type": "null"}, {"type": "string", "pattern": "x"}),
+        {"type": ["string", "integer"], "minimum": 1},
+    ]
+    for part in parts:
+        assert not any(map(glance_of(part), (1, "x", [], {}, None)))
+
+
+def test_a_sound_document_is_accepted_without_asking_jsonschema(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Importing it takes longer than all that a command does with one document."""
+    monkeypatch.setattr(checking, "validator", None)
+    checked = check(FULL, CONTEXT)
+    assert checked.valid
+    assert check(checked.document, CONTEXT).document == checked.document
 
 
 def test_the_document_package_reads_no_clock_and_no_file() -> None:

@@ -24,7 +24,7 @@ from coldchain.core.errors import Unavailable, UsageError
 from coldchain.core.instants import from_epoch
 from coldchain.document import check
 from coldchain.document.masking import masked
-from coldchain.store import Change, JobRecord, Store, timing
+from coldchain.store import Change, JobRecord, Remembered, Store, timing
 
 _NAMES = ("job_id", "job-id")
 
@@ -67,7 +67,7 @@ def run(call: Call) -> int:
             "add --allow-empty if that is what you want",
         )
     store = _store(call)
-    present = {} if store is None else store.jobs()
+    present = {} if store is None else Remembered(store.jobs())
     accepted = _accepted(call, batch, store, present)
     entries = plan(accepted, batch.absent, present, purge=arguments.purge)
     written: Mapping[str, JobRecord] = {}

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from coldchain.core.errors import Problem
-from coldchain.document import difference
+from coldchain.document import is_same
 from coldchain.store import Change, JobRecord
 
 
@@ -56,7 +56,7 @@ def plan(
         if before is None:
             change = "created"
         else:
-            change = "updated" if difference(before.document, proposal.document) else "unchanged"
+            change = "unchanged" if is_same(before.document, proposal.document) else "updated"
         entries.append(Entry(proposal.job_id, change, before, proposal))
     kept = {proposal.job_id for proposal in accepted}
     gone = list(dict.fromkeys(absent))

@@ -130,8 +130,12 @@ def _shown(
         outlook = outlook_from(entry.before)
         runs = coming_runs(outlook, CALENDAR_LINES, now)
         calendar["before"] = _lines(outlook, entry.before.document, runs, locks)
-    public = masked(before), masked(after, before)
-    shown_before, shown_after = (before, after) if call.arguments.show_secrets else public
+    old = new = masked(before)
+    old_text = new_text = _text(old, calendar["before"])
+    if entry.change != "unchanged":
+        new = masked(after, before)
+        new_text = _text(new, calendar["after"])
+    shown_before, shown_after = (before, after) if call.arguments.show_secrets else (old, new)
     return {
         "job_id": entry.job_id,
         "change": entry.change,
@@ -140,10 +144,7 @@ def _shown(
         "next_runs": next_runs,
         "stopped_by": stopped_by,
         "calendar": calendar,
-        "diff": {
-            "before": _text(public[0], calendar["before"]),
-            "after": _text(public[1], calendar["after"]),
-        },
+        "diff": {"before": old_text, "after": new_text},
         "warnings": [
             problem.as_dict() for problem in (entry.after.warnings if entry.after else [])
         ],
@@ -154,10 +155,12 @@ def _lines(
     outlook: Outlook, document: Mapping[str, Any], runs: Sequence[Upcoming], locks: Locks
 ) -> list[str]:
     """The next runs for people, or why there are none."""
+    if runs:
+        return [run.line + locks.mark(document, run.at) for run in runs]
     why = _stop_line(outlook.status()[1], outlook.state.unusable)
     if not why and outlook.trigger is not None and outlook.trigger.kind == "boot":
         why = outlook.trigger.describe()
-    return [run.line + locks.mark(document, run.at) for run in runs] or [why or NEVER]
+    return [why or NEVER]
 
 
 def _stop_line(stopped_by: Mapping[str, Any] | None, problem: str = "") -> str:

@@ -13,41 +13,48 @@ import re
 from typing import Any
 
 # Words that no YAML, old or new, takes for anything but text: no number, date, boolean or null.
-_PLAIN = re.compile(r"/?[A-Za-z][A-Za-z0-9_./+@-]*(?: [A-Za-z0-9_./+@()-]+)*", re.ASCII)
+_PLAIN = re.compile(
+    r"(?!(?i:y|n|yes|no|on|off|true|false|null|nan|inf)\Z)"
+    r"/?[A-Za-z][A-Za-z0-9_./+@-]*(?: [A-Za-z0-9_./+@()-]+)*",
+    re.ASCII,
+)
 _TEMPLATE = re.compile(r"\{[{%#]")
-_WORDS = re.compile(r"(?:y|n|yes|no|on|off|true|false|null|nan|inf)", re.IGNORECASE)
 
 
-def to_yaml(value: Any, indent: int = 0, *, variables: bool = False) -> str:
+def to_yaml(value: Any, *, variables: bool = False) -> str:
     """*value* (JSON) as lines of block YAML, each with its line's end.
 
     variables: it is for Ansible to read.
     """
-    pad = " " * indent
-    lines = []
-    if isinstance(value, dict) and value:
-        for key, item in value.items():
-            lines.append(f"{pad}{_scalar(key)}:{_below(item, indent + 2, variables)}")
-    elif isinstance(value, list) and value:
-        for item in value:
-            text = to_yaml(item, indent + 2, variables=variables)
-            lines.append(f"{pad}- {text[indent + 2 :]}")
-    else:
-        lines.append(f"{pad}{_scalar(value, variables)}\n")
+    lines: list[str] = []
+    _write(value, "", "", variables, lines)
     return "".join(lines)
 
 
-def _below(item: Any, indent: int, variables: bool) -> str:
-    if isinstance(item, (dict, list)) and item:
-        return f"\n{to_yaml(item, indent, variables=variables)}"
-    return f" {_scalar(item, variables)}\n"
+def _write(value: Any, head: str, pad: str, variables: bool, lines: list[str]) -> None:
+    """Add *value* to the lines; head: what its first line begins with, pad: all others."""
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            if isinstance(item, (dict, list)) and item:
+                lines.append(f"{head}{_scalar(key)}:\n")
+                _write(item, f"{pad}  ", f"{pad}  ", variables, lines)
+            else:
+                lines.append(f"{head}{_scalar(key)}: {_scalar(item, variables)}\n")
+            head = pad
+    elif isinstance(value, list) and value:
+        for item in value:
+            _write(item, f"{head}- ", f"{pad}  ", variables, lines)
+            head = pad
+    else:
+        lines.append(f"{head}{_scalar(value, variables)}\n")
 
 
 def _scalar(value: Any, variables: bool = False) -> str:
     if isinstance(value, str):
-        plain = _PLAIN.fullmatch(value) and not _WORDS.fullmatch(value)
+        if _PLAIN.fullmatch(value):
+            return value
         tag = "!unsafe " if variables and _TEMPLATE.search(value) else ""
-        return value if plain else f'{tag}"{"".join(map(_escaped, value))}"'
+        return f'{tag}"{"".join(map(_escaped, value))}"'
     return json.dumps(value)
 
 

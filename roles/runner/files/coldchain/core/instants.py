@@ -126,7 +126,9 @@ def in_largest_unit(seconds: int) -> tuple[int, str]:
 
 def iso(instant: datetime) -> str:
     """UTC text of an aware datetime: 2026-11-25T02:30:00+00:00."""
-    return instant.astimezone(UTC).isoformat()
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    return instant.isoformat()
 
 
 def from_epoch(seconds: float) -> datetime:

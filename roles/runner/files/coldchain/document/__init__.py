@@ -10,11 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from coldchain.document.canonical_form import canonical, difference, imported_facts
+    from coldchain.document.canonical_form import canonical, difference, imported_facts, is_same
     from coldchain.document.checking import Checked, check
     from coldchain.document.context import Context
 
-__all__ = ["Checked", "Context", "canonical", "check", "difference", "imported_facts"]
+__all__ = ["Checked", "Context", "canonical", "check", "difference", "imported_facts", "is_same"]
 
 _MODULES = {"Checked": "checking", "check": "checking", "Context": "context"}
 

@@ -17,6 +17,7 @@ from coldchain.document.canonical_form import canonical_of, facts_of
 from coldchain.document.context import Context, Findings
 from coldchain.document.fields import FORMATS, LEVELS
 from coldchain.document.freezer_options import REMEDIES, SECRETS
+from coldchain.document.glance import is_plainly_right
 from coldchain.document.json_path import Place, json_path, shown
 from coldchain.document.mistakes import hint_for_name, hint_for_time
 from coldchain.document.normalize import INVERTED, kind_of, normalize
@@ -99,15 +100,16 @@ def check(
             return Checked(None, [Problem("$", text, _NO_LISTS[listed])], [])
     modern = normalize(raw)
     if not isinstance(modern.document, dict):
-        return Checked(None, [no_document(modern.document)], [])
+        return Checked(None, [_no_document(modern.document)], [])
     name = context.job_id or (NAMELESS if modern.action and not context.declares else "")
     if name:
         modern.document.setdefault("job_id", name)
     amend(modern)
     errors = modern.errors
     bad: set[Place] = set()
-    schema_errors = validator(context.vocabulary).iter_errors(modern.document)
-    errors.extend(islice(_problems(schema_errors, bad, action=modern.action), MOST_PROBLEMS))
+    if not is_plainly_right(modern.document, context.vocabulary):
+        schema_errors = validator(context.vocabulary).iter_errors(modern.document)
+        errors.extend(islice(_problems(schema_errors, bad, action=modern.action), MOST_PROBLEMS))
     if len(errors) >= MOST_PROBLEMS:
         errors.append(Problem("$", f"has more than {MOST_PROBLEMS} problems; these are the first"))
         return Checked(None, errors, _sorted(modern.warnings))
@@ -120,8 +122,7 @@ def check(
     return Checked(canonical_of(modern), [], _sorted(modern.warnings), facts)
 
 
-def no_document(value: object) -> Problem:
-    """What is wrong with *value*, which is no object."""
+def _no_document(value: object) -> Problem:
     return Problem("$", f"{shown(value)} is no job document", "write an object with job_actions")
 
 

@@ -17,6 +17,7 @@ in one that was read from somewhere, never declared, so they are no module optio
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -824,7 +825,19 @@ LEVELS = MappingProxyType(
     }
 )
 
+_PLACES = {
+    level: {field.name: (place, field) for place, field in enumerate(fields)}
+    for level, fields in LEVELS.items()
+}
+
 CRON_FIELDS = tuple(field.name for field in JOB_SCHEDULE if field.format == "cron")
+
+
+def fields_of(value: Mapping[str, Any], level: str) -> list[Field]:
+    """The fields of *level* that *value* has, in canonical order."""
+    # A level has up to fifty of them, and an object mostly five.
+    places = _PLACES[level]
+    return [field for _place, field in sorted(places[name] for name in value if name in places)]
 
 
 def choices_of(field: Field, vocabulary: Vocabulary) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 
 HIDDEN = "(hidden)"
 HIDDEN_CHANGED = "(hidden, changed)"
+_MASK = "(hidden"
 _HIDDEN_FIELDS = ("environment", "headers")
 
 # A password in a URL, and what follows the name of a secret in a command.
@@ -36,6 +37,8 @@ def masked(value: Any, before: Any = None) -> Any:
 
 def holds_mask(text: str, field: str) -> bool:
     """Whether *text*, a part of the field *field*, was made by ``masked``."""
+    if _MASK not in text:
+        return False
     if field in ("environment", "command", "headers", "url"):
         return HIDDEN in text or HIDDEN_CHANGED in text
     return f":{HIDDEN}@" in text or f":{HIDDEN_CHANGED}@" in text
@@ -71,7 +74,7 @@ def _variables(values: Mapping[str, Any], before: Any) -> dict[str, str]:
 
 def _text(value: str, before: Any, field: str) -> str:
     hidden = _without_secrets(value, field, HIDDEN)
-    if hidden == value or not isinstance(before, str) or before == value:
+    if hidden is value or hidden == value or not isinstance(before, str) or before == value:
         return hidden
     if _without_secrets(before, field, HIDDEN) == hidden:
         return _without_secrets(value, field, HIDDEN_CHANGED)
@@ -79,7 +82,8 @@ def _text(value: str, before: Any, field: str) -> str:
 
 
 def _without_secrets(text: str, field: str, mark: str) -> str:
-    text = _IN_URL.sub(rf"\1{mark}", text)
+    if "://" in text:
+        text = _IN_URL.sub(rf"\1{mark}", text)
     if field == "url":
         text = _IN_NOTIFY.sub(rf"\1{mark}", text)
     return _IN_COMMAND.sub(rf"\1{mark}", text) if field == "command" else text

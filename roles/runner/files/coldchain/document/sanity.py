@@ -34,7 +34,7 @@ def sanity_problems(raw: object) -> list[Problem]:
                     message = f"has a key that is no text: {shown(key)}"
                 elif _text(key):
                     message = f"has a key that {_text(key)}: {shown(key)}"
-                elif not message:
+                elif not message and not _is_plain(item):
                     stack.append((item, (*place, key)))
         elif isinstance(value, list):
             if len(place) > DEEPEST:
@@ -53,6 +53,11 @@ def sanity_problems(raw: object) -> list[Problem]:
         if message:
             problems.append(Problem(json_path(place), message))
     return problems
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it is a text, as most values are, and sound: then it needs no look of its own."""
+    return isinstance(value, str) and not _text(value)
 
 
 def _text(text: str) -> str:

@@ -12,7 +12,7 @@ from coldchain.core.instants import parse_duration, parse_instant
 from coldchain.core.names import NAME
 from coldchain.core.rates import parse_rate
 from coldchain.document.context import Context, Findings
-from coldchain.document.fields import FORMATS, LEVELS, Field
+from coldchain.document.fields import FORMATS, Field, fields_of
 from coldchain.document.json_path import Place, shown
 from coldchain.document.masking import HIDDEN, holds_mask
 from coldchain.document.notify_rules import url_fault
@@ -34,9 +34,7 @@ def _walk_scalars(value: object, level: str, place: Place) -> Iterator[tuple[Pla
     """(place, field, value) of every given field at this level and below."""
     if not isinstance(value, dict):
         return
-    for field in LEVELS[level]:
-        if field.name not in value:
-            continue
+    for field in fields_of(value, level):
         here, item = (*place, field.name), value[field.name]
         if field.elements == "dict":
             for number, element in enumerate(item):
@@ -92,8 +90,8 @@ def _check_format(
 
 def _check_masks(field: Field, value: Any, place: Place, findings: Findings) -> None:
     """A document that was shown to somebody may lack its secrets."""
-    texts = list(value.values()) if isinstance(value, dict) else value
-    texts = texts if isinstance(texts, list) else [texts]
+    texts = value.values() if isinstance(value, dict) else value
+    texts = texts if isinstance(value, (dict, list)) else (value,)
     if any(isinstance(text, str) and holds_mask(text, field.name) for text in texts):
         findings.error(
             place,

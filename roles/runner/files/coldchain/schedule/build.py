@@ -31,7 +31,11 @@ from coldchain.schedule.slots import (
 from coldchain.schedule.triggers import BootTrigger, Common, ContinuousTrigger, PointTrigger
 
 _CRON = [(name, f"schedule_{name}", partial(values.cron_field, name)) for name in FIELDS]
-_DST = {"gap": ("next", "skip", "shift"), "overlap": ("first", "second", "both")}
+_DST = {
+    "gap": values.choice(("next", "skip", "shift")),
+    "overlap": values.choice(("first", "second", "both")),
+}
+_RUN = values.choice(("skip", "once", "all"))
 
 
 class _Given(NamedTuple):
@@ -231,16 +235,20 @@ def _cron_texts(reader: Reader) -> dict[str, str]:
 
 def _dst(reader: Reader) -> dict[str, str]:
     section = reader.section("dst", tuple(_DST))
-    read = {name: section.read(name, values.choice(choices)) for name, choices in _DST.items()}
+    if section is None:
+        return {}
+    read = {name: section.read(name, check) for name, check in _DST.items()}
     return {name: choice for name, choice in read.items() if choice is not None}
 
 
 def _missed(reader: Reader, local: tzinfo) -> CatchUpPolicy:
     section = reader.section("missed", ("run", "max_age", "not_after"))
+    if section is None:
+        return CatchUpPolicy(zone=local)
     default = CatchUpPolicy()
     max_age = section.read("max_age", values.duration)
     return CatchUpPolicy(
-        section.read("run", values.choice(("skip", "once", "all"))) or default.run,
+        section.read("run", _RUN) or default.run,
         default.max_age if max_age is None else max_age,
         section.read("not_after", values.time_of_day),
         local,

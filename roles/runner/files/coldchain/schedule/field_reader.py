@@ -51,11 +51,10 @@ class Reader:
             self.problem(name, str(error), error.hint)
         return None
 
-    def section(self, name: str, names: Sequence[str]) -> Reader:
-        """The reader of a mapping; an empty one when it is not given or not acceptable."""
+    def section(self, name: str, names: Sequence[str]) -> Reader | None:
+        """The reader of a mapping; None when it is not given or not acceptable."""
         value = self._values.get(name)
-        section = self._inside(name, value, names) if _is_set(value) else None
-        return section or Reader({}, problems=self._problems)
+        return self._inside(name, value, names) if _is_set(value) else None
 
     def sections(self, name: str, names: Sequence[str]) -> list[Reader]:
         """The readers of a list of mappings."""

@@ -5,6 +5,7 @@
 from coldchain.store.file_format import Damage
 from coldchain.store.records import Change, Document, Event, JobRecord, Run, State, timing
 from coldchain.store.retention import Bounds
+from coldchain.store.rows import Remembered
 from coldchain.store.store import Store
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Document",
     "Event",
     "JobRecord",
+    "Remembered",
     "Run",
     "State",
     "Store",

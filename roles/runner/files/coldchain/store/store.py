@@ -26,6 +26,7 @@ from coldchain.store.file_format import Damage
 from coldchain.store.json_file import AtomicJSONStorage
 from coldchain.store.records import Change, Document, Event, JobRecord, Run, State
 from coldchain.store.retention import Bounds, Retention
+from coldchain.store.rows import Remembered
 from coldchain.store.table import KeyTable, change
 
 
@@ -107,7 +108,7 @@ class Store:
         """
         with _storage(self._jobs).transaction():
             table = _table(self._jobs, "jobs")
-            present = self.jobs()
+            present = Remembered(self.jobs())
             changes = list(decide(present))
             now = time.time()
             written, gone = {}, []
@@ -194,15 +195,6 @@ class Store:
         """The state of a job, None when it has none yet."""
         return self.states().get(job_id)
 
-    def state_replaced(self) -> bool:
-        """Has anybody else written, damaged or removed the state since it was written here?"""
-        return _storage(self._state).replaced()
-
-    def state_damaged(self) -> bool:
-        """Does what ``state`` tells come from the generation before a damaged or missing file?"""
-        self.states()
-        return _storage(self._state).damaged
-
     def event_done(self, event_id: str) -> bool:
         """Has the runner acted on the request?"""
         return event_id in self._done() or event_id not in self._requests()
@@ -236,20 +228,16 @@ class Store:
         done_events: Sequence[str] | None = None,
         mark: Mapping[str, Any] | None = None,
         ledger: Mapping[str, Any] | None = None,
-        *,
-        whole: bool = False,
     ) -> None:
         """One commit for all that changed in a tick; None removes a job's state.
 
         done_events, when given, replaces the set of requests known to be done; mark and ledger are
-        what ``clock_mark`` and ``ledger_kept`` give from now on.  whole: *states* are all that are.
+        what ``clock_mark`` and ``ledger_kept`` give from now on.
         """
         storage = _storage(self._state)
         with storage.transaction():
             put = {key: state.as_row() for key, state in states.items() if state is not None}
             gone = [key for key, state in states.items() if state is None]
-            if whole:
-                gone += self.states().keys() - put.keys()
             changes: dict[str, Any] = {"state": (put, gone)}
             if mark is not None:
                 changes["clock"] = {"mark": mark}, ()
