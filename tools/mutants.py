@@ -47,6 +47,17 @@ EQUIVALENT = ROOT / "tests" / "mutants" / "equivalent.txt"
 RESULTS = ROOT / "build" / "mutants"
 #: Where the tests of a package lie, if not in the folder of its name.
 FOLDERS = {
+    "agent": [
+        "agent",
+        "cli/test_cli_archive.py",
+        "cli/test_cli_doctor.py",
+        "cli/test_cli_one_door.py",
+        "cli/test_cli_parts.py",
+        "cli/test_cli_progress.py",
+        "cli/test_restore_by_runner.py",
+        "cli/test_second_engine.py",
+        "execution/test_what_is_told_of_an_action.py",
+    ],
     "core": [
         "core",
         "store",
@@ -108,7 +119,10 @@ settings.register_profile(
 
 @dataclass(frozen=True)
 class Change:
-    """A change of one place: *before* and *after* are the changed lines, without indentation."""
+    """A change of one place: *before* and *after* are the changed lines, without indentation.
+
+    by: the test that noticed, or how the tests ended otherwise: whether a busy machine did it.
+    """
 
     path: str
     line: int
@@ -119,6 +133,7 @@ class Change:
     after: str = ""
     outcome: str = ""
     tests: int = 0
+    by: str = ""
 
 
 def _is_augmented(statement: parso.tree.NodeOrLeaf) -> bool:
@@ -382,7 +397,7 @@ class Tree:
         self, folders: list[str]
     ) -> tuple[dict[str, float], dict[str, dict[int, set[str]]]]:
         """Fast tests with their seconds, and by file and line those that run it."""
-        here = [str(TESTS / name) for name in folders if (self.top / TESTS / name).exists()]
+        here = [str(TESTS / name) for name in folders]
         if self.child(
             ["--few-examples", *here], [Measuring(self.top, SLOW * self.patience)], 7200
         ) not in (0, 1):
@@ -425,7 +440,15 @@ class Tree:
             path.write_text(source, encoding="utf-8")
             os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
         outcome = "timeout" if code is None else "survived" if code == 0 else "killed"
-        return replace(change, before=before, after=after, outcome=outcome, tests=len(tests))
+        by = "" if code == 0 else self.noticed(code)
+        return replace(change, before=before, after=after, outcome=outcome, tests=len(tests), by=by)
+
+    def noticed(self, code: int | None) -> str:
+        """Which test failed with the last change; else what the tests ended with."""
+        for line in (self.top / "output").read_text(errors="replace").splitlines():
+            if line.startswith(("FAILED ", "ERROR ")):
+                return line
+        return "took too long by the clock" if code is None else f"ended with {code}"
 
 
 def differing(source: str, changed: str) -> tuple[str, str]:

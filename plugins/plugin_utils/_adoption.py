@@ -116,7 +116,12 @@ def convert(found: Found) -> dict[str, t.Any]:
 
 
 def anchored(text: str, found: Found) -> str:
-    """A document whose paths lead where they led the scheduler, and text that is no document as it is."""
+    """A document whose paths lead where they led the scheduler, and text that is none, or none that says one thing, as it is."""
+
+    def once(pairs: list[tuple[str, t.Any]]) -> Document:
+        if len({name for name, _value in pairs}) != len(pairs):
+            raise ValueError("a name that is given twice: whoever converts says so")
+        return dict(pairs)
 
     def walked(value: t.Any) -> t.Any:
         if isinstance(value, list):
@@ -130,7 +135,7 @@ def anchored(text: str, found: Found) -> str:
         return absolute(value, found) if is_path else value
 
     try:
-        return json.dumps(walked(json.loads(text)))
+        return json.dumps(walked(json.loads(text.removeprefix("\ufeff"), object_pairs_hook=once)))
     except (ValueError, RecursionError):
         return text
 

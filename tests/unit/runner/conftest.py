@@ -63,10 +63,19 @@ def _is_worker(config: pytest.Config) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Measured is what the tests' own processes reach, 94 % of the lines at least.  Each command
-    # that they start would take three times as long; together they add half a hundredth.
     if _is_worker(config):
-        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+        _measure_no_commands()
+
+
+def _measure_no_commands() -> None:
+    """Measured is what the tests' own processes reach, 94 % of the lines at least.  Each command
+    that they start would take three times as long; together they add half a hundredth."""
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
+def _go_on(measuring: Any) -> None:
+    measuring.start()
+    _measure_no_commands()  # coverage puts its variable there at each start
 
 
 @pytest.hookimpl(wrapper=True)
@@ -87,7 +96,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     try:
         return (yield)
     finally:
-        measuring.start()
+        _go_on(measuring)
 
 
 def _measured_at_first(item: pytest.Item, measuring: Any) -> AbstractContextManager[None]:
@@ -114,7 +123,7 @@ def _first_examples(test: Any, measuring: Any) -> Iterator[None]:
     finally:
         test.inner_test = whole
         if number > _MEASURED_EXAMPLES:
-            measuring.start()
+            _go_on(measuring)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

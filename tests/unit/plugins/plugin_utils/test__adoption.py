@@ -89,6 +89,15 @@ def test_paths_lead_where_they_led():
     assert [each["hostname"] for each in options(plan)] == ["web1", "web1", "other"]
 
 
+def test_what_convert_refuses_is_not_adopted_and_what_it_reads_is():
+    """The last of two values counted, and behind a byte order mark no path was made absolute."""
+    text = json.dumps(job("a", path_to_backup="data"))
+    plan = planned("\ufeff" + text, text[:-1] + ', "description": "x", "description": "y"}')
+    assert [each["path_to_backup"] for each in options(plan)] == ["/srv/data"]
+    (skipped,) = plan["skipped"]
+    assert skipped["reason"].startswith('"description" is given twice')
+
+
 def test_the_chain_is_told():
     series = {"/ct": {"web1_etc": [3, 2, 1_795_700_000]}}
     plan = planned(job("a"), job("b", incremental=False), job("c", hostname="x"), containers=series)

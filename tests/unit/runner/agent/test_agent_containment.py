@@ -268,3 +268,16 @@ def test_a_restore_says_what_held_it(bench: Bench, kernel: str) -> None:
     told = [line for line in report.warnings if "the kernel did not contain" in line]
     assert len(told) == (0 if means else 1)
     assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
+
+
+@pytest.mark.parametrize(
+    ("field", "path"),
+    [
+        (rb"/mnt/plain", b"/mnt/plain"),
+        (rb"/a\040b\011c\012d\134e\043", b"/a b\tc\nd\\e#"),
+        (rb"/\134040", b"/\\040"),
+    ],
+)
+def test_a_mount_is_found_whatever_its_name_is(field: bytes, path: bytes) -> None:
+    line = b"36 35 98:0 /mnt1 %s rw,noexec - ext3 /dev/root rw" % field
+    assert contain._Mount(line).path == path

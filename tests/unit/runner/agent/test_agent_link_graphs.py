@@ -34,41 +34,48 @@ from coldchain.core.errors import ColdchainError
 
 #: Where the victim lies, seen from the folder of the restored tree and as links may name it.
 VICTIM = "VICTIM"
-STEPS = st.sampled_from(["a", "b", "c", "n\nR a\nT b"])
-PATHS = st.lists(STEPS, min_size=1, max_size=3).map("/".join)
+STEPS = ["a", "b", "c", "n\nR a\nT b"]
+#: Short paths are likelier than their number.  One draw for each: most of a graph's time is draws.
+PATHS = [
+    path
+    for length, weight in ((1, 12), (2, 3), (3, 1))
+    for parts in itertools.product(STEPS, repeat=length)
+    for path in ["/".join(parts)] * weight
+]
 #: Few names and many links: most graphs meet themselves.
-NAMES = st.one_of(st.sampled_from(["a", "b", "a/b", "b/a", "a/b/c"]), PATHS).map("./{}".format)
-AIMS = st.one_of(
-    st.just(VICTIM),
-    st.just(VICTIM + "/sub"),
-    st.sampled_from(["a", "b", "c", "a/b", "../a", ".", "..", "../../victim", "./c"]),
-    NAMES,
-)
+_NAMES = [f"./{path}" for path in ["a", "b", "a/b", "b/a", "a/b/c"] * 32 + PATHS]
+NAMES = st.sampled_from(_NAMES)
+_FIRST_AIMS = ["a", "b", "c", "a/b", "../a", ".", "..", "../../victim", "./c"]
+AIMS = st.sampled_from([*[VICTIM, f"{VICTIM}/sub"] * 320, *_FIRST_AIMS * 35, *_NAMES])
 RENAMES = st.tuples(
-    st.one_of(NAMES, st.sampled_from(["a/file", "b/sub", VICTIM + "/file", "../../victim/file"])),
-    st.one_of(NAMES, st.sampled_from(["./stolen", "a/new", VICTIM + "/new", ""])),
+    st.sampled_from(["a/file", "b/sub", VICTIM + "/file", "../../victim/file"] * 80 + _NAMES),
+    st.sampled_from(["./stolen", "a/new", VICTIM + "/new", ""] * 80 + _NAMES),
 ).map(lambda pair: f"R{pair[0]}\0T{pair[1]}\0")
 TEMPORARY = st.tuples(st.sampled_from(["X.\0", "Xa\0", "Xb/t\0", ""]), NAMES, NAMES).map(
     lambda parts: f"{parts[0]}R{parts[1]}\0T\0R\0T{parts[2]}\0" if parts[0] else ""
 )
 LISTS = st.builds(
     "{}{}{}\0".format,
-    st.lists(STEPS, max_size=3).map(lambda names: "".join(f"Y{name}\0" for name in names)),
+    st.lists(st.sampled_from(STEPS), max_size=3).map(
+        lambda names: "".join(f"Y{name}\0" for name in names)
+    ),
     st.lists(RENAMES, max_size=2).map("".join),
     TEMPORARY,
 )
+KINDS = st.sampled_from([SYM, SYM, SYM, LNK, LNK, DIR, DUMP, DUMP, REG, REG, REG, b"Z"])
 
 
-def _member(name: str, kind: bytes, aim: str, listed: str) -> Member:
+@st.composite
+def _member(draw: st.DrawFn) -> Member:
+    kind, name = draw(KINDS), draw(NAMES)
     if kind in (SYM, LNK):
-        return (name, kind, aim)
+        return (name, kind, draw(AIMS))
     if kind == DUMP:
-        return (name + "/", kind, listed)
+        return (name + "/", kind, draw(LISTS))
     return (name + "/" if kind == DIR else name, kind, "" if kind == DIR else "evil")
 
 
-KINDS = st.sampled_from([SYM, SYM, SYM, LNK, LNK, DIR, DUMP, DUMP, REG, REG, REG, b"Z"])
-MEMBERS = st.builds(_member, NAMES, KINDS, AIMS, LISTS)
+MEMBERS = _member()
 #: A way that leads on from what another member has named.
 BAIT = st.sampled_from([[("./a", SYM, VICTIM)], [("./a/", DIR, ""), ("./a/b", SYM, VICTIM)], []])
 #: Most of what chance writes at level 0 contradicts itself, and then no later level is looked at.

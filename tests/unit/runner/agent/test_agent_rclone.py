@@ -71,6 +71,7 @@ def says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str]
 
     def does(word: str, script: str) -> None:
         (tmp_path / f"does-{word}").write_text(script)
+        os.utime(program)  # it is another one now
 
     return does
 
@@ -363,6 +364,8 @@ def test_the_first_listing_asks_for_the_version_too(says: Says, tmp_path: Path) 
     storage = opens()
     for folder in ("data", "data/x", "meta"):
         assert storage.names(folder) == []
+    # Nor does it say another one the next time.
+    assert opens().names("meta") == []
     assert (tmp_path / "asked").read_text() == "x\n"
     # One that is too old says what is wrong, whatever it says of the folder.
     says("version", "echo rclone v1.59.0")

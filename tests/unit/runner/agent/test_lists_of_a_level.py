@@ -512,6 +512,18 @@ def test_what_has_vanished_is_in_no_list() -> None:
 # -- the list of members ---------------------------------------------------------------------------
 
 
+@few
+@given(
+    st.lists(st.sampled_from([b"", b"a", b"ab"]), min_size=1, max_size=4),
+    st.sets(st.lists(st.sampled_from([b"", b"a", b"ab"]), max_size=3).map(b"/".join)),
+)
+def test_a_folder_lies_in_what_its_path_goes_through(
+    steps: list[bytes], others: set[bytes]
+) -> None:
+    way = {b"/".join(steps[: number + 1]) for number in range(len(steps))}
+    assert tree_changes.within(others)(b"/".join(steps)) is not way.isdisjoint(others)
+
+
 def test_the_list_of_members_is_read_as_tar_said_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(member_index, "_PIECE", 300)
     names = [b"./%04d" % number for number in range(300)]

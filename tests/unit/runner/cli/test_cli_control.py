@@ -114,6 +114,19 @@ def test_start_and_wait_brings_the_run(command: Command, runner: subprocess.Pope
     assert "coldchain log bad" in command.err
 
 
+def test_a_start_beside_a_damaged_state_runs_and_is_waited_for(
+    command: Command, runner: subprocess.Popen[str]
+) -> None:
+    """By the generation before, the job still ran: a start of it did nothing, and whoever waited
+    did so until the runner had another reason to write."""
+    assert command("apply", "-", data=timed_job("x", schedule_interval="1 days")) == 0
+    first = waited(command, "x", "start")["run"]["run_id"]
+    Paths.under(command.home).state.write_bytes(b"garbage")
+    again = waited(command, "x", "start")
+    assert command.code == 0 and again["changed"]
+    assert again["run"]["run_id"] != first and again["run"]["result"] == "success"
+
+
 def test_stop_abort_and_remove_wait_for_the_run(
     command: Command, runner: subprocess.Popen[str]
 ) -> None:

@@ -222,7 +222,7 @@ def test_what_holds_no_job_is_65(command: Command, tmp_path: Path, content: str)
     answer = command.json("convert", write(tmp_path / "f.json", content))
     assert command.code == 65
     assert answer["documents"] == []
-    assert [entry["source"] for entry in answer["skipped"]] == [str(tmp_path / "f.json")]
+    assert {entry["source"] for entry in answer["skipped"]} == {str(tmp_path / "f.json")}
 
 
 def test_a_thousand_documents_convert_within_a_test(command: Command, tmp_path: Path) -> None:

@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_command import Command, exec_job
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+
+from coldchain.cli.inputs import load
 
 # raw input, words of the message
 NO_DOCUMENTS = [
@@ -70,6 +73,47 @@ def test_a_document_may_only_say_that_a_job_is_to_be_absent(
         (entry,) = command.json("apply", "-", *words, data=absent)["jobs"]
         assert (entry["job_id"], entry["change"]) == (str(job_id), "removed")
     assert command.json("list")["jobs"] == []
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5) | st.just(float("nan")),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=2)
+    ),
+)
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(st.lists(JSON, max_size=2) | JSON, st.sampled_from(["", "\ufeff"]), st.sampled_from("\n\r"))
+@example([None], "", "\n")
+@example([True, False], "\ufeff", "\r")
+def test_whatever_is_json_is_judged_as_json(
+    tmp_path: Path, value: Any, mark: str, end: str
+) -> None:
+    """[null] was a section of an INI file, of which path_to_backup was missing."""
+    path = tmp_path / "document"
+    path.write_text(f"{mark}{json.dumps(value)}{end}", encoding="utf-8")
+    assert json.dumps(load(str(path), judged=True)) == json.dumps(value)
+
+
+@pytest.mark.parametrize("raw", [b"[null]", b'["null"]', b"[7]", b"\xef\xbb\xbf[ true\r\n]"])
+def test_a_list_of_what_is_no_document_is_told_alike_by_every_door(
+    command: Command, raw: bytes
+) -> None:
+    (value,) = json.loads(raw.decode("utf-8-sig"))
+    words = f"{json.dumps(value)} is no job document"
+    for door in ("validate -", "apply -", "run -", "agent --config -", "simulate - --days 1"):
+        assert command(*door.split(), data=raw) == 65
+        assert f"$: {words}\n" in command.err, door
+    (skipped,) = command.json("convert", "-", data=raw)["skipped"]
+    assert skipped["reason"] == words
+
+
+def test_convert_passes_over_nothing_in_silence(command: Command) -> None:
+    answer = command.json("convert", "-", data=[exec_job("x"), None, {"jobs": [3]}])
+    assert [document["job_id"] for document in answer["documents"]] == ["x"]
+    reasons = [entry["reason"] for entry in answer["skipped"]]
+    assert reasons == ["null is no job document", "3 is no job document"]
 
 
 NUMBERS = {

@@ -233,6 +233,10 @@ def test_an_action_with_a_schedule_is_a_job_of_one_action() -> None:
         ("[{}]\n", False),
         ('["a"]\n', False),
         ("[1, 2]\n", False),
+        ("[null,]\n", False),
+        ("[ true , 1\n]", False),
+        ("[null]\naction = backup\n", True),
+        ("[job:null, true]\n", True),
     ],
 )
 def test_what_is_a_configuration_file_of_freezer_agent(text: str, ini: bool) -> None:
@@ -244,7 +248,6 @@ def test_all_sections_of_a_configuration_file_are_one_action() -> None:
     assert parse_ini(text) == {
         "freezer_action": {"max_level": "3", "sync": False, "user": None, "c": "1"}
     }
-    assert parse_ini("[a]\nx = 1\nx = 1") == {"freezer_action": {"x": "1"}}
 
 
 @pytest.mark.parametrize(
@@ -255,6 +258,8 @@ def test_all_sections_of_a_configuration_file_are_one_action() -> None:
             'x_y is given twice.*"1" in \\[a\\] and "2" in \\[b\\]',
             "two",
         ),
+        ("[a]\nx = 1\nX = 1", r"x is given twice in \[a\], again in line 3", "leave out"),
+        ("[a]\nx = 1\n[a]", r"\[a\] begins twice, again in line 3", "one section"),
         ("[storage:a]\nx = 1\n[storage:b]", "several storages: storage:a, storage:b", "each"),
         ("[DEFAULT]\naction = backup\n", r"options in \[DEFAULT\] alone", r"write \[default\]"),
         ("nonsense", "^not INI: ", r"section \[action\]"),

@@ -71,3 +71,28 @@ def test_requests_of_the_generation_before_a_damage_are_not_done_twice(host: Any
         host.runs("k", count)
         host.settled("k", "scheduled")
     assert len(host.store.history("j", 9)) == 1
+
+
+@pytest.mark.parametrize("raw", [b"", b"garbage", b"\x00" * 512, None])
+def test_a_state_that_is_damaged_under_an_idle_runner_is_written_again_whole(
+    host: Any, raw: bytes | None
+) -> None:
+    """The generation before has a job that was removed, and another one as running."""
+    for job_id in ("gone", "j"):
+        host.declare(job_id, "true", schedule={"schedule_interval": "1 days"})
+    host.start()
+    host.until(lambda: len(host.store.states()) == 2)
+    host.event("j", "start")
+    host.runs("j")
+    host.store.remove_declaration("gone")
+    host.until(lambda: list(host.store.states()) == ["j"])
+    known, entries = host.settled("j", "scheduled"), host.store.ledger_entries()
+    if raw is None:
+        host.paths.state.unlink()
+    else:
+        host.paths.state.write_bytes(raw)
+    host.store.wake()
+    host.until(lambda: list(host.paths.lib.glob("state.json.damaged-*")))
+    host.until(lambda: not host.store.state_damaged())
+    assert dict(host.store.states()) == {"j": known}
+    assert host.store.ledger_entries() >= entries and host.store.clock_mark()

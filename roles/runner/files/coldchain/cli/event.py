@@ -17,6 +17,7 @@ from coldchain.cli.progress_bar import Bar
 from coldchain.cli.waiting import (
     Wait,
     answer_with,
+    await_state,
     draw_progress,
     failure_of,
     nothing_ran,
@@ -45,6 +46,7 @@ def run(call: Call) -> int:
     arguments, store = call.arguments, call.store
     job_id, requested = arguments.job, arguments.event
     record = call.record(job_id)
+    await_state(store)
     state = state_of(call, record)
     check = arguments.check
     if arguments.wait and not check and not store.runner_alive():

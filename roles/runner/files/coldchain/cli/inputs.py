@@ -99,21 +99,21 @@ def load(name: str, *, judged: bool = False) -> Any:
     """
     source = source_name(name)
     text = read_text(name)
-    if text.lstrip()[:1] in ("[", "#", ";"):
-        from coldchain.document.ini import is_ini, parse_ini
-
-        if is_ini(text):
-            try:
-                return parse_ini(text)
-            except DataError as error:
-                raise DataError(f"{source}: {error.message}", error.hint) from None
     if not text.strip():
         raise DataError(f"{source}: is empty", "write a job document in JSON")
     try:
         constant = float if judged else _constant
         whole = _clipped if judged else int
         return json.loads(text, object_pairs_hook=_object, parse_constant=constant, parse_int=whole)
-    except json.JSONDecodeError as error:
+    except json.JSONDecodeError as error:  # whatever is JSON is no INI: [null] is a list
+        if text.lstrip()[:1] in ("[", "#", ";"):
+            from coldchain.document.ini import is_ini, parse_ini
+
+            if is_ini(text):
+                try:
+                    return parse_ini(text)
+                except DataError as other:
+                    raise DataError(f"{source}: {other.message}", other.hint) from None
         hint = "see coldchain validate --schema for what a document holds"
         if name.endswith((".yml", ".yaml")):
             hint = "YAML is for the Ansible modules; this command reads JSON"

@@ -100,7 +100,7 @@ def check(
             return Checked(None, [Problem("$", text, _NO_LISTS[listed])], [])
     modern = normalize(raw)
     if not isinstance(modern.document, dict):
-        return Checked(None, [_no_document(modern.document)], [])
+        return Checked(None, [no_document(modern.document)], [])
     name = context.job_id or (NAMELESS if modern.action and not context.declares else "")
     if name:
         modern.document.setdefault("job_id", name)
@@ -122,7 +122,8 @@ def check(
     return Checked(canonical_of(modern), [], _sorted(modern.warnings), facts)
 
 
-def _no_document(value: object) -> Problem:
+def no_document(value: object) -> Problem:
+    """What is wrong with *value*, which is no object."""
     return Problem("$", f"{shown(value)} is no job document", "write an object with job_actions")
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from coldchain.core.errors import Problem
 from coldchain.core.names import NAME
 from coldchain.document.canonical_form import STOP, stopped
-from coldchain.document.checking import check
+from coldchain.document.checking import check, no_document
 from coldchain.document.context import Context
 from coldchain.document.crontab import read_crontab
 from coldchain.document.freezer_meaning import actions_of, keep_meaning
@@ -131,7 +131,10 @@ class Converter:
         if before == (len(self._candidates), len(self._sessions), len(self._result.skipped)):
             self.skip(source, "holds no job, action or session")
 
-    def _add_item(self, source: str, item: Mapping[str, Any]) -> None:
+    def _add_item(self, source: str, item: object) -> None:
+        if not isinstance(item, dict):
+            self.skip(source, no_document(item).message)
+            return
         # Lists of ours, for module jobs, say so.
         if item.get("state") == "absent":
             self.skip(source, f"is to be absent: {shown(own_name(item))}")
@@ -252,8 +255,8 @@ class Converter:
         self._result.notes.append(Note(source, problem))
 
 
-def _items(value: object, depth: int) -> Iterator[Mapping[str, Any]]:
-    """The objects that are to be documents, in lists and wrappers as deep as they lie."""
+def _items(value: object, depth: int) -> Iterator[object]:
+    """What is to be documents, in lists and wrappers as deep as it lies."""
     if depth > 8:
         return
     if isinstance(value, (list, tuple)):
@@ -268,6 +271,8 @@ def _items(value: object, depth: int) -> Iterator[Mapping[str, Any]]:
             yield {**{key: value[key] for key in value if key != "job"}, **value["job"]}
         elif value:
             yield value
+    else:
+        yield value
 
 
 def _name_of(raw: object, job_id: object) -> str:

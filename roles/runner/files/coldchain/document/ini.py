@@ -19,7 +19,9 @@ from coldchain.document.value_forms import OWN_WORDS, switch_of
 
 # What Freezer's own programs write for an option that is not set.
 _NOT_SET = {"False": False, "None": None}
-_HEAD = re.compile(r"\[\s*[A-Za-z][^\]\"{}]*\]\s*([#;].*)?$")
+# No list of JSON's either, of whose values only these begin with a letter.
+_LIST = r"\[\s*(?:null|true|false|NaN|Infinity)\s*,"
+_HEAD = re.compile(rf"(?!{_LIST})" r"\[\s*[A-Za-z][^\]\"{}]*\]\s*([#;].*)?$")
 _STORAGE = "storage:"
 
 
@@ -48,10 +50,10 @@ def is_ini(text: str) -> bool:
 def parse_ini(text: str) -> IniDocument:
     """The document {"freezer_action": {...}} that the INI *text* means.
 
-    Raises DataError when it is no INI, holds an option twice with different values, or names
-    several storages.
+    Raises DataError when it is no INI, holds an option twice in one section or with different
+    values, or names several storages.
     """
-    parser = configparser.ConfigParser(strict=False, interpolation=_Signs())
+    parser = configparser.ConfigParser(interpolation=_Signs())
     try:
         parser.read_string(text)
         read = {section: parser.items(section) for section in parser.sections()}
@@ -59,6 +61,16 @@ def parse_ini(text: str) -> IniDocument:
         raise DataError(
             f"{error.option} in [{error.section}] names an option that is not there",
             "write %% for a percent sign",
+        ) from None
+    except configparser.DuplicateOptionError as error:
+        raise DataError(
+            f"{error.option} is given twice in [{error.section}], again in line {error.lineno}",
+            "freezer-agent reads no such file; leave out one of the two",
+        ) from None
+    except configparser.DuplicateSectionError as error:
+        raise DataError(
+            f"[{error.section}] begins twice, again in line {error.lineno}",
+            "freezer-agent reads no such file; write one section",
         ) from None
     except configparser.Error as error:
         lines = " ".join(error.message.replace("'<string>'", "").split())

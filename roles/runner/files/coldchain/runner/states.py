@@ -32,7 +32,7 @@ class States:
         # is seen afterwards: there was one at the start, and there is one after each commit.
         self.events_written = True
         self._store = store
-        self._states: dict[str, State] = dict(store.states())
+        self._states: dict[str, State] = dict(store.states().items())  # decoded some at a time
         self._dirty: set[str] = set()
         self._drop_at = 0.0
         self._troubles = LimitedLog(log)
@@ -84,22 +84,27 @@ class States:
         last: also what is kept of the ledger, which alone is not worth a commit.
 
         Whoever keeps those locked, or a disk that does not take them, only delays the dropping:
-        the state tells that they are done.
+        the state tells that they are done.  What is no longer the file that was written here, as it
+        was damaged or removed, is written again, all of it: the generation before is out of date.
         """
         done = self.done_events
+        whole = self._store.state_replaced()
         if len(done) > self._noted:
             # A file that was damaged gives way to its earlier generation, with what was dropped.
             done += [key for key in self._store.acted_on() if key not in done]
         ledger = self.ledger()
-        if ledger == self._ledger:
+        if ledger == self._ledger and not whole:
             ledger = None
         counted = last and ledger is not None
-        if self._dirty or len(done) > self._noted or counted:
+        if self._dirty or len(done) > self._noted or counted or whole:
             self._store.commit_states(
-                {job_id: self._states.get(job_id) for job_id in self._dirty},
-                done or None,
+                self._states
+                if whole
+                else {job_id: self._states.get(job_id) for job_id in self._dirty},
+                done if whole else done or None,
                 None if self.mark is None else self.mark(),
                 ledger,
+                whole=whole,
             )
             self._dirty.clear()
             self._noted = len(done)

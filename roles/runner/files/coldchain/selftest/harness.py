@@ -51,6 +51,9 @@ class SelftestResult:
 
 @dataclass
 class _Promises:
+    """What was acknowledged.  serials: of the declarations that a job may hold; events: who they
+    are by."""
+
     serials: dict[str, set[int]]
     events: set[str] = field(default_factory=set)
 
@@ -91,7 +94,7 @@ def torture(
             _hear(worker, first, promises, outcome)
             if not first:
                 outcome.violations.append("the worker ended at once, and nothing was tried")
-            outcome.violations += _check(store, promises)
+            outcome.violations += _check(home, store, promises)
             outcome.rounds = number
             progress(outcome)
             if outcome.violations:
@@ -113,13 +116,17 @@ def _start_runner(home: Path) -> subprocess.Popen[bytes]:
 
 
 def _start(name: str, home: Path, words: Sequence[str]) -> subprocess.Popen[bytes]:
-    with (home / f"{name}.log").open("ab") as log:
+    with _log(home, name).open("ab") as log:
         return subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if name == "worker" else log,
             stderr=log,
         )
+
+
+def _log(home: Path, name: str) -> Path:
+    return home / f"{name}.log"
 
 
 def _hear(
@@ -136,17 +143,17 @@ def _hear(
                 promises.serials[line["job_id"]] = {line["serial"]}
                 outcome.declarations += 1
             elif line.get("done") == "event":
-                promises.events.add(line["event_id"])
+                promises.events.add(line["by"])
                 outcome.events += 1
     worker.stdout.close()
     worker.wait()
 
 
-def _check(store: Store, promises: _Promises) -> list[str]:
+def _check(home: Path, store: Store, promises: _Promises) -> list[str]:
     try:
         return [
             *oracle.declarations(store, promises.serials),
-            *oracle.events(store, promises.events),
+            *oracle.events(store, promises.events, _log(home, "runner")),
             *oracle.one_result(store, ALL),
             *oracle.records_readable(store, ALL),
             *oracle.slots(store, TICKING),
@@ -171,7 +178,7 @@ def _settle(home: Path, store: Store, promises: _Promises, outcome: SelftestResu
             outcome.violations.append(f"events were not acted on within {QUIET:.0f} s")
         runner.terminate()
         runner.wait(QUIET)
-        outcome.violations += _check(store, promises)
+        outcome.violations += _check(home, store, promises)
         outcome.violations += oracle.armed(store, Settings.load(store.paths), time.time())
         unknown = [job_id for job_id in TICKING if store.state(job_id) is None]
         outcome.violations += [f"job {job_id}: the runner does not know it" for job_id in unknown]

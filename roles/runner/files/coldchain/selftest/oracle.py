@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from coldchain.core.instants import from_epoch
@@ -16,6 +18,8 @@ from coldchain.store import Store
 
 SLOT = 1.0
 """Seconds between the slots of a ticking job."""
+_ACTS = re.compile(r": event \w+ by (\S+)$", re.MULTILINE)
+"""What the runner's log says of an event (runner/jobs.py)."""
 
 
 def declarations(store: Store, promised: Mapping[str, set[int]]) -> list[str]:
@@ -28,13 +32,18 @@ def declarations(store: Store, promised: Mapping[str, set[int]]) -> list[str]:
     ]
 
 
-def events(store: Store, promised: Iterable[str]) -> list[str]:
-    """Every acknowledged event is still there or was acted on."""
-    pending = {event.id for event in store.pending_events()}
+def events(store: Store, promised: Iterable[str], log: Path) -> list[str]:
+    """Every acknowledged event waits, or the runner has said in its *log* that it acts on it.
+
+    promised: who each of them is by, a name that no other one has.  What is not in the store any
+    more was acted on or lost: only the log can tell.  The store is read before it.
+    """
+    waiting = {event.by for event in store.pending_events()}
+    acted_on = set(_ACTS.findall(log.read_text()))
     return [
-        f"event {event_id}: neither pending nor acted on"
-        for event_id in promised
-        if event_id not in pending and not store.event_done(event_id)
+        f"event by {by}: neither pending nor acted on"
+        for by in promised
+        if by not in waiting and by not in acted_on
     ]
 
 

@@ -49,8 +49,9 @@ def main(home: str, seed: str) -> None:
             store.apply([Change(job_id, document(job_id, serial))])
             _say({"done": "declare", "job_id": job_id, "serial": serial})
         else:
-            event = store.add_event(job_id, chance.choice(("start", "stop")), "selftest")
-            _say({"done": "event", "job_id": job_id, "event_id": event.id})
+            by = f"selftest-{serial}"
+            store.add_event(job_id, chance.choice(("start", "stop")), by)
+            _say({"done": "event", "job_id": job_id, "by": by})
 
 
 def _say(line: dict[str, Any]) -> None:

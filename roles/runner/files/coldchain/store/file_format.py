@@ -16,9 +16,9 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from coldchain.store import rows
 from coldchain.store.rows import Tables
@@ -53,37 +53,77 @@ class Damage(NamedTuple):
 class FileHead(NamedTuple):
     """The first line of a file.
 
-    kind: what the tables are of; version: of their rows; checksum: of the bytes from *end* on.
+    kind: what the tables are of; version: of their rows; checksum: of what follows it, which
+    begins with *rest*, the end of its line.
     """
 
     kind: str
     version: int
     checksum: Any
-    end: int
+    rest: bytes
 
 
-def head_of(raw: bytes) -> FileHead:
-    """What a file says of itself.  Raises Damaged, NoDatabase."""
-    head = _HEAD.match(raw)
+def head_of(stream: BinaryIO) -> FileHead:
+    """What a file says of itself; the stream is at its second line then.
+
+    Raises Damaged, NoDatabase.
+    """
+    line = stream.readline()
+    head = _HEAD.match(line)
     try:
-        mark = json.loads(head[1] if head else raw)
+        mark = json.loads(head[1] if head else line + stream.read())
     except ValueError:
         raise Damaged("is damaged (not the JSON that was written)") from None
     try:
         if head is not None:
-            return FileHead(str(mark["kind"]), int(mark["version"]), mark.get("crc32"), head.end())
+            rest = line[head.end() :].lstrip(b",")
+            return FileHead(str(mark["kind"]), int(mark["version"]), mark.get("crc32"), rest)
     except (ValueError, KeyError, TypeError):
         pass
     raise NoDatabase("is not a database of coldchain")
 
 
-def tables_of(raw: bytes, head: FileHead) -> Tables:
-    """The tables after *head*, as they were written.  Raises Damaged."""
-    body = raw[head.end :].lstrip(b",")
+def tables_of(stream: BinaryIO, head: FileHead) -> Tables:
+    """The tables after *head*, as they were written.  Raises Damaged.
+
+    They are read line by line: what a whole file of ten thousand jobs leaves unused in memory is
+    as much as its rows take.
+    """
+    begin = stream.tell()
+    body = _Body(head.rest, stream)
+    try:
+        tables = rows.parse(body)
+        if body.checksum == head.checksum:
+            return tables
+    except ValueError:
+        pass
+    stream.seek(begin)
+    return _in_another_layout(head.rest + stream.read(), head)
+
+
+class _Body:
+    """The lines of a file but for the brace that ends it; and their checksum, once all are read."""
+
+    def __init__(self, first: bytes, others: Iterable[bytes]) -> None:
+        self._first, self._others = first, others
+        self.checksum = ""
+
+    def __iter__(self) -> Iterator[bytes]:
+        line, checksum = self._first, zlib.crc32(self._first)
+        for following in self._others:
+            checksum = zlib.crc32(following, checksum)
+            yield line
+            line = following
+        self.checksum = f"{checksum:08x}"
+        yield line[: line.rindex(b"}")]
+
+
+def _in_another_layout(body: bytes, head: FileHead) -> Tables:
+    """The same JSON as another program writes it.  Raises Damaged."""
     if head.checksum != f"{zlib.crc32(body):08x}":
         raise Damaged("is damaged (its checksum does not match)")
     try:
-        return rows.parse(body[: body.rindex(b"}")])
+        return rows.packed(json.loads(b"{%s}" % body[: body.rindex(b"}")]))
     except ValueError:
         raise Damaged("is damaged (its lines are not those of a database)") from None
 

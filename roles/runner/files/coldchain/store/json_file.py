@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tinydb.storages import Storage
 
@@ -93,6 +93,15 @@ class AtomicJSONStorage(Storage):
             raise cannot_read(self.path, error) from None
         return _identity(status) != self._identity
 
+    def replaced(self) -> bool:
+        """Is the file not, or not whole, the one that was written or read here last?"""
+        return not self._loaded or self.damaged or self.changed()
+
+    @property
+    def damaged(self) -> bool:
+        """Was the file damaged or missing when it was read, and is it not put aside yet?"""
+        return self._damage is not None
+
     def read(self) -> Tables | None:
         """What the file holds: inside a transaction what it held at its start, with its changes."""
         if not self._depth:  # inside a transaction it was refreshed at its start
@@ -130,13 +139,15 @@ class AtomicJSONStorage(Storage):
     def _parse(self, descriptor: int, path: Path) -> Tables:
         try:
             with open(descriptor, "rb", closefd=False) as stream:
-                raw = stream.read()
+                return self._tables_in(stream, path)
         except OSError as error:
             if error.errno == errno.EIO:  # a bad sector
                 raise Damaged(f"is damaged ({error.strerror})") from None
             raise cannot_read(path, error) from None
+
+    def _tables_in(self, stream: BinaryIO, path: Path) -> Tables:
         try:
-            head = file_format.head_of(raw)
+            head = file_format.head_of(stream)
         except NoDatabase:
             if self._expendable:
                 raise Damaged("is not a database of coldchain") from None
@@ -150,7 +161,7 @@ class AtomicJSONStorage(Storage):
             )
         if head.version > current():
             raise self._too_new(path, head.version)
-        tables = file_format.tables_of(raw, head)
+        tables = file_format.tables_of(stream, head)
         self._version = head.version
         if head.version == current():
             return tables

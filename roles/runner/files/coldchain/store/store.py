@@ -195,6 +195,15 @@ class Store:
         """The state of a job, None when it has none yet."""
         return self.states().get(job_id)
 
+    def state_replaced(self) -> bool:
+        """Has anybody else written, damaged or removed the state since it was written here?"""
+        return _storage(self._state).replaced()
+
+    def state_damaged(self) -> bool:
+        """Does what ``state`` tells come from the generation before a damaged or missing file?"""
+        self.states()
+        return _storage(self._state).damaged
+
     def event_done(self, event_id: str) -> bool:
         """Has the runner acted on the request?"""
         return event_id in self._done() or event_id not in self._requests()
@@ -228,16 +237,20 @@ class Store:
         done_events: Sequence[str] | None = None,
         mark: Mapping[str, Any] | None = None,
         ledger: Mapping[str, Any] | None = None,
+        *,
+        whole: bool = False,
     ) -> None:
         """One commit for all that changed in a tick; None removes a job's state.
 
         done_events, when given, replaces the set of requests known to be done; mark and ledger are
-        what ``clock_mark`` and ``ledger_kept`` give from now on.
+        what ``clock_mark`` and ``ledger_kept`` give from now on.  whole: *states* are all that are.
         """
         storage = _storage(self._state)
         with storage.transaction():
             put = {key: state.as_row() for key, state in states.items() if state is not None}
             gone = [key for key, state in states.items() if state is None]
+            if whole:
+                gone += self.states().keys() - put.keys()
             changes: dict[str, Any] = {"state": (put, gone)}
             if mark is not None:
                 changes["clock"] = {"mark": mark}, ()

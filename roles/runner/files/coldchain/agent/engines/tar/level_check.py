@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 from coldchain.agent.engines.base import Flaw
@@ -63,25 +62,7 @@ def check_level(
     if any(finding.kind in ("missing", "unreadable") and not finding.spare for finding in sizes):
         return
     try:
-        if stored.metadata.scheme is not None and encryption is None:
-            notes.append(
-                f"{stored.place}: encrypted and no password given, so only its sum is checked"
-            )
-            for _unused in checked_blocks(storage, stored, meter=meter):
-                pass
-            return
-        authenticate(storage, stored, encryption)
-        with ExitStack() as stack:
-
-            def source() -> Iterator[bytes]:
-                return checked_blocks(storage, stored, meter=meter)
-
-            if stored.metadata.seal is not None:
-                folder = stack.enter_context(open_spool(spool))
-                once = checked_once(storage, stored, folder, meter)
-                read(stored, stack.enter_context(once), encryption)
-            else:
-                read(stored, source, encryption)
+        _read_all(storage, stored, encryption, meter, notes, spool, read)
     except Unavailable as error:
         notes.append(_not_read(level))
         yield flaw_of(series, level, "unreadable", error.message)
@@ -93,6 +74,30 @@ def check_level(
             text = f"{error.message} ({error.hint})" if kind == "unsealed" else error.message
             finding = flaw_of(series, level, kind, text)
             yield finding._replace(doubtful=isinstance(error, WrongPassword))
+
+
+def _read_all(
+    storage: Storage,
+    stored: StoredLevel,
+    encryption: Encryption | None,
+    meter: Meter | None,
+    notes: list[str],
+    spool: Path | None,
+    read: Callable[[StoredLevel, Source, Encryption | None], None],
+) -> None:
+    """Read the data of a level to its end, as a restore would; without the password that it needs,
+    what can be read of it."""
+    if stored.metadata.scheme is not None and encryption is None:
+        notes.append(f"{stored.place}: encrypted and no password given, so only its sum is checked")
+        for _unused in checked_blocks(storage, stored, meter=meter):
+            pass
+        return
+    authenticate(storage, stored, encryption)
+    if stored.metadata.seal is None:
+        read(stored, lambda: checked_blocks(storage, stored, meter=meter), encryption)
+        return
+    with open_spool(spool) as folder, checked_once(storage, stored, folder, meter) as source:
+        read(stored, source, encryption)
 
 
 def _spare_parts(storage: Storage, stored: StoredLevel) -> Iterator[Flaw]:

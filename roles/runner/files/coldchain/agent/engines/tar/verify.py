@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -64,18 +64,17 @@ def _verify(
     meter: Meter | None,
     receipts: Receipts | None,
 ) -> Verification:
-    location, hostname, backup_name = query.location, query.hostname, query.backup_name
-    points: list[tuple[Series, Chain, Level]] = []
-    names: list[Series] = []
-    for host_name in container.host_names(storage):
-        series = series_of(storage, host_name, hostname, backup_name)
-        if series is not None:
-            names.append(series)
-            for chain in container.chains(storage, series):
-                points += [(series, chain, level) for level in chain.levels]
+    names = _names(storage, query)
+    points = [
+        (series, chain, level)
+        for series in names
+        for chain in container.chains(storage, series)
+        for level in chain.levels
+    ]
     if not points:
         raise NothingThere(
-            f"no backup to verify in {location}", "coldchain backups lists what a container holds"
+            f"no backup to verify in {query.location}",
+            "coldchain backups lists what a container holds",
         )
     thorough = set(_draw(points, check, sample))
     if meter is not None:
@@ -86,13 +85,48 @@ def _verify(
     encryption = None
     if pass_file is not None:
         encryption = Encryption(PasswordFile(pass_file), query.scheme, query.accept_unsealed)
+    verdicts, findings, notes = _look(storage, query, points, thorough, encryption, meter)
+    for series in names:
+        findings += _gaps(storage, series)
+        findings += _orphans(storage, series)
+    outcome = _outcome(points, verdicts)
+    usable, lost = _points(storage, query.location, points, verdicts, outcome)
+    if receipts is not None:
+        try:
+            receipts.keep(query.location.key, outcome)
+        except ColdchainError as error:
+            notes.append(f"this verification is not kept: {error.message}")
+    return Verification(
+        check, tuple(findings), usable, lost, len(points), len(thorough), tuple(notes)
+    )
+
+
+def _names(storage: Storage, query: Query) -> list[Series]:
+    """What the container holds of what was asked for."""
+    found = (
+        series_of(storage, host_name, query.hostname, query.backup_name)
+        for host_name in container.host_names(storage)
+    )
+    return [series for series in found if series is not None]
+
+
+def _look(
+    storage: Storage,
+    query: Query,
+    points: Sequence[tuple[Series, Chain, Level]],
+    thorough: Collection[tuple[Series, Level]],
+    encryption: Encryption | None,
+    meter: Meter | None,
+) -> tuple[_Verdicts, list[Flaw], list[str]]:
+    """Look at each level, at all of those that are *thorough*: what they are worth, what is wrong
+    with them, and what could not be checked."""
     findings: list[Flaw] = []
     notes: list[str] = []
     verdicts = _Verdicts()
     schemes = _Schemes(storage)
     readers = _Readers(storage, query.spool)
     # What lies here is read where it lies.
-    remote = location.folder is None
+    remote = query.location.folder is None
     fetched = [(one, at) for one, _unused, at in points if remote and (one, at) in thorough]
     with NearLevels(storage, fetched, query.spool, meter) as near:
         for series, chain, level in points:
@@ -114,19 +148,7 @@ def _verify(
             verdicts.add(key, bad, read=full and len(notes) == noted)
             findings += bad
     verdicts.settle()
-    for series in names:
-        findings += _gaps(storage, series)
-        findings += _orphans(storage, series)
-    outcome = _outcome(points, verdicts)
-    usable, lost = _points(storage, location, points, verdicts, outcome)
-    if receipts is not None:
-        try:
-            receipts.keep(location.key, outcome)
-        except ColdchainError as error:
-            notes.append(f"this verification is not kept: {error.message}")
-    return Verification(
-        check, tuple(findings), usable, lost, len(points), len(thorough), tuple(notes)
-    )
+    return verdicts, findings, notes
 
 
 class _Verdicts:

@@ -50,6 +50,10 @@ COPYING = ("--files-from-raw", "-", "--no-traverse", "--transfers", "8")
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
+#: What each rclone has answered to this process, by the file that lay there then: another one in
+#: its place is asked anew.
+_VERSIONS: dict[tuple[object, ...], tuple[int, int]] = {}
+
 
 class Rclone:
     """The program with everything it has to know about one storage.
@@ -101,7 +105,15 @@ class Rclone:
 
     @contextlib.contextmanager
     def version(self) -> Iterator[Callable[[], tuple[int, int]]]:
-        """Begin to ask for the version: what waits for the answer, and raises as above."""
+        """Begin to ask for the version: what waits for the answer, and raises as above.
+
+        It is asked once in a process: a start of rclone takes as long as a short listing.
+        """
+        which = self._identity()
+        known = _VERSIONS.get(which)
+        if known is not None:
+            yield lambda: known
+            return
         with self._start(("version",), Unavailable) as process:
             process.close_input()
 
@@ -109,9 +121,21 @@ class Rclone:
                 """The version."""
                 text = b"".join(process.blocks(limits.AT_ONCE))
                 process.check(limits.AT_ONCE)
-                return self._checked(text.decode("utf-8", "replace"))
+                version = self._checked(text.decode("utf-8", "replace"))
+                if which:
+                    _VERSIONS[which] = version
+                return version
 
             yield answer
+
+    def _identity(self) -> tuple[object, ...]:
+        """Which file the program is; one that is gone has no version, its start says why."""
+        try:
+            status = os.stat(self._program)
+        except OSError:
+            return ()
+        times = (status.st_mtime_ns, status.st_ctime_ns)
+        return (self._program, status.st_dev, status.st_ino, status.st_size, *times)
 
     def _checked(self, text: str) -> tuple[int, int]:
         match = re.search(r"rclone v(\d+)\.(\d+)", text)

@@ -82,16 +82,8 @@ def write_archive(
             skip=skip,
             dereference=options.dereference,
         )
-        stages = [
-            Stage(argv, errors=_listen(tally, meter), pass_fds=(snar, writer)),
-            # What openssl makes of it shows no end any more.
-            Stage(COMPRESSIONS[options.compression].compressor(), tap=ending.take),
-        ]
-        if scheme is not None:
-            assert options.encryption is not None
-            secret = options.encryption.secret
-            stages.append(cipher.openssl(scheme, secret, cipher.ITERATIONS, decrypt=False))
-        with Pipeline(stages) as pipeline:
+        tar = Stage(argv, errors=_listen(tally, meter), pass_fds=(snar, writer))
+        with Pipeline([tar, *_packers(options, scheme, ending)]) as pipeline:
             with defer_signals():
                 os.close(writer)
                 writer = -1
@@ -117,6 +109,16 @@ def write_archive(
         os.close(reader)
         if writer >= 0:
             os.close(writer)
+
+
+def _packers(options: BackupOptions, scheme: str | None, ending: Ending) -> Iterator[Stage]:
+    """What makes the part "data" of an archive; *ending* sees what is not encrypted of it."""
+    # What openssl makes of it shows no end any more.
+    yield Stage(COMPRESSIONS[options.compression].compressor(), tap=ending.take)
+    if scheme is not None:
+        assert options.encryption is not None
+        secret = options.encryption.secret
+        yield cipher.openssl(scheme, secret, cipher.ITERATIONS, decrypt=False)
 
 
 def write_file(

@@ -210,10 +210,10 @@ class LevelWriter(NamedTuple):
 
 def _tell_replaced(tally: Tally, replaced: set[bytes]) -> None:
     """Count the uppermost of the *replaced* folders as changed, unless tar has told of them."""
-    told = tally.complaints.unreadable | tally.complaints.vanished
+    known = tree_changes.within(tally.complaints.unreadable | tally.complaints.vanished)
+    lower = tree_changes.within(replaced)
     for member in sorted(replaced):
-        known = tree_changes.lies_in(member, told)
-        if not known and not tree_changes.lies_in(os.path.dirname(member), replaced):
+        if not known(member) and not lower(os.path.dirname(member)):
             tally.complaints.add(gnu_tar.CHANGED, member)
 
 

@@ -101,7 +101,7 @@ def reconcile(
         for name, (_unused, inode) in folders_before.items()
         if name not in tree.folders or tree.folders[name].inode != inode
     }
-    anew = {folder for folder in tree.blocks if moved and tree_changes.lies_in(folder, moved)}
+    anew = set(filter(tree_changes.within(moved), tree.blocks))
     before = tree_list.read(listed, tree.blocks.largest) if facts is None else _guess(snar, facts)
     links = options.dereference not in ("hard", "all")
     differences = tree_changes.compare(before, tree, begun, anew, links=links)

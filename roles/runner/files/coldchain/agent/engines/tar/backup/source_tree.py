@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,69 +80,98 @@ def walk(
         tree.blocks[b"."] = tree_list.record(shown, os.path.basename(top), link.st_ctime_ns)
         tree.entries, tree.size = 1, status.st_size
         return tree
+
+    def stays_out(member: bytes) -> bool:
+        """Whether somebody has said so."""
+        return member in skip or (excluded is not None and excluded(member))
+
     tree.folders[b"."] = Folder.of(status)
-    waiting = [(b".", top, status.st_dev)]
-    chosen = bool(skip) or excluded is not None
+    out = stays_out if skip or excluded is not None else None
+    waiting = [(b".", top)]
     while waiting:
-        folder, path, device = waiting.pop()
+        folder, path = waiting.pop()
         try:
             with os.scandir(path) as listing:
                 entries = list(listing)
         except OSError:  # tar tells what cannot be read
             continue
-        records, folders, size = [], 0, 0
-        for entry in entries:
-            name = entry.name
-            seen: os.stat_result | None
-            try:
-                seen = entry.stat(follow_symlinks=follow)
-            except OSError:  # gone, or a followed link that leads nowhere
-                seen = None
-            stage = name.startswith(staging.STAGE) and staging.is_stage(entry.path)
-            if stage or chosen:
-                member = folder + b"/" + name
-                if stage:
-                    tree.stages.append(member)
-                if stage or member in skip or (excluded is not None and excluded(member)):
-                    tree.left_out.setdefault(folder, {})[name] = (
-                        tree_list.unknown(name) if seen is None else tree_list.record(seen, name)
-                    )
-                    continue
-            if seen is None:  # tar tells
-                continue
-            status = seen
-            kind = stat.S_IFMT(status.st_mode)
-            if kind == stat.S_IFDIR:
-                member = folder + b"/" + name
-                records.append(b"d0 0 0 %b\0" % name)
-                folders += 1
-                tree.folders[member] = Folder.of(status)
-                if status.st_dev == device:
-                    waiting.append((member, entry.path, device))
-                else:
-                    tree.blocks[member] = b""
-            elif status.st_dev != device:
-                tree.elsewhere.append(folder + b"/" + name)
-            elif kind == stat.S_IFREG and status.st_nlink == 1 and not follow:
-                times = status.st_mtime_ns, status.st_ctime_ns
-                size += status.st_size
-                records.append(b"-%d %d %d %b\0" % (status.st_size, *times, name))
-            else:
-                changed = 0
-                if follow and entry.is_symlink():
-                    # Another target may look the same; the link has changed, though.
-                    changed = entry.stat(follow_symlinks=False).st_ctime_ns
-                records.append(tree_list.record(status, name, changed))
-                places = []
-                if status.st_nlink > 1:
-                    places = tree.links.setdefault((status.st_dev, status.st_ino), [])
-                    places.append((folder, name))
-                if kind == stat.S_IFREG and len(places) <= 1:
-                    size += status.st_size
-        tree.blocks[folder] = b"".join(records)
-        tree.entries += len(records) - folders
-        tree.size += size
+        waiting += _take_in(tree, folder, entries, status.st_dev, out, follow=follow)
     return tree
+
+
+def _take_in(
+    tree: Tree,
+    folder: bytes,
+    entries: Iterable[os.DirEntry[bytes]],
+    device: int,
+    stays_out: Callable[[bytes], bool] | None,
+    *,
+    follow: bool,
+) -> list[tuple[bytes, bytes]]:
+    """Put what lies in *folder* into the *tree*: its directories on this *device*, with their
+    paths.
+
+    stays_out: of which members, None of none.  A frequent kind of entry costs no call but its own.
+    """
+    inner = []
+    records, folders, size = [], 0, 0
+    for entry in entries:
+        name = entry.name
+        seen: os.stat_result | None
+        try:
+            seen = entry.stat(follow_symlinks=follow)
+        except OSError:  # gone, or a followed link that leads nowhere
+            seen = None
+        stage = name.startswith(staging.STAGE) and staging.is_stage(entry.path)
+        if stage or stays_out is not None:
+            member = folder + b"/" + name
+            if stage:
+                tree.stages.append(member)
+            if stage or (stays_out is not None and stays_out(member)):
+                tree.left_out.setdefault(folder, {})[name] = (
+                    tree_list.unknown(name) if seen is None else tree_list.record(seen, name)
+                )
+                continue
+        if seen is None:  # tar tells
+            continue
+        kind = stat.S_IFMT(seen.st_mode)
+        if kind == stat.S_IFDIR:
+            member = folder + b"/" + name
+            records.append(b"d0 0 0 %b\0" % name)
+            folders += 1
+            tree.folders[member] = Folder.of(seen)
+            if seen.st_dev == device:
+                inner.append((member, entry.path))
+            else:
+                tree.blocks[member] = b""
+        elif seen.st_dev != device:
+            tree.elsewhere.append(folder + b"/" + name)
+        elif kind == stat.S_IFREG and seen.st_nlink == 1 and not follow:
+            times = seen.st_mtime_ns, seen.st_ctime_ns
+            size += seen.st_size
+            records.append(b"-%d %d %d %b\0" % (seen.st_size, *times, name))
+        else:
+            records.append(tree_list.record(seen, name, _changed(entry) if follow else 0))
+            if _is_first_name(tree, folder, name, seen) and kind == stat.S_IFREG:
+                size += seen.st_size
+    tree.blocks[folder] = b"".join(records)
+    tree.entries += len(records) - folders
+    tree.size += size
+    return inner
+
+
+def _changed(entry: os.DirEntry[bytes]) -> int:
+    """When a link that is followed has changed: another target may look the same.  0: is none."""
+    return entry.stat(follow_symlinks=False).st_ctime_ns if entry.is_symlink() else 0
+
+
+def _is_first_name(tree: Tree, folder: bytes, name: bytes, status: os.stat_result) -> bool:
+    """Note one of several names of a file: whether the *tree* had none of them."""
+    if status.st_nlink <= 1:
+        return True
+    places = tree.links.setdefault((status.st_dev, status.st_ino), [])
+    places.append((folder, name))
+    return len(places) == 1
 
 
 def replaced(source: Path, tree: Tree, *, follow: bool = False) -> set[bytes]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from coldchain.agent.engines.tar.backup.source_tree import Tree
 from coldchain.agent.engines.tar.stored import snapshot, tree_list
@@ -134,8 +134,9 @@ def settle(
     # tar has noted what lies in a directory before it saves any of it.
     lost = {*replaced, *tree.folders.keys() & {*unreadable, *vanished}}
     if lost:
-        snapshot.drop(snar, {name for name in snapshot.folders(snar) if lies_in(name, lost)})
-        for folder in [name for name in tree.blocks if lies_in(name, lost)]:
+        lies_in = within(lost)
+        snapshot.drop(snar, set(filter(lies_in, snapshot.folders(snar))))
+        for folder in list(filter(lies_in, tree.blocks)):
             del tree.blocks[folder]
     unread, gone, mounted = map(_by_folder, (unreadable, vanished, tree.elsewhere))
     recorded: set[bytes] = set()
@@ -181,10 +182,21 @@ def settle(
             del tree.blocks[folder]
 
 
-def lies_in(folder: bytes, folders: Collection[bytes]) -> bool:
-    """Whether *folder* is one of *folders* or lies in one."""
-    steps = folder.split(b"/")
-    return any(b"/".join(steps[:number]) in folders for number in range(1, len(steps) + 1))
+def within(folders: Collection[bytes]) -> Callable[[bytes], bool]:
+    """Whether a folder is one of *folders* or lies in one.
+
+    A tree may be thousands of folders deep: looked at is only what is as long as one of *folders*.
+    """
+    lengths = sorted({len(name) for name in folders})
+
+    def lies_in(folder: bytes) -> bool:
+        """Whether *folder* does."""
+        return any(
+            folder[length : length + 1] in (b"", b"/") and folder[:length] in folders
+            for length in lengths
+        )
+
+    return lies_in
 
 
 def _by_folder(members: Iterable[bytes]) -> dict[bytes, set[bytes]]:

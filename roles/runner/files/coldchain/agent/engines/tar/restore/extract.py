@@ -9,7 +9,6 @@ import re
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 
 from coldchain.agent.engines.tar.restore import open_tree, staging
 from coldchain.agent.engines.tar.restore.extract_guard import below, links, selection
@@ -20,7 +19,7 @@ from coldchain.agent.engines.tar.stored.level_fetch import LevelFetcher, Source
 from coldchain.agent.engines.tar.stored.level_list import open_list
 from coldchain.agent.engines.tar.stored.level_reader import StoredLevel, unpackers
 from coldchain.agent.options import Encryption, RestoreOptions
-from coldchain.agent.process.contain import NAMESPACE, REPLACED, containment
+from coldchain.agent.process.contain import NAMESPACE, REPLACED, Containment, containment
 from coldchain.agent.process.pipeline import CHUNK, Pipeline, Stage, failure
 from coldchain.agent.progress import Meter
 from coldchain.agent.storages.base import Storage
@@ -90,9 +89,8 @@ def extract_all(
         seen.take(listing)
         meter.files = seen.files
 
-    with ExitStack() as stack:
-        members = _selection(storage, levels, encryption, paths, fetcher.look) if paths else None
-        contained = stack.enter_context(containment(stage.path, stage.descriptor))
+    members = _selection(storage, levels, encryption, paths, fetcher.look) if paths else None
+    with containment(stage.path, stage.descriptor) as contained:
 
         def held() -> bool:
             """Whether the kernel kept tar in the stage so far."""
@@ -103,38 +101,54 @@ def extract_all(
                 if number:
                     open_tree.open_up(stage.descriptor)
                     _make_way(level, source, encryption, stage.descriptor, held)
-                complaints = gnu_tar.Complaints(gnu_tar.WRITING)
                 argv = gnu_tar.extract(
                     root=os.geteuid() == 0,
                     incremental=number > 0,
                     members=members,
                     numeric=options.numeric_owner,
                 )
-                last = Stage(
-                    contained.argv(argv),
-                    errors=complaints.take,
-                    output=count_files,
-                    pass_fds=contained.pass_fds,
-                    program="tar",
-                    folder=contained.working_directory,
-                )
-                stages = [*unpackers(level, encryption), last]
                 before = seen.lines
-                _feed(level, source(), stages, {"tar": (2,)}, complaints)
+                warnings += _extract(level, source, encryption, contained, argv, count_files)
                 if members is None and seen.lines == before and _holds_something(level):
                     raise JobFailed(
                         f"{level.place} cannot be read: tar extracted nothing of it",
                         f"nothing was restored; is {gnu_tar.program()} GNU tar?",
                     )
-                warnings += complaints.describe(but=(gnu_tar.NOT_SELECTED,))
         seen.containment = contained.given
         if not seen.containment:
-            why = "; ".join(f"{name}: {reason}" for name, reason in contained.refused.items())
-            warnings.append(
-                f"the kernel did not contain this restore ({why}): that nothing outside of the"
-                " target was changed rests on what the archives' listings say"
-            )
+            warnings.append(_not_contained(contained.refused))
     return warnings
+
+
+def _extract(
+    level: StoredLevel,
+    source: Source,
+    encryption: Encryption | None,
+    contained: Containment,
+    argv: Sequence[str | bytes],
+    output: Callable[[bytes], None],
+) -> list[str]:
+    """Let tar, which *argv* runs, extract the *level*: what it could not do, as warnings."""
+    complaints = gnu_tar.Complaints(gnu_tar.WRITING)
+    last = Stage(
+        contained.argv(argv),
+        errors=complaints.take,
+        output=output,
+        pass_fds=contained.pass_fds,
+        program="tar",
+        folder=contained.working_directory,
+    )
+    _feed(level, source(), [*unpackers(level, encryption), last], {"tar": (2,)}, complaints)
+    return complaints.describe(but=(gnu_tar.NOT_SELECTED,))
+
+
+def _not_contained(refused: Mapping[str, str]) -> str:
+    """The warning when each means of the kernel has *refused* to contain tar, and why."""
+    why = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
+    return (
+        f"the kernel did not contain this restore ({why}): that nothing outside of the"
+        " target was changed rests on what the archives' listings say"
+    )
 
 
 def _holds_something(level: StoredLevel) -> bool:
