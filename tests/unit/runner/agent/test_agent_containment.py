@@ -196,16 +196,18 @@ def test_mounts_inside_and_under_other_mounts_are_held_too(folders: tuple[Path, 
 
 def test_a_mount_is_remounted_with_its_own_flags(folders: tuple[Path, Path]) -> None:
     inside, outside = folders
+    place = outside / "a name\nthat the kernel \\escapes"
+    place.mkdir()
     flags = "nosuid,nodev,noexec,noatime"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", flags, "none", outside], check=True)
-    shown = f"import os; print(os.statvfs({str(outside)!r}).f_flag)"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", flags, "none", place], check=True)
+    shown = f"import os; print(os.statvfs({str(place)!r}).f_flag)"
     try:
-        before = os.statvfs(outside).f_flag
+        before = os.statvfs(place).f_flag
         with changed_kernel(OLD_MOUNTS):
             ended, _ = run(inside, [sys.executable, "-I", "-S", "-c", shown])
         assert int(ended.stdout) == before | os.ST_RDONLY
     finally:
-        subprocess.run(["umount", outside], check=True)
+        subprocess.run(["umount", place], check=True)
 
 
 @pytest.mark.parametrize("replacement", ["nothing", "link", "directory"])
