@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from agent_bench import Bench, make_bench
 from agent_command import agent_words
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -150,7 +151,7 @@ def many(template: Bench) -> dict[str, int]:
 
 
 @pytest.mark.long
-@settings(max_examples=100)
+@settings(max_examples=examples(60, 600))
 @given(where=anywhere, there=st.booleans())
 def test_a_restore_leaves_all_or_nothing(
     template: Bench, many: dict[str, int], where: int, there: bool
@@ -173,7 +174,7 @@ def test_a_restore_leaves_all_or_nothing(
 
 
 @pytest.mark.long
-@settings(max_examples=100)
+@settings(max_examples=examples(60, 600))
 @given(where=anywhere)
 def test_a_backup_is_there_or_not(template: Bench, many: dict[str, int], where: int) -> None:
     with copy(template) as bench:
@@ -187,7 +188,7 @@ def test_a_backup_is_there_or_not(template: Bench, many: dict[str, int], where: 
 
 
 @pytest.mark.long
-@settings(max_examples=100)
+@settings(max_examples=examples(60, 600))
 @given(where=anywhere, number=st.sampled_from((signal.SIGTERM, signal.SIGKILL)))
 def test_a_removal_leaves_no_half_chain(
     template: Bench, many: dict[str, int], where: int, number: signal.Signals

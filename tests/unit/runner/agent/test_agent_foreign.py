@@ -26,6 +26,7 @@ from pathlib import Path
 import pytest
 from agent_bench import Bench, make_bench, needs
 from agent_points import catalogue, verify
+from examples import searching
 from waiting import LIMIT
 
 from coldchain.agent.engines.tar.backup import action as backup
@@ -36,7 +37,7 @@ from coldchain.core.errors import ColdchainError, DataError, JobFailed
 
 RUNNER = Path(__file__).parents[4] / "roles" / "runner" / "files"
 #: As many with --hypothesis-profile search, others each time.
-CASES, SEARCHED = 3000, 50_000
+CASES, SEARCHED = 1500, 50_000
 #: Thousands of small directories are made and removed: in memory that takes half the time.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 Shape = dict[str, bytes]
@@ -229,14 +230,14 @@ def _ask_outside(bench: Bench) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.long(30)
+@pytest.mark.long(13)
 def test_no_container_is_a_bug_of_ours(
     shape: Shape, place: Bench, request: pytest.FixtureRequest
 ) -> None:
     first, cases = 0, CASES
     if request.config.getoption("--quick"):
         cases //= 10
-    elif request.config.getoption("--hypothesis-profile") == "search":
+    elif searching():
         first, cases = random.SystemRandom().randrange(1 << 40), SEARCHED
     for number in range(first, first + cases):
         chance = random.Random(number)
@@ -245,7 +246,7 @@ def test_no_container_is_a_bug_of_ours(
             chance.choice(_DAMAGES)(chance, place, shape)
         try:
             _ask(number, place)
-            if number % 50 == 0:
+            if number % 100 == 0:
                 _ask_outside(place)
         except BaseException as error:
             raise AssertionError(f"case {number}") from error

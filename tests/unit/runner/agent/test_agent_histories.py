@@ -22,6 +22,7 @@ import pytest
 from agent_bench import CAP_SYS_ADMIN, Bench, capable, make_bench
 from agent_chains import set_ahead
 from agent_trees import CHANGES, apply, state
+from examples import examples
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -174,9 +175,9 @@ def _restored(bench: Bench, name: str) -> tuple[dict[bytes, tuple[object, ...]],
     return found, " ".join(told)
 
 
-@pytest.mark.long(50)
+@pytest.mark.long(20)
 @given(STEPS)
-@settings(max_examples=60, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=examples(40, 400), phases=[Phase.explicit, Phase.generate])
 def test_an_increment_brings_what_a_full_backup_brings(steps) -> None:
     with tempfile.TemporaryDirectory() as root:
         world = World(make_bench(Path(root)))

@@ -14,6 +14,7 @@ from agent_bench import Bench, make_bench
 from agent_containment import available
 from agent_hostile import plant_archive, tars_own
 from agent_trees import Change, apply, changes_among_few, state
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +33,7 @@ def _tar(
     )
 
 
-@pytest.mark.long(24)
+@pytest.mark.long(7)
 def test_links_and_renamed_directories_come_back_as_tar_itself_brings_them() -> None:
     compared = 0
 
@@ -40,8 +41,9 @@ def test_links_and_renamed_directories_come_back_as_tar_itself_brings_them() -> 
         nonlocal compared
         compared += _restored_as_tar_does(histories)
 
-    settings(max_examples=100)(given(HISTORIES)(check))()
-    assert compared > 50
+    number = examples(60, 1000)
+    settings(max_examples=number)(given(HISTORIES)(check))()
+    assert compared > number / 2
 
 
 @pytest.mark.skipif(
