@@ -222,8 +222,7 @@ def walk(name: str, around: datetime) -> Walk:
     while instant <= end:
         local = instant.astimezone(zone)
         reading = local.replace(tzinfo=None, fold=0)
-        offsets = [reading.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)]
-        once = offsets[0] == offsets[1]
+        once = local.utcoffset() == local.replace(fold=1 - local.fold).utcoffset()
         shown.append((instant, reading, once or local.fold == 0, once or local.fold == 1))
         if expected is not None and reading > expected:
             step = reading - expected

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from random import Random
 
 import pytest
@@ -85,8 +86,19 @@ class Model:
     cancelled: set[datetime] = field(default_factory=set)
     deferred: set[datetime] = field(default_factory=set)
 
-    def covered(self, instant: datetime) -> bool:
-        return any(window.covers(instant) for window in self.windows)
+    @cached_property
+    def rest(self) -> list[int]:
+        """For each minute of a week, how many minutes the blackout then still lasts."""
+        monday = BEGIN - BEGIN.weekday() * 1440 * MINUTE
+        week = [monday + number * MINUTE for number in range(7 * 1440)]
+        covered = [any(window.covers(instant) for window in self.windows) for instant in week]
+        rest = [0]
+        for blacked_out in reversed(covered * 2):
+            rest.append(rest[-1] + 1 if blacked_out else 0)
+        return rest[: len(week) : -1]
+
+    def remaining(self, instant: datetime) -> int:
+        return self.rest[instant.weekday() * 1440 + instant.hour * 60 + instant.minute]
 
     def decide(self) -> None:
         regular = {}
@@ -96,12 +108,11 @@ class Model:
             regular[slot] = slot + timedelta(seconds=delay)
         blackouts: dict[datetime, list[datetime]] = {}
         for slot, at in regular.items():
-            if not self.covered(at):
+            remaining = self.remaining(at)
+            if not remaining:
                 self.at[slot] = at
                 continue
-            end = at.replace(second=0)
-            while self.covered(end):
-                end += MINUTE
+            end = at.replace(second=0) + remaining * MINUTE
             blackouts.setdefault(end, []).append(slot)
         for end, slots in blackouts.items():
             self.after_blackout(end, slots, regular)
@@ -114,7 +125,7 @@ class Model:
         following = min((at for at in regular.values() if at >= end), default=None)
         room = int((following - end).total_seconds()) if following else self.splay + 1
         delay = int(self.share * min(self.splay + 1, room))
-        if self.covered(end + timedelta(seconds=delay)):
+        if self.remaining(end + timedelta(seconds=delay)):
             delay = 0
         for index, slot in enumerate(chosen):
             if delay + index < room:
