@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from agent_bench import CAP_SYS_ADMIN, Bench, capable, make_bench
 from agent_containment import NO_CTYPES, NO_RIGHTS, OTHER_MACHINE, available, changed_kernel, only
-from agent_hostile import DUMP, REG, SYM, Member, attacks, plant, plant_archive, tars_own
+from agent_hostile import DIR, DUMP, REG, SYM, Member, attacks, plant, plant_archive, tars_own
 from agent_points import verify
 from cli_command import Command
 from hypothesis import given, settings
@@ -191,9 +191,8 @@ def _ask_all_doors(command: Command, bench: Bench) -> str:
     (told,) = command.json("verify", "--full", *where)["containers"]
     (*_unused, newest) = command.json("backups", *where)["backups"]
     message, hint = answers[1]
-    if message.startswith("level 0"):
-        # So tar has said, which was about to extract it into an empty folder.
-        assert "victim" in message or "link/new" in message
+    if "Cannot hard link" in message:
+        # So tar has said: which names come before, no door but the restore remembers.
         return ""
     assert answers[0] == answers[1]
     why = [flaw["message"] for flaw in told["findings"]]
@@ -249,6 +248,27 @@ def test_all_doors_refuse_what_leads_outside(
                 _ask_all_doors(Command(bench.root / "home", capsys, monkeypatch), bench)
             )
     assert refused > 20
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("./a/../../new", REG, "x")],
+        [("./link", SYM, "../up"), ("./link/new", REG, "x")],
+        [("./link", SYM, "/up"), ("./link/d/", DIR, "")],
+    ],
+)
+def test_what_tar_refuses_of_a_level_0_is_foretold_where_it_is_restored(
+    bench: Bench, members: list[Member]
+) -> None:
+    plant(bench.container, [("./kept", REG, "x"), *members])
+    why, _names = _asked(bench, [], dry_run=True)
+    assert why.endswith("or may lead there: refused")
+    assert why == _asked(bench, [], dry_run=False)[0]
+    (found,) = verify(bench.container, mode="full").findings
+    assert found.message.startswith(why)
+    for dry_run in (True, False):
+        assert _asked(bench, ["kept"], dry_run=dry_run) == ("", ["kept"])
 
 
 def _mount(place: Path, *words: str) -> None:

@@ -53,7 +53,7 @@ def dry_run(
             """The storage, with the list of the level at hand."""
             return near.of(level.series, level.level)
 
-        told = check_links(source, levels, options.encryption, kernel_holds(spool))
+        told = check_links(source, levels, options.encryption, kernel_holds(spool), selected)
         files, directory, folders = names_of_point(options, storage, levels, meter, spool)
         if paths:
             files = {name for name in files if selected(name)}

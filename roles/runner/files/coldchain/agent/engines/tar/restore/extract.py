@@ -9,9 +9,16 @@ import re
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from coldchain.agent.engines.tar.restore import open_tree, staging
-from coldchain.agent.engines.tar.restore.extract_guard import below, links, selection
+from coldchain.agent.engines.tar.restore.extract_guard import (
+    below,
+    everything,
+    links,
+    selection,
+)
+from coldchain.agent.engines.tar.restore.first_level import REFUSALS, FirstLevel
 from coldchain.agent.engines.tar.restore.link_model import LinkModel, above, plain
 from coldchain.agent.engines.tar.stored import gnu_tar, member_index
 from coldchain.agent.engines.tar.stored.layout import DATA
@@ -108,7 +115,12 @@ def extract_all(
                     numeric=options.numeric_owner,
                 )
                 before = seen.lines
-                warnings += _extract(level, source, encryption, contained, argv, count_files)
+                try:
+                    warnings += _extract(level, source, encryption, contained, argv, count_files)
+                except (CannotWrite, JobFailed) as error:
+                    if not number and error.message.endswith(REFUSALS):
+                        _tell_as_foretold(level, source, encryption, paths)
+                    raise
                 if members is None and seen.lines == before and _holds_something(level):
                     raise JobFailed(
                         f"{level.place} cannot be read: tar extracted nothing of it",
@@ -118,6 +130,16 @@ def extract_all(
         if not seen.containment:
             warnings.append(_not_contained(contained.refused))
     return warnings
+
+
+def _tell_as_foretold(
+    level: StoredLevel, source: Source, encryption: Encryption | None, paths: list[bytes]
+) -> None:
+    """Raise what a dry run refuses the *level* 0 for, which tar has refused, if it does."""
+    first = FirstLevel(level.place, below(paths) if paths else everything)
+    with suppress(JobFailed):
+        list_members(level, source, encryption, first.take)
+    first.check()
 
 
 def _extract(

@@ -7,12 +7,14 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from coldchain.agent.engines.tar.restore.extract import judge, list_members
-from coldchain.agent.engines.tar.restore.link_model import LinkModel, plain
+from coldchain.agent.engines.tar.restore.extract_guard import everything
+from coldchain.agent.engines.tar.restore.first_level import FirstLevel
+from coldchain.agent.engines.tar.restore.link_model import LinkModel
 from coldchain.agent.engines.tar.stored import fetch_group, gnu_tar, member_index
 from coldchain.agent.engines.tar.stored.fetch_group import open_spool
 from coldchain.agent.engines.tar.stored.layout import DATA, ENTRIES, Level
@@ -79,10 +81,10 @@ class Foresight:
         if before is not None:
             self._links[level.level] = _after(judge(before, level, source, encryption, self._held))
             return
-        links: set[bytes] = set()
-        list_members(level, source, encryption, partial(_collect_listed, links))
+        first = FirstLevel(level.place)
+        list_members(level, source, encryption, first.take)
         if level.level.number == 0:
-            self._links[level.level] = links
+            self._links[level.level] = _checked(first)
 
 
 def check_links(
@@ -90,18 +92,20 @@ def check_links(
     levels: Sequence[StoredLevel],
     encryption: Encryption | None,
     held: Callable[[], bool],
+    selected: Callable[[bytes], bool] = everything,
 ) -> list[str]:
     """Raise JobFailed as the restore of *levels* does when one would write outside; warnings.
 
     The links that earlier levels have made stand for those of the tree.  Some of them are gone by
     then, which does no harm: tar lists each directory in each level, and one that is where a link
     was replaces it.  A level without a list, freezer-agent's, is read itself where it is small.
-    source: from where a level is read; held: whether the kernel would keep tar in its folder.
+    source: from where a level is read; held: whether the kernel would keep tar in its folder;
+    selected: which names are restored.
     """
     links: set[bytes] | None = None
     told: list[str] = []
     for level in levels:
-        links = _read(source(level), level, encryption, links, told, held)
+        links = _read(source(level), level, encryption, links, told, held, selected)
         if links is None:
             if levels[1:]:
                 told.append(f"{level.place}: whether its links lead outside was not told")
@@ -116,18 +120,19 @@ def _read(
     before: set[bytes] | None,
     told: list[str],
     held: Callable[[], bool],
+    selected: Callable[[bytes], bool],
 ) -> set[bytes] | None:
     """The links after the *level* in a tree with the links *before*.
 
     before: None for a level that goes into an empty folder.  told: where a list is damaged, that is
     added.  None when the level is not read.
     """
-    links: set[bytes] = set()
+    first = FirstLevel(level.place, selected)
     with open_list(storage, level, encryption) as index:
         if index is not None:
             if before is None:
-                _collect(links, member_index.read(index))
-                return links
+                first.add(member_index.read(index))
+                return _checked(first)
             model = LinkModel(before, level.place)
             model.add(member_index.read(index))
             return _after(model)
@@ -139,8 +144,8 @@ def _read(
     source = partial(checked_blocks, storage, level)
     if before is not None:
         return _after(judge(before, level, source, encryption, held))
-    list_members(level, source, encryption, partial(_collect_listed, links))
-    return links
+    list_members(level, source, encryption, first.take)
+    return _checked(first)
 
 
 def _after(model: LinkModel) -> set[bytes]:
@@ -151,16 +156,10 @@ def _after(model: LinkModel) -> set[bytes]:
         raise Refused(error.message, error.hint) from None
 
 
-def _collect_listed(links: set[bytes], listing: bytes) -> None:
-    _collect(links, gnu_tar.members(listing))
-
-
-def _collect(links: set[bytes], members: Iterable[gnu_tar.Member]) -> None:
-    """Add to *links* what *members*, those of a level 0, make links."""
-    for member in members:
-        name = plain(member.name)
-        target = plain(member.target) if member.kind == "h" and member.target else None
-        if member.kind == "l" or target in links:
-            links.add(name)
-        elif member.kind != "d":
-            links.discard(name)
+def _checked(first: FirstLevel) -> set[bytes]:
+    """The links after the level 0 that was read; Refused when tar would refuse it."""
+    try:
+        first.check()
+    except JobFailed as error:
+        raise Refused(error.message, error.hint) from None
+    return first.links

@@ -244,11 +244,16 @@ class LinkModel:
         )
 
     def _hostile(self, what: str, name: bytes) -> JobFailed:
-        return JobFailed(
-            f"{self._place} {what} {display_name(name)!r}, which lies outside of the restored tree"
-            " or may lead there: refused",
-            _NOT_OURS,
-        )
+        return leads_outside(self._place, what, name)
+
+
+def leads_outside(place: str, what: str, name: bytes) -> JobFailed:
+    """The refusal of a level, called *place*, for *what* it does with the *name* of a member."""
+    return JobFailed(
+        f"{place} {what} {display_name(name)!r}, which lies outside of the restored tree or may"
+        " lead there: refused",
+        _NOT_OURS,
+    )
 
 
 def above(name: bytes) -> list[bytes]:
