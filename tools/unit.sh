@@ -5,9 +5,9 @@
 # unit.sh long: the long ones, property tests most of them, with all their examples.  Not measured:
 #   coverage takes as long again, and they reach nothing that the others don't.
 # unit.sh VERSION: a tenth of the examples, a fifth of the cases on another Python (3.12, say) with the bundle's libraries,
-#   or on .venv's with today's (newest): whether the code runs there at all is the question.  What
-#   starts processes is tried on the oldest Python; on the newest one of a distribution the hosts of
-#   `make molecule` do it, and the libraries have no part in it.
+#   or on .venv's with today's (newest): whether the code runs there at all is the question.  Of what
+#   starts processes the oldest Python tries a third; on the newest one of a distribution the hosts
+#   of `make molecule` do it, and the libraries have no part in it.
 set -euo pipefail
 pytest=(-m pytest -q --junitxml "build/results/unit${1:+-$1}.xml")
 parallel=(-n auto --dist worksteal)
@@ -45,10 +45,11 @@ tools/venv.sh "$base" "build/venvs/unit-$version" "tests/requirements/$lock.txt"
 # them do, and each worker does it: here the local variables are told of a failure.
 pytest+=(--assert plain --showlocals)
 if tools/pythons.sh build/pythons | sed -n 1p | grep -x "$version" > /dev/null; then
-  pytest+=("${parallel[@]}")
+  pytest+=("${parallel[@]}" --sample)
 else
+  pytest+=(--quick)
   pytest+=(--ignore tests/unit/runner/agent --ignore tests/unit/runner/runner)
   pytest+=(--ignore tests/unit/runner/cli --ignore tests/unit/runner/execution)
   pytest+=(--ignore tests/unit/runner/test_own_program.py)
 fi
-"build/venvs/unit-$version/bin/python" "${pytest[@]}" -m "not long" --quick -p no:cacheprovider tests/unit/runner
+"build/venvs/unit-$version/bin/python" "${pytest[@]}" -m "not long" -p no:cacheprovider tests/unit/runner

@@ -7,8 +7,9 @@ torture`` searches among new ones (pytest --hypothesis-profile search).
 
 pytest --quick: a tenth of them, and of the cases of a parametrised test the first, the sixth and so
 on.  For the other Pythons, where the question is whether the code runs there at all: the first one
-has tried all.  pytest --few-examples: all of the cases.  For the mutation tests, where a case is
-what a change is noticed by.
+has tried all.  pytest --sample: that, and in the folders whose tests start processes, which is what
+takes long there, of each file the first test, the fourth and so on.  pytest --few-examples: all of
+the cases.  For the mutation tests, where a case is what a change is noticed by.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ settings.register_profile(
 )
 settings.register_profile("same", settings.get_profile("search"), derandomize=True)
 settings.load_profile("same")
+
+_ONE_CASE_IN, _ONE_TEST_IN = 5, 3
+_STARTING_PROCESSES = ("agent", "cli", "execution", "runner")
 
 _measured: set[tuple[Path, str]] = set()
 _MEASURED_EXAMPLES = 25
@@ -130,6 +134,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--quick", action="store_true", help="a tenth of the examples, a fifth of the cases"
     )
+    parser.addoption(
+        "--sample", action="store_true", help="and a third of the tests that start processes"
+    )
     parser.addoption("--few-examples", action="store_true", help="a tenth of the examples")
 
 
@@ -141,8 +148,9 @@ def _seconds(item: pytest.Item) -> float:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # The longest first: no other worker of pytest-xdist takes a test over that has begun.
     items.sort(key=_seconds, reverse=True)
-    if config.getoption("--quick"):
-        _leave_cases(config, items)
+    sample = config.getoption("--sample")
+    if sample or config.getoption("--quick"):
+        _leave_cases(config, items, sample)
     elif not config.getoption("--few-examples"):
         return
     tests = {item.obj for item in items if isinstance(item, pytest.Function)}
@@ -151,14 +159,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         setattr(test, _SETTINGS, settings(own, max_examples=max(own.max_examples // 10, 10)))
 
 
-def _leave_cases(config: pytest.Config, items: list[pytest.Item]) -> None:
-    seen: Counter[tuple[Path, str]] = Counter()
+def _leave_cases(config: pytest.Config, items: list[pytest.Item], sample: bool) -> None:
+    # By file the tests, in their order, and how many cases of each there were so far.
+    seen: dict[Path, Counter[str]] = {}
     kept, left_out = [], []
     for item in items:
-        cases = isinstance(item, pytest.Function) and hasattr(item, "callspec")
-        key = (item.path, item.originalname) if cases else (item.path, item.nodeid)
-        (left_out if seen[key] % 5 else kept).append(item)
-        seen[key] += 1
+        has_cases = isinstance(item, pytest.Function) and hasattr(item, "callspec")
+        test = item.originalname if has_cases else item.nodeid
+        tests = seen.setdefault(item.path, Counter())
+        case, tests[test] = tests[test], tests[test] + 1
+        one_in = _ONE_TEST_IN if sample and item.path.parent.name in _STARTING_PROCESSES else 1
+        (left_out if case % _ONE_CASE_IN or list(tests).index(test) % one_in else kept).append(item)
     config.hook.pytest_deselected(items=left_out)
     items[:] = kept
 
