@@ -66,6 +66,30 @@ def test_no_second_name_of_the_container_is_a_target(bench: Bench, part: str) ->
     assert bench.files() == before
 
 
+@pytest.mark.parametrize("by_link", [False, True])
+@pytest.mark.parametrize("there", [False, True])
+def test_a_target_whose_path_is_too_long_is_refused_before_anything_is_written(
+    bench: Bench, by_link: bool, there: bool
+) -> None:
+    """It was made, and a merge into it failed halfway; a dry run ended with an error of ours."""
+    _tree(bench)
+    bench.backup()
+    half = "/".join(["n" * 200] * 12)
+    (bench.root / half).mkdir(parents=True)
+    (bench.root / "link").symlink_to(half)
+    (bench.root / "link" / half).mkdir(parents=True)
+    (bench.root / "both").symlink_to(f"link/{half}")
+    if there:
+        (bench.root / "both" / "target").mkdir()
+    target = bench.root / "both" if by_link else bench.root / half / half
+    for fields in ({"dry_run": True}, {}, {"overwrite": True}):
+        with pytest.raises(CannotWrite, match="File name too long") as refused:
+            bench.restore(restore_abs_path=str(target / "target"), **fields)
+        assert "4,095 bytes" in refused.value.hint
+    assert os.listdir(bench.root / "both") == ["target"] * there
+    assert bench.restore(restore_abs_path=str(bench.root / "link" / "target"), dry_run=True)
+
+
 def test_what_cannot_be_a_target_is_one_error(bench: Bench) -> None:
     _tree(bench)
     bench.backup()

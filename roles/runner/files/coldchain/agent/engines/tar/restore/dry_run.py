@@ -98,9 +98,9 @@ def _too_small(target: Path, needed: int | None) -> tuple[str, ...]:
 
     needed: bytes, None when that is not known.  Holes and compression may make them fit yet.
     """
-    place = Path(os.path.realpath(target))
-    while not place.is_dir() and place != place.parent:
-        place = place.parent
+    place = os.path.realpath(target)
+    while not os.path.isdir(place):
+        place = os.path.dirname(place)
     try:
         free = shutil.disk_usage(place).free
     except OSError:

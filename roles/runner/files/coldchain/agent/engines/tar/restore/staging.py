@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 import re
@@ -27,6 +28,7 @@ from coldchain.core.trusted_path import Way, walk
 
 #: How the name of a restore's folder begins; a user's own may begin so, too.
 STAGE = b".coldchain-restore-"
+_MOST_BYTES = 4095  # of a path, to Linux
 _NAME = re.compile(r"\.coldchain-restore-[0-9a-f]{8}")
 #: The first file in a restore's folder and the last to go: nobody else's folder has it.
 _MARK = "coldchain-restore"
@@ -84,6 +86,8 @@ def _walking(target: Path) -> Iterator[Way]:
     with contextlib.ExitStack() as stack:
         try:
             way = stack.enter_context(walk(target))
+            if len(os.fsencode(way.path)) > _MOST_BYTES:  # nobody could name what was restored
+                raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         except NotADirectoryError as error:
             name = os.fsdecode(error.filename)
             raise DataError(
