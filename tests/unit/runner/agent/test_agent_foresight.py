@@ -19,6 +19,7 @@ from agent_containment import NO_CTYPES, NO_RIGHTS, OTHER_MACHINE, available, ch
 from agent_hostile import DIR, DUMP, REG, SYM, Member, attacks, plant, plant_archive, tars_own
 from agent_points import verify
 from cli_command import Command
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -81,7 +82,7 @@ def _asked(bench: Bench, paths: list[str], *, dry_run: bool) -> tuple[str, objec
 
 
 @pytest.mark.long
-@settings(max_examples=60)
+@settings(max_examples=examples(40, 400))
 @given(DAMAGES, st.integers(0, 1 << 32), st.booleans())
 def test_what_a_dry_run_says_the_restore_says(
     damages: list[tuple[str, str, str]], seed: int, some: bool

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from agent_bench import Bench, make_bench
 from agent_trees import Change, apply, changes_among_few, state
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,7 +31,7 @@ def _as_foreign(bench: Bench) -> None:
 
 
 @pytest.mark.long
-@settings(max_examples=40)
+@settings(max_examples=examples(25, 400))
 @given(HISTORIES, st.integers(min_value=0, max_value=1 << 32), st.booleans())
 def test_what_a_dry_run_shows_can_be_restored(
     histories: list[list[Change]], seed: int, foreign: bool
