@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,31 @@ class Home:
             self.runner = None
 
     def until(self, condition: Callable[[], Any], within: float = PATIENCE) -> Any:
-        return waiting.until(condition, within, told=self.log, pause=0.05)
+        """What starts the command is asked again when a file has changed, and each second."""
+        before: list[tuple[str, int, int]] = []
+        asked, dear = 0.0, False
+
+        def asking() -> Any:
+            nonlocal before, asked, dear
+            files = self._files() if dear else []
+            if dear and files == before and time.monotonic() < asked + 1.0:
+                return None
+            before, asked = files, time.monotonic()
+            value = condition()
+            dear = time.monotonic() > asked + 0.03
+            return value
+
+        return waiting.until(asking, within, told=self.log, pause=0.02)
+
+    def _files(self) -> list[tuple[str, int, int]]:
+        """When each was changed, and its size: the home's, and what its runner says."""
+        found = []
+        for folder, _folders, names in os.walk(self.path):
+            for path in (folder, *(os.path.join(folder, name) for name in names), self.log_file):
+                with contextlib.suppress(OSError):
+                    status = os.lstat(path)
+                    found.append((str(path), status.st_mtime_ns, status.st_size))
+        return found
 
     def job(self, job_id: str) -> dict[str, Any]:
         code, answer = self.run("list", job_id)
