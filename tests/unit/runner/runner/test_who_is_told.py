@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,10 @@ from cli_command import Command, exec_job
 from homes import Home, document
 from receivers import Answer, Receiver, Request
 from waiting import PATIENCE
+
+from coldchain.execution.background import Background
+from coldchain.observe.delivery import Courier
+from coldchain.observe.outbox import Outbox, WaitingMessage
 
 SECRET = "0f3c-s3cret"
 STOPPED = {"status": "stop"}
@@ -361,6 +366,39 @@ def test_a_test_message_reaches_everybody_and_tells_who_it_did_not(
 
 def told_test(request: Request) -> bool:
     return bool(json.loads(request.body)["test"])
+
+
+def test_what_is_withdrawn_is_so_while_messages_are_sent_without_a_pause(
+    home: Home, server: Receiver
+) -> None:
+    """Whoever delivered went on for as long as something was due; a withdrawal gave up then."""
+    gone = {"type": "webhook", "url": f"{server.url}/gone"}
+    here = {"type": "webhook", "url": f"{server.url}/here"}
+    outbox = Outbox(home.path / "lib" / "notify")
+
+    def put(target: dict[str, Any], later: int = 0) -> None:
+        order = int(time.time() * 1e6)
+        entry = {"target": target, "message": {"id": f"m{order}", "kind": "failure"}}
+        due = order // 1_000_000 + later
+        outbox.put(entry, WaitingMessage(order, due, f"m{order}"), durable=True)
+
+    def answer(request: Request) -> Answer:
+        put(here)  # as a host that has always something to tell
+        return Answer()
+
+    server.answers = answer
+    declare(home, document("a", "true", STOPPED, notify=[here]))
+    put(here)
+    courier = Courier(outbox, {}, lambda *_unused: home.path, Background.watched)
+    sending = threading.Thread(target=courier.deliver)
+    sending.start()
+    home.until(lambda: server.requests)
+    put(gone, later=1000)
+    with waiting.at_most():
+        code, told = home.run("notify", "--withdraw")
+    assert code == 0 and "withdrawn" in {row["result"] for row in told["deliveries"]}
+    assert len(told["queue"]) <= 1
+    waiting.joined(sending)
 
 
 def test_what_waits_for_a_target_that_was_taken_out_is_withdrawn(

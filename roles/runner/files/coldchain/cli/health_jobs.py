@@ -134,10 +134,16 @@ def space(patient: Patient) -> Iterator[Finding]:
             )
             remedy = "make room, or remove older backups (an admin action with remove_older_than)"
             yield Finding(WARNING, f"file system of {place}", text, remedy)
-    for path in dict.fromkeys((patient.paths.lib, patient.paths.log)):
-        place, _device, free = room(path)
+    paths = patient.paths
+    uses: dict[int, tuple[Path, int, list[str]]] = {}
+    own = {"the database": paths.lib, "messages": paths.notify, "the logs": paths.log}
+    for what, path in own.items():
+        place, device, free = room(path)
+        uses.setdefault(device, (place, free, []))[2].append(what)
+    for place, free, (*others, last) in uses.values():
         if free < _LEAST:
-            text = f"{format_bytes(free)} are free for the database and the logs"
+            whats = f"{', '.join(others)} and {last}" if others else last
+            text = f"{format_bytes(free)} are free for {whats}"
             yield Finding(WARNING, f"file system of {place}", text, "make room there")
 
 

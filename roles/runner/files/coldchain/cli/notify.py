@@ -9,6 +9,7 @@ import os
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from coldchain.cli.context import Call
@@ -81,10 +82,12 @@ def _withdraw(call: Call, outbox: Outbox) -> None:
     declared = {address(target.entry) for _job, target in _targets(call, None)}
     if not call.paths.notify.is_dir():
         return
-    lock = open_lock(outbox.lock)
-    try:
-        if not lock_within(lock, DEADLINE + 5):
-            raise TryAgain("messages are on their way", "try again in a minute")
+    with ExitStack() as stack:
+        for path in (outbox.turn, outbox.lock):  # whoever delivers ends after its attempts
+            lock = open_lock(path)
+            stack.callback(os.close, lock)
+            if not lock_within(lock, DEADLINE + 5):
+                raise TryAgain("messages are on their way", "try again in a minute")
         outbox.take_in()
         for waiting in outbox.waiting():
             entry = outbox.read(waiting)
@@ -95,8 +98,6 @@ def _withdraw(call: Call, outbox: Outbox) -> None:
                 detail = str(entry.get("detail", ""))
                 outbox.record({**line, "result": WITHDRAWN, "detail": detail})
                 outbox.remove(waiting)
-    finally:
-        os.close(lock)
 
 
 def _targets(call: Call, job_id: str | None) -> list[tuple[str, Target]]:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from coldchain.core.credentials import credential_path, read_credentials
 from coldchain.core.errors import CannotWrite, ColdchainError
 from coldchain.core.instants import DAY
-from coldchain.core.locks import lock_within, open_lock
+from coldchain.core.locks import is_locked, lock_within, open_lock
 from coldchain.observe.notifiers.base import Sender, Task, Undelivered, Watched
 from coldchain.observe.notifiers.registry import ENDED_BY_RECOVERY, NOTIFIERS, RECOVERY, ROUTINE
 from coldchain.observe.notifiers.target import address, describe
@@ -106,17 +106,19 @@ class Courier:
             os.close(lock)
 
     def _serve_all(self, *, at_once: bool) -> None:
-        """Until nothing is due, and nothing becomes due soon."""
+        """Until nothing is due, and nothing becomes due soon, or somebody else wants the messages:
+        a host that sends every second would keep them for ever."""
         serving: dict[str, threading.Thread] = {}
         while True:
             serving = {key: thread for key, thread in serving.items() if thread.is_alive()}
             self._one_ended.clear()
-            ready = self._ready(serving, at_once=at_once)
+            leave = is_locked(self._outbox.turn)
+            ready = {} if leave else self._ready(serving, at_once=at_once)
             for key, waits in ready.items():
                 serving[key] = threading.Thread(target=self._serve, args=(waits,), daemon=True)
                 serving[key].start()
             at_once = False
-            if not serving and not self._soon():
+            if not serving and (leave or not self._soon()):
                 return
             self._one_ended.wait(_POLL)
 
@@ -188,7 +190,7 @@ class Courier:
                 if _is_late(waiting, entry) and self._is_routine_of_another(waiting, needed):
                     failures = max(failures, _failures(entry))
                     self._outbox.remove(waiting)
-                elif not self._serve_one(waiting, entry, failures):
+                elif not self._serve_one(waiting, entry, failures) or is_locked(self._outbox.turn):
                     break
             except (OSError, ColdchainError) as error:
                 self._unnoted[waiting.name] = error

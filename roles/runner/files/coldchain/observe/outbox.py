@@ -80,6 +80,11 @@ class Outbox:
         """Held by the one process that delivers."""
         return self.place / "lock"
 
+    @property
+    def turn(self) -> Path:
+        """Held by whoever wants ``lock`` for something else than to deliver."""
+        return self.place / "turn"
+
     def waiting(self) -> list[WaitingMessage]:
         """All messages, in the order in which they were put in.  Unavailable."""
         names = set(self._incoming.lines())
