@@ -102,6 +102,7 @@ def test_what_cannot_be_a_target_is_one_error(bench: Bench) -> None:
     assert bench.files() == before
     if os.geteuid() == 0:
         (bench.root / "locked").mkdir(mode=0o700)
+        (bench.root / "closed").mkdir()
         for path in (bench.root, bench.container, *bench.container.rglob("*")):
             path.chmod(0o755)
 
@@ -110,15 +111,18 @@ def test_what_cannot_be_a_target_is_one_error(bench: Bench) -> None:
                 bench.backup(path_to_backup=str(bench.root / "locked" / "a"), backup_name="b")
             except JobFailed as error:
                 first = error.message
-            try:
-                bench.restore(restore_abs_path=str(bench.root / "locked" / "a"))
-            except CannotWrite as error:
-                return f"{first}\n{error.message}"
-            return first
+            said = [first]
+            for place in ("locked/a", "closed"):
+                try:
+                    bench.restore(restore_abs_path=str(bench.root / place))
+                except CannotWrite as error:
+                    said.append(error.message)
+            return "\n".join(said)
 
         (bench.container / ".coldchain").chmod(0o777)
+        (bench.root / "closed").chmod(0o711)  # one can go through it, and not look into it
         reasons = as_nobody(told).splitlines()
-        assert len(reasons) == 2 and all("Permission denied" in reason for reason in reasons)
+        assert len(reasons) == 3 and all("Permission denied" in reason for reason in reasons)
 
 
 @pytest.mark.parametrize("content", [True, False])
