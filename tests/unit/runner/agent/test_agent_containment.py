@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -154,6 +155,13 @@ def test_no_descriptor_and_no_process_leads_out(folders: tuple[Path, Path], kern
         holder.kill()
         waiting.ended(holder)
     assert state(os.fsencode(outside)) == before
+
+
+def test_a_program_inside_dies_of_what_others_die_of(folders: tuple[Path, Path]) -> None:
+    """The Python before it ignores some signals, and what is ignored stays so over an exec."""
+    for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+        ended, _ = run(folders[0], ["/bin/sh", "-c", f"kill -{number} $$; echo lives"])
+        assert (ended.returncode, ended.stdout) == (-number, "")
 
 
 def _mounts(folder: Path) -> list[str]:
