@@ -249,5 +249,7 @@ def test_what_a_storage_does_not_give_is_a_finding_and_not_for_good(
         patch.setattr(LocalStorage, "open", refusing)
         outcome = verify(bench.container, mode="full", receipts=receipts)
     assert [(flaw.kind, flaw.level) for flaw in outcome.findings] == [("unreadable", 1)]
+    (note,) = outcome.notes
+    assert note.startswith("level 1 (") and note.endswith("could not be read, and was not checked")
     assert outcome.checked == 3
     assert bench.level().fields["level"] == 3
