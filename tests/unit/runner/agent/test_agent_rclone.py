@@ -24,7 +24,7 @@ from coldchain.agent.storages.base import Access
 from coldchain.agent.storages.location import Location
 from coldchain.agent.storages.rclone import limits
 from coldchain.agent.storages.rclone.config import Remote
-from coldchain.agent.storages.rclone.program import Rclone
+from coldchain.agent.storages.rclone.program import Rclone, can_be_listed
 from coldchain.agent.storages.rclone.storage import RemoteStorage
 from coldchain.agent.storages.registry import open_storage
 from coldchain.core.errors import CannotWrite, ColdchainError, DataError, TryAgain, Unavailable
@@ -518,3 +518,9 @@ def test_a_write_that_is_left_early_is_ended_before_its_file_could_end(
         with pytest.raises(CannotWrite, match=words), rclone.write("x:y") as feed:
             for _piece in range(9):
                 feed(b"1" * (1 << 16))
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\r\nb", "\n", "b\r"])
+def test_a_name_with_a_line_end_is_in_no_list_for_rclone(name: str) -> None:
+    assert can_be_listed(["x/a", "x/b"])
+    assert not can_be_listed(["x/a", f"x/{name}"])

@@ -62,3 +62,13 @@ def test_every_frame_of_a_stream_counts() -> None:
     stream = _pack("zstd", b"one") + skipped + _pack("zstd", bytes(3000))
     assert _is_whole("zstd", stream, 3003)
     assert not _is_whole("zstd", stream[:-1], 3003)
+
+
+@needs("bzip2")
+def test_zeros_fill_the_last_byte_of_bzip2() -> None:
+    """Each bit of it: where there is one to fill, no other value of it is an end."""
+    changed = []
+    for size in range(1, 9):
+        stream = _pack("bzip2", random.Random(size).randbytes(size))
+        changed.append(_is_whole("bzip2", stream[:-1] + bytes([stream[-1] | 1]), size))
+    assert not all(changed)
