@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from agent_bench import Bench
 from rclone_of_files import RcloneOfFiles
 from storage_contract import LOCK, SCRIPT, absent, one_writer, play
 
-from coldchain.agent.storages.base import Access
+from coldchain.agent.engines.tar import engine, info
+from coldchain.agent.storages.base import Access, Storage
 from coldchain.agent.storages.location import Location
 from coldchain.agent.storages.rclone import limits
 from coldchain.agent.storages.rclone.config import Remote
@@ -152,6 +154,32 @@ def test_a_folder_appears_with_what_is_in_it_and_goes_with_it(site: Site) -> Non
 # -- looking --------------------------------------------------------------------------------------
 
 
+def listed(site: Site) -> list[str]:
+    """The folders that were listed since."""
+    calls = site.rclone.asked("lsjson")
+    return [call[-1].removeprefix("remote:deep/base/").rstrip("/") for call in calls]
+
+
+@pytest.mark.parametrize("kind", ["s3", "ssh"])
+def test_a_backup_lists_nothing_of_other_hosts(
+    site: Site, bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """They may have a hundred thousand levels beside it."""
+
+    def opens(
+        place: Location, locks: Path | None = None, access: Access | None = None, **limits: object
+    ) -> Storage:
+        return site.opens(kind, access)
+
+    for module in (engine, info):
+        monkeypatch.setattr(module, "open_storage", opens)
+    for level in range(2):
+        assert bench.level(hostname="host").fields["level"] == level
+        assert all("/host_docs" in folder for folder in listed(site))
+    assert len(bench.perform("info").fields["backups"]) == 2
+    assert sorted(listed(site)) == ["data/tar/host_docs", "metadata/tar"], "nothing twice"
+
+
 def test_one_listing_serves_all_that_is_asked_around_it(site: Site) -> None:
     write(site.opens("ssh"))
     site.rclone.asked()
@@ -161,11 +189,7 @@ def test_one_listing_serves_all_that_is_asked_around_it(site: Site) -> None:
     assert storage.size("data/x/a/1") is None and storage.modified("data/x/a/9") is None
     assert storage.names("meta/x/a") == ["1"] and storage.size(MARKER) == 1
     assert storage.names("data/xy") == []
-    listed = [
-        call[-1].removeprefix("remote:deep/base/").rstrip("/")
-        for call in site.rclone.asked("lsjson")
-    ]
-    assert listed == ["data/x", "meta", "data/xy"]
+    assert listed(site) == ["data/x", "meta", "data/xy"]
     with storage.lock(LOCK):
         assert storage.names("data/x") == ["a"]
     assert len(site.rclone.asked("lsjson")) == 1, "what another writer has done is seen"

@@ -132,8 +132,9 @@ class RemoteStorage:
             return
         every = (*self._access.roots, (path,))
         together = next(roots for roots in every if any(map(partial(_lies_in, path), roots)))
-        self.refresh(*together)
-        self._listed += together
+        new = [root for root in together if not any(map(partial(_lies_in, root), self._listed))]
+        self.refresh(*new)
+        self._listed += new
 
     def _fetch_around(self, path: str, folders: Sequence[str], names: Sequence[str]) -> None:
         """Get the small files of these names in *folders* with one rclone, *path* among them."""

@@ -45,8 +45,9 @@ class Plan(NamedTuple):
 def check_metadata(options: BackupOptions, storage: Storage) -> None:
     """DataError where a backup would bury, and the next one remove, what only lacks metadata."""
     series = Series.of(options.common)
-    levels = 0 if storage.names(METADATA) else container.stranded(storage, series)
-    if levels:
+    levels = container.stranded(storage, series)
+    # Asked last: a remote lists everything in it, of all hosts.
+    if levels and not storage.names(METADATA):
         raise DataError(
             f"{options.common.location}: {series.data_folder} holds {levels} complete levels, but"
             f" there is no {METADATA}: it was lost",
