@@ -78,6 +78,8 @@ class Server:
         assert self.log is not None or not self.commands
         for command in self.commands:
             assert self.log is not None
+            # Where what it spools goes when it is killed.
+            place = {"TMPDIR": str(self.log.parent)}
             with self.log.open("ab") as log:
                 self._processes.append(
                     subprocess.Popen(
@@ -86,7 +88,7 @@ class Server:
                         stdout=log,
                         stderr=log,
                         start_new_session=True,
-                        env={**os.environ, **self.environment},
+                        env={**os.environ, **place, **self.environment},
                     )
                 )
 

@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 
 #: Without what is another one of them with another log-in or TLS.
 KINDS = [name for name in NAMES if name not in ("ssh_password", "ftps")]
+#: For what the engine makes of the contract, which two servers of S3 keep alike.
+ONE_OF_A_KIND = [name for name in KINDS if name != "s3_moto"]
 #: More than any buffer on the way, and not to be compressed.
 LARGE = 3_000_000
 #: For many backups, and slow compressors: a stream to rclone still, which sends

@@ -67,13 +67,18 @@ def _server(name: str, makers: Makers, servers: dict[str, Server | str]) -> Serv
 
 @pytest.fixture
 def site(
-    request: pytest.FixtureRequest, makers: Makers, servers: dict[str, Server | str]
+    request: pytest.FixtureRequest,
+    makers: Makers,
+    servers: dict[str, Server | str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Site]:
     """A site on the storage that the test names by @on(...), or on each."""
     server = _server(request.param, makers, servers)
     with tempfile.TemporaryDirectory() as root:
         one = Site(Path(root), server, server.container.format(f"c{next(_numbers)}"))
         one.source.mkdir()
+        # An rclone that is killed leaves there what it has spooled.
+        monkeypatch.setenv("TMPDIR", root)
         if server.secrets:
             lines = [f"{name}={value}" for name, value in server.secrets.items()]
             (one.root / "credentials").write_text("\n".join(lines) + "\n")

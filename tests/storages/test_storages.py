@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import pytest
 from agent_trees import state
 from storage_contract import SCRIPT, absent, one_writer, play
-from storage_site import KINDS, LARGE, SMALL, Site, grow, on
+from storage_site import KINDS, LARGE, ONE_OF_A_KIND, SMALL, Site, grow, on
 
 from coldchain.agent.storages.base import Storage
 from coldchain.agent.storages.registry import open_storage
@@ -61,7 +61,7 @@ def _iso(stamp: object) -> str:
     return iso(from_epoch(stamp))
 
 
-@on(*KINDS)
+@on(*ONE_OF_A_KIND)
 def test_old_chains_are_removed_whole_and_the_last_one_stays(site: Site) -> None:
     grow(site, 0, SMALL)
     first = site.perform("backup").fields["chain"]
@@ -105,7 +105,7 @@ def test_any_name_is_a_name_and_secrets_stay_secret(site: Site) -> None:
     assert state(os.fsencode(site.target)) == state(os.fsencode(site.source))
 
 
-@on(*KINDS)
+@on(*ONE_OF_A_KIND)
 def test_nothing_is_written_without_need(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a dry run, beside another writer, by a backup that fails: and then the next one works."""
     grow(site, 0)
