@@ -14,11 +14,14 @@ from pathlib import Path
 
 from agent_trees import State, state
 from checked_actions import checked_action
+from freezer_forks import Forks
 
 from coldchain.agent.action import perform
 from coldchain.agent.report import Report
 
 ROOT = Path(__file__).parents[2]
+#: What freezer-agent's Python reads of its environment when it starts.
+FREEZER = {"PYTHONWARNINGS": "ignore"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Pair:
     root: Path
     program: Path
     auth_url: str
+    #: What runs freezer-agent; where it is none, each run is a process of its own.
+    forks: Forks | None = None
 
     @property
     def source(self) -> Path:
@@ -95,22 +100,25 @@ class Pair:
         lines = [f"{key} = {value}" for key, value in self._action(action, fields).items()]
         config = self.root / "action.ini"
         config.write_text("\n".join(["[action]", *lines, ""]))
-        done = subprocess.run(
-            [self.program, "--config", config],
-            env={
-                "PATH": f"{self.program.parent}:{os.environ['PATH']}",
-                "HOME": str(self.root),
-                **self.openrc,
-                "OS_IDENTITY_API_VERSION": "3",
-                "PYTHONWARNINGS": "ignore",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        words = [str(self.program), "--config", str(config)]
+        environment = {
+            **FREEZER,
+            "PATH": f"{self.program.parent}:{os.environ['PATH']}",
+            "HOME": str(self.root),
+            **self.openrc,
+            "OS_IDENTITY_API_VERSION": "3",
+        }
+        output = self.root / "output"
+        if self.forks is not None:
+            code = self.forks.run(words, environment, output)
+        else:
+            with output.open("wb") as stream:
+                code = subprocess.run(
+                    words, env=environment, stdout=stream, stderr=stream, check=False
+                ).returncode
         log = self.root / ".freezer" / "freezer.log"
         told = log.read_text()[-3000:] if log.exists() else ""
-        return done.returncode, done.stdout + done.stderr + told
+        return code, output.read_text() + told
 
 
 def grow(pair: Pair, step: int) -> None:

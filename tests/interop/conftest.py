@@ -14,8 +14,9 @@ import pytest
 # Before anything takes a copy of the environment.
 guardian.start()
 
+from freezer_forks import Forks, forks
 from interop_keystone import keystone
-from interop_pair import ROOT, Pair
+from interop_pair import FREEZER, ROOT, Pair
 from playbooks import Play, player
 
 
@@ -34,10 +35,16 @@ def auth_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def agent(program: Path) -> Iterator[Forks]:
+    with forks(program, FREEZER) as one:
+        yield one
+
+
 @pytest.fixture
-def pair(program: Path, auth_url: str) -> Iterator[Pair]:
+def pair(program: Path, auth_url: str, agent: Forks) -> Iterator[Pair]:
     with tempfile.TemporaryDirectory() as root:
-        one = Pair(Path(root), program, auth_url)
+        one = Pair(Path(root), program, auth_url, agent)
         one.source.mkdir()
         yield one
 
