@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 import waiting
-from playbooks import RUNNER, Play, next_release
+from playbooks import ROLE, RUNNER, Play, next_release
 
 
 def snapshot(directory: Path) -> dict[str, tuple[int, int, bytes]]:
@@ -40,10 +40,8 @@ def test_check_mode_predicts_and_changes_nothing(play: Play, tmp_path: Path) -> 
     assert not home.exists()
 
 
-def test_second_run_changes_nothing(play: Play, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    first = play(RUNNER, coldchain_home=str(home))
-    assert first.code == 0, first.output
+def test_second_run_changes_nothing(play: Play, installed: Path) -> None:
+    home = installed
     before = snapshot(home)
     again = play(RUNNER, coldchain_home=str(home))
     assert (again.code, again.changed) == (0, 0), again.output
@@ -76,7 +74,9 @@ def test_second_run_changes_nothing(play: Play, tmp_path: Path) -> None:
     assert play(RUNNER, coldchain_home=str(home)).changed == 0
 
 
-def test_twice_in_a_play_without_facts_under_different_homes(play: Play, tmp_path: Path) -> None:
+def test_twice_in_a_play_without_facts_under_different_homes(
+    play: Play, installed: Path, tmp_path: Path
+) -> None:
     clear = {"name": "Forget", "ansible.builtin.meta": "clear_facts"}
     include = {
         "name": "Install",
@@ -90,7 +90,7 @@ def test_twice_in_a_play_without_facts_under_different_homes(play: Play, tmp_pat
                 clear,
                 {
                     **include,
-                    "vars": {"coldchain_home": f"{tmp_path}/a", "coldchain_client_id": "one"},
+                    "vars": {"coldchain_home": str(installed), "coldchain_client_id": "one"},
                 },
                 clear,
                 {**include, "vars": {"coldchain_home": f"{tmp_path}/b"}},
@@ -99,7 +99,7 @@ def test_twice_in_a_play_without_facts_under_different_homes(play: Play, tmp_pat
     ]
     result = play(plays)
     assert result.code == 0, result.output
-    assert "client_id = one\n" in (tmp_path / "a/etc/runner.conf").read_text(encoding="utf-8")
+    assert "client_id = one\n" in (installed / "etc/runner.conf").read_text(encoding="utf-8")
     assert "client_id = \n" in (tmp_path / "b/etc/runner.conf").read_text(encoding="utf-8")
 
 
@@ -113,16 +113,16 @@ def test_bad_settings_never_replace_good_ones(play: Play, installed: Path) -> No
     assert (home / "etc" / "runner.conf").read_bytes() == before
 
 
-def test_variables_of_the_command_line_mean_what_they_say(play: Play, tmp_path: Path) -> None:
+def test_variables_of_the_command_line_mean_what_they_say(play: Play, installed: Path) -> None:
     """``-e name=false`` is a text, and a text that is not empty is true."""
-    home = tmp_path / "home"
+    home = installed
     words = {
         "coldchain_allow_exec": "false",
         "coldchain_stop_timeout": "5",
         "coldchain_rollback": "false",
     }
-    installed = play(RUNNER, coldchain_home=str(home), **words)
-    assert installed.code == 0, installed.output
+    changed = play(RUNNER, coldchain_home=str(home), **words)
+    assert changed.code == 0, changed.output
     assert "allow_exec = no\n" in (home / "etc/runner.conf").read_text(encoding="utf-8")
     words |= {"coldchain_state": "absent", "coldchain_purge_data": "true"}
     removed = play(RUNNER, coldchain_home=str(home), **words)
@@ -143,18 +143,18 @@ def test_everything_that_is_missing_is_told_at_once_and_without_python(
     assert "this host has no other release" in refused.output
 
 
-def test_credentials_come_change_and_go_unseen(play: Play, tmp_path: Path) -> None:
-    home = tmp_path / "home"
+def test_credentials_come_change_and_go_unseen(play: Play, installed: Path, tmp_path: Path) -> None:
+    home, bare = installed, tmp_path / "home"
     folder = home / "etc" / "credentials"
     secret = {"name": "s3", "content": "SECRET_KEY=hunter2"}
     key = {"name": "nas.key", "content": "hunter3\n\n"}
     seen = ["-vvv", "--diff"]
 
-    predicted = play(
-        RUNNER, *seen, "--check", coldchain_home=str(home), coldchain_credentials=[secret]
+    promised = play(
+        RUNNER, *seen, "--check", coldchain_home=str(bare), coldchain_credentials=[secret]
     )
-    assert predicted.code == 0, predicted.output
-    assert not home.exists()
+    assert promised.code == 0, promised.output
+    assert not bare.exists()
     first = play(RUNNER, *seen, coldchain_home=str(home), coldchain_credentials=[secret, key])
     assert first.code == 0, first.output
     assert (folder / "s3").read_text(encoding="utf-8") == "SECRET_KEY=hunter2\n"
@@ -180,7 +180,7 @@ def test_credentials_come_change_and_go_unseen(play: Play, tmp_path: Path) -> No
     gone = play(RUNNER, *seen, coldchain_home=str(home))
     assert (gone.code, gone.changed) == (0, 1), gone.output
     assert not folder.exists()
-    for played in (predicted, first, changed, gone):
+    for played in (promised, predicted, first, changed, gone):
         assert "hunter" not in played.output
 
 
@@ -216,9 +216,17 @@ def test_upgrade_way_back_and_pruning(play: Play, installed: Path, tmp_path: Pat
     names = [release(home)]
     for mark in ("second", "third"):
         collections = next_release(tmp_path, mark, "__init__.py", f"# {mark}")
+        manifest = (collections / ROLE / "files" / "coldchain-bundle.json").read_text()
+        # As a play leaves it that ends while it unpacks: without bundle.json.
+        half = home / "program" / "releases" / json.loads(manifest)["release"]
+        (half / "coldchain" / "__pycache__").mkdir(parents=True)
+        (half / "coldchain" / "__init__.py").write_text("raise ImportError")
+        (half / "bundle.tar.gz").write_text("half of it")
         upgraded = play(RUNNER, collections=collections, coldchain_home=str(home))
         assert upgraded.code == 0, upgraded.output
         names.append(release(home))
+        assert (half / "bundle.json").read_text() == manifest
+        assert not (half / "bundle.tar.gz").exists()
     assert len(set(names)) == 3
     kept = {path.name for path in (home / "program" / "releases").iterdir()}
     assert kept == set(names[1:]), "the release before stays, older ones go"
