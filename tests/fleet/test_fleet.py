@@ -150,7 +150,7 @@ def test_it_is_rolled_out_in_batches_and_the_second_time_there_is_nothing_to_do(
     assert planned.code == 0, planned.output
     assert "www" in planned.output
     assert fleet.hosts.inside("web1", "ls", "/opt") == ""
-    limited = fleet.play(SITE, "--limit=web1,db1", "--forks=1")
+    limited = fleet.play(SITE, "--limit=web1,db1", "--forks=1", ansible_pipelining=False)
     assert limited.code == 0, limited.output
     assert fleet.hosts.inside("mail1", "ls", "/opt") == ""
     rolled = fleet.play(SITE)
@@ -189,6 +189,14 @@ def test_one_job_is_changed_on_one_host(fleet: Fleet) -> None:
     played = fleet.play(SITE)
     assert played.code == 0, played.output
     assert "2 days" in json.dumps(fleet.hosts.coldchain("mail1", "show", "mail"))
+
+
+def test_one_setting_is_changed_on_one_host_by_its_tag(fleet: Fleet) -> None:
+    fleet.variables["mail1"]["coldchain_concurrent_jobs"] = 5
+    played = fleet.play(SITE, "--limit=mail1", "--tags=coldchain_configure")
+    assert played.code == 0, played.output
+    assert counters(played.output, "mail1")["changed"] == 2, "the file, and a runner that is told"
+    assert fleet.hosts.coldchain("mail1", "list")["runner_alive"]
 
 
 def test_a_host_comes_back_from_a_reboot(fleet: Fleet, tmp_path: Path) -> None:
@@ -315,7 +323,7 @@ def test_an_upgrade_ends_with_the_batch_in_which_a_host_does_not_come_through(
 def test_one_host_s_backup_comes_back_on_another(fleet: Fleet) -> None:
     asked = {"coldchain_hosts": "mail1", "coldchain_restore_from": "web2"}
     asked |= {"coldchain_restore_job": "www", "coldchain_restore_target": "/srv/from-web2"}
-    carried = fleet.play(RESTORE, **asked)
+    carried = fleet.play(RESTORE, **asked, ansible_pipelining=False)
     assert carried.code == 0, carried.output
     assert fleet.hosts.inside("mail1", "cat", "/srv/from-web2/name") == "web2\n"
 
