@@ -6,6 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+DEMO ?= $(CURDIR)/build/demo
 ARTIFACT := build/dist/coldchain-freezer-$(shell sed -n 's/^version: *//p' galaxy.yml).tar.gz
 # For `make units-all` and `make sanity-all`: every Python of a host, one ansible-core of each supported minor release.
 PYTHONS := 3.9 3.10 3.11 3.12 3.13 3.14
@@ -45,7 +46,7 @@ install: build ## the artifact installed into build/collections, as a user would
 	@tools/install.sh $(ARTIFACT)
 
 demo: install ## backup, change, destroy, restore, compare: on this machine, without root
-	ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ansible-playbook coldchain.freezer.demo -e demo_directory=$(CURDIR)/build/demo
+	ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ansible-playbook coldchain.freezer.demo -e demo_directory=$(DEMO)
 
 # Three, because each waits for half of its time: for hosts that boot, for servers, for disks.  In
 # the order of how long each takes, but lint: what begins last is short, and no core waits for it.
@@ -96,10 +97,8 @@ screenshots: venv bootstrap ## the pictures of the report in docs/images
 storages: venv bootstrap ## every storage against a real server on this machine; what is skipped says why
 	tools/storages.sh
 
-integration: install ## the roles and the artifact on this machine, then the demo twice
+integration: install ## the roles, the playbooks, the guides, the demo and the artifact on this machine
 	pytest -q tests/integration --junitxml build/results/integration.xml
-	python tools/check.py demo $(MAKE) --old-file=install demo
-	python tools/check.py demo-again $(MAKE) --old-file=install demo
 
 fleet: install bootstrap pythons ## five booted hosts over SSH; the playbooks with every other ansible-core
 	tools/fleet.sh $(filter-out 2.19.%,$(CORES))

@@ -83,7 +83,7 @@ def test_outside_check_mode_and_with_async_the_hosts_answer_stands(
     play: Play, tmp_path: Path
 ) -> None:
     task = {"coldchain.freezer.job": {"home": str(tmp_path / "none"), **job("a")}}
-    for more in ({}, {"async": 60, "poll": 1}):
-        played = play(book({**task, **more}))
-        assert played.code != 0
-        assert "Apply the role coldchain.freezer.runner" in played.output
+    awaited = {**task, "async": 60, "poll": 1}
+    played = play(book({**task, "ignore_errors": True}, awaited))
+    assert played.code != 0 and played.ignored == 1, played.output
+    assert played.output.count("Apply the role coldchain.freezer.runner") >= 2, played.output

@@ -180,16 +180,18 @@ def a_fleet_is_verified(play: Play, home: Path) -> None:
     assert (sound.code, "localhost  sound " in sound.output) == (0, True), sound.output
 
 
-def test_a_host_tells_prometheus_what_monitoring_says(play: Play, tmp_path: Path) -> None:
+def test_a_host_tells_prometheus_what_monitoring_says(
+    play: Play, installed: Path, tmp_path: Path
+) -> None:
     (own,), _rules = blocks("monitoring.md")
-    home, file = tmp_path / "home", tmp_path / "node" / "coldchain.prom"
+    home, file = installed, tmp_path / "node" / "coldchain.prom"
     (role,) = own["roles"]
     assert Path(role["vars"]["coldchain_metrics_file"]).name == file.name
     role["vars"] = {"coldchain_home": str(home), "coldchain_metrics_file": str(file)}
     own["become"] = False
     file.parent.mkdir()
-    installed = play([own])
-    assert installed.code == 0, installed.output
+    configured = play([own])
+    assert configured.code == 0, configured.output
     assert play([own]).changed == 0
     with subprocess.Popen(
         [home / "bin" / "coldchain", "serve"], stderr=subprocess.DEVNULL

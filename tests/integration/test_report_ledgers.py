@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from cli_command import Command
 from playbooks import Play
 
 from coldchain.core.digest import canonical_json, sha256_hex
@@ -22,19 +23,17 @@ JOB = {"job_actions": [{"freezer_action": {"action": "exec", "command": "true"}}
 class Host:
     """One of several installations on this machine."""
 
-    def __init__(self, home: Path) -> None:
-        self.home, self.lib = home, home / "lib"
+    def __init__(self, command: Command) -> None:
+        self.command, self.home, self.lib = command, command.home, command.home / "lib"
 
-    def __call__(self, *words: str, data: str | None = None) -> str:
-        command = [self.home / "bin" / "coldchain", *words]
-        done = subprocess.run(command, input=data, capture_output=True, text=True, check=True)
-        return done.stdout
+    def __call__(self, *words: str, data: object = None) -> None:
+        assert self.command(*words, data=data) == 0, self.command.err
 
     def works(self, times: int = 1) -> None:
         """As many entries as that, of jobs that are declared."""
         for number in range(times):
             document = {**JOB, "job_id": "j", "description": f"{self.entries} {number}"}
-            self("apply", "-", data=json.dumps(document))
+            self("apply", "-", data=document)
 
     @property
     def entries(self) -> int:
@@ -65,10 +64,14 @@ def rows(report: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_a_history_that_was_written_anew_is_told_by_the_next_report(
-    play: Play, installed: Path, tmp_path: Path
+    play: Play,
+    installed: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     names = ("edited", "grown", "older", "renewed", "whole", "new")
-    hosts = {name: Host(tmp_path / name) for name in names}
+    hosts = {name: Host(Command(tmp_path / name, capsys, monkeypatch)) for name in names}
     for host in hosts.values():
         shutil.copytree(installed, host.home, symlinks=True)
         for link in (host.home / "bin").iterdir():

@@ -23,38 +23,35 @@ wait
 
 
 @pytest.fixture
-def fleet(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def fleet(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A host with its runner at work, one whose turn does not come, and a bare one."""
     monkeypatch.setenv("ANSIBLE_PIPELINING", "true")
-    hosts = {name: {"coldchain_home": str(tmp_path / name)} for name in ("bare", "one", "two")}
+    homes = {"bare": tmp_path / "bare", "one": installed, "two": tmp_path / "two"}
+    hosts = {name: {"coldchain_home": str(home)} for name, home in homes.items()}
     variables = {"ansible_connection": "local", "coldchain_become": False}
     inventory = tmp_path / "inventory.yml"
     inventory.write_text(yaml.safe_dump({"fleet": {"hosts": hosts, "vars": variables}}))
     (tmp_path / "two" / "program").mkdir(parents=True)
     (tmp_path / "two" / "program" / "current").symlink_to("releases/none")
-    role = {"hosts": "one", "gather_facts": False, "roles": ["coldchain.freezer.runner"]}
-    installed = play([{**role, "strategy": "free"}], f"--inventory={inventory}")
-    assert installed.code == 0, installed.output
-    home = tmp_path / "one"
     with (tmp_path / "serve.log").open("wb") as log:
-        words = ["/bin/sh", "-c", SUPERVISOR, str(home)]
+        words = ["/bin/sh", "-c", SUPERVISOR, str(installed)]
         supervisor = subprocess.Popen(words, stdout=log, stderr=log)
-    waiting.until((home / "lib" / "wake").exists, told=supervisor.poll)
+    waiting.until((installed / "lib" / "wake").exists, told=supervisor.poll)
     yield inventory
-    (home / "supervised").unlink()
+    (installed / "supervised").unlink()
     supervisor.terminate()
     waiting.ended(supervisor)
 
 
-def release(inventory: Path) -> str:
-    return (inventory.parent / "one" / "program" / "current").readlink().name
+def release(home: Path) -> str:
+    return (home / "program" / "current").readlink().name
 
 
 def test_a_release_that_does_not_work_costs_one_host_a_minute(
-    play: Play, fleet: Path, tmp_path: Path
+    play: Play, fleet: Path, installed: Path, tmp_path: Path
 ) -> None:
     given = (f"--inventory={fleet}", "--limit=fleet")
-    old = release(fleet)
+    old = release(installed)
     refused = play("coldchain.freezer.upgrade", *given, coldchain_serial="half")
     assert refused.code != 0
     assert "coldchain_serial is a number of hosts from 1 on" in refused.output
@@ -65,7 +62,7 @@ def test_a_release_that_does_not_work_costs_one_host_a_minute(
     )
     assert stopped.code != 0
     assert "again and is as it was before. No further batch" in stopped.output, stopped.output
-    assert release(fleet) == old
+    assert release(installed) == old
     assert "two " not in stopped.output.partition("RECAP")[2], "the next batch has not begun"
 
     good = next_release(tmp_path, "good", "__init__.py", "# good")
@@ -74,7 +71,7 @@ def test_a_release_that_does_not_work_costs_one_host_a_minute(
     given = (given[0], "--limit=one,bare")
     upgraded = play("coldchain.freezer.upgrade", *given, collections=good, coldchain_serial=2)
     assert upgraded.code == 0, upgraded.output
-    new = release(fleet)
+    new = release(installed)
     assert f"{old} -> {new}" in upgraded.output
     assert not (tmp_path / "bare").exists()
     back = play("coldchain.freezer.upgrade", *given, collections=good, coldchain_rollback=True)
