@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from coldchain.core.changers import ANYBODY, changers, user_name
-from coldchain.core.errors import AS_OWNER, OTHER_HOME, CannotWrite, Unavailable
+from coldchain.core.errors import AS_OWNER, OTHER_HOME, CannotWrite, Unavailable, remedy
 from coldchain.core.fixed_modes import mount_remedy
 from coldchain.core.trusted_path import Lure, make_folder, refuse_lure, walk
 
@@ -135,8 +135,7 @@ class Paths(NamedTuple):
                 make_folder(directory, 0o700, 0o755)
             except OSError as error:
                 raise CannotWrite(
-                    f"{directory}: cannot be created: {error.strerror}",
-                    f"{AS_OWNER}, {OTHER_HOME}",
+                    f"{directory}: cannot be created: {error.strerror}", remedy(error)
                 ) from None
         self.check()
 
@@ -211,7 +210,11 @@ def _looking(path: Path) -> Iterator[_Place | None]:
         if found is None:
             yield None
             return
-        status = os.fstat(found)
+        try:
+            status = os.fstat(found)
+        except OSError as error:  # of a dead mount, which can be opened like this
+            error.filename = os.fspath(path)
+            raise
         others = dict(way.others)
         for user in changers(way.folder, status) - {0, os.geteuid(), status.st_uid}:
             others.setdefault(user, way.path)

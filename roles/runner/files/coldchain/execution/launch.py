@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
 from coldchain.agent.storages.kinds import STORAGES
-from coldchain.core.errors import DataError, Unavailable
+from coldchain.core.errors import DataError, Unavailable, remedy
 from coldchain.core.files import write_atomically
 from coldchain.core.own_program import own_program
 from coldchain.core.paths import Paths
@@ -47,6 +48,19 @@ class Executor(Protocol):
         """What its processes see of our own environment."""
 
 
+def _check_folder(place: str) -> None:
+    """Unavailable, with the reason, where no process can begin."""
+    why, hint = "is no directory", "make it, or name another one"
+    try:
+        if stat.S_ISDIR(os.stat(place).st_mode):
+            return
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        why, hint = f"cannot be entered: {error.strerror}", remedy(error)
+    raise Unavailable(f"working_directory {place}: {why}", hint)
+
+
 class _Exec:
     """The command of the job, directly."""
 
@@ -61,11 +75,8 @@ class _Exec:
             )
         process = command(spec.action)
         place = process.working_directory
-        if place is not None and not os.path.isdir(place):
-            raise Unavailable(
-                f"working_directory {place}: is no directory, or cannot be entered",
-                "make it, or name another one",
-            )
+        if place is not None:
+            _check_folder(place)
         return process
 
     def inherited(self) -> dict[str, str]:
