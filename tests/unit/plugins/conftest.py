@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
@@ -35,7 +36,7 @@ try:
 except ImportError:
     collection_tree.make_importable()
 
-COMMAND = """#!{python} -I
+COMMAND = """#!{python} -IS
 import json, os, sys
 here = os.path.dirname(os.path.abspath(__file__))
 arguments = sys.argv[1:]
@@ -118,9 +119,13 @@ class Ended(Exception):
         self.result = result
 
 
+#: What a RETURN says; to read one takes longer than to run its module.
+_read = functools.cache(yaml.safe_load)
+
+
 def as_documented(module: types.ModuleType, result: dict[str, object]) -> None:
     """What RETURN says is what comes back: in every test, of success, failure and check mode."""
-    documented = yaml.safe_load(module.RETURN)
+    documented = _read(module.RETURN)
     failed = result["failed"]
     if "text" in result:
         documented = {
@@ -128,11 +133,10 @@ def as_documented(module: types.ModuleType, result: dict[str, object]) -> None:
             for key, about in documented.items()
             if about["returned"] != "success unless O(as_text=true)"
         }
-    for about in documented.values():
-        about["returned"] = about["returned"].partition(" unless ")[0]
+    when = {key: about["returned"].partition(" unless ")[0] for key, about in documented.items()}
     always = "always" if failed else ("always", "success")
-    expected = {key for key, about in documented.items() if about["returned"].startswith(always)}
-    only = {key for key, about in documented.items() if about["returned"] == "success"}
+    expected = {key for key, returned in when.items() if returned.startswith(always)}
+    only = {key for key, returned in when.items() if returned == "success"}
     present = result.keys() - {"failed", "changed", "diff", "invocation"}
     assert present <= {*documented, "msg"}, f"not in RETURN: {present - set(documented)}"
     assert expected <= present, f"promised by RETURN: {expected - present}"
