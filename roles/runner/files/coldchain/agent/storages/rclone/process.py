@@ -13,7 +13,6 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
 
 from coldchain.agent.process.signals import defer_signals, how_ended
 from coldchain.agent.storages.rclone import limits
@@ -129,8 +128,9 @@ class Process:
         if not poll.poll(limit * 1000):
             raise self._error(f"no answer for {limit:.0f} seconds: timeout")
 
-    def _listen(self, stream: BinaryIO) -> None:
-        with stream:
+    def _listen(self, raw: io.RawIOBase) -> None:
+        # Without a buffer each byte of a line is read by itself.
+        with io.BufferedReader(raw) as stream:
             while line := stream.readline(_LINE_LIMIT):
                 self._tail.append(line.decode("utf-8", "backslashreplace").rstrip("\n"))
 
