@@ -8,11 +8,12 @@ import contextlib
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from agent_bench import Bench
+from agent_bench import Bench, make_bench
 from agent_points import catalogue, verify
 from agent_trees import state
 from agent_users import NOBODY, as_nobody, give_away
@@ -79,6 +80,30 @@ def yard(bench: Bench) -> Yard:
     return Yard(bench)
 
 
+@pytest.fixture(scope="module")
+def _original() -> Iterator[tuple[Yard, Path]]:
+    """One that is filled, and a copy of its containers."""
+    with tempfile.TemporaryDirectory() as root:
+        yard = Yard(make_bench(Path(root)))
+        yard.fill()
+        kept = Path(root) / "kept"
+        for folder in (yard.theirs, yard.private):
+            shutil.copytree(folder, kept / folder.name)
+        yield yard, kept
+
+
+@pytest.fixture
+def filled(_original: tuple[Yard, Path]) -> Yard:
+    """One that is filled, as if nobody had done anything with it: to fill it takes longer."""
+    yard, kept = _original
+    shutil.rmtree(yard.bench.target, ignore_errors=True)
+    for folder in (yard.theirs, yard.private):
+        shutil.rmtree(folder)
+        shutil.copytree(kept / folder.name, folder)
+    give_away(yard.theirs)
+    return yard
+
+
 def _tells(answer: object) -> bool:
     """Whether an answer, or a restored tree, has the secret in it."""
     return SECRET in str(answer)
@@ -106,10 +131,10 @@ LENT = ["data", "metadata", "manifest.json", "engine_metadata", "entries.gz", "t
 @pytest.mark.parametrize("way", ["link", "hard link", "moved"])
 @pytest.mark.parametrize("part", LENT)
 def test_root_does_not_read_for_others_what_they_may_not(
-    yard: Yard, part: str, way: str, whose: str
+    filled: Yard, part: str, way: str, whose: str
 ) -> None:
     """A file of a level is root's own, in a folder that somebody else can write."""
-    yard.fill()
+    yard = filled
     mine, theirs = yard.twin(part), yard.part(part)
     if whose != "their folder":
         os.chown(theirs.parent, 0, 0)
@@ -206,12 +231,12 @@ STEPS = ["", "data", "data/tar", "data/tar/host_docs", "metadata", "metadata/tar
 @pytest.mark.parametrize("act", ["backups", "full", "dry run", "restore", "backup", "admin"])
 @pytest.mark.parametrize("step", STEPS)
 def test_a_folder_that_becomes_a_link_between_two_steps_leads_nowhere(
-    yard: Yard, monkeypatch: pytest.MonkeyPatch, step: str, act: str
+    filled: Yard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, step: str, act: str
 ) -> None:
     """Before each call that opens, renames or makes something, a folder on the way is swapped."""
-    yard.fill()
+    yard = filled
     before = state(os.fsencode(yard.private))
-    kept = yard.bench.root / "kept"
+    kept = tmp_path / "kept"
     shutil.copytree(yard.theirs, kept, symlinks=True)
     number = 0
     while True:

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from agent_bench import INSTALLED, Bench
+from agent_bench import INSTALLED, Bench, make_bench
 from agent_trees import state
 
 from coldchain.core.errors import ColdchainError, JobFailed, Unavailable
@@ -96,26 +99,50 @@ def test_what_a_bad_tool_made_is_no_backup(
     assert (bench.target / "new").exists() == sound
 
 
+def _secret(bench: Bench, scheme: str | None) -> dict[str, object]:
+    if scheme is None:
+        return {}
+    return {"encrypt_pass_file": str(bench.pass_file), "encrypt_scheme": scheme}
+
+
+@pytest.fixture(scope="module")
+def two_levels() -> Iterator[Callable[[str | None], Bench]]:
+    """A bench with two levels of a scheme, made for the first test that asks; none changes it."""
+    with tempfile.TemporaryDirectory() as root:
+
+        @functools.cache
+        def made(scheme: str | None) -> Bench:
+            place = Path(root) / str(scheme)
+            place.mkdir()
+            bench = make_bench(place)
+            _fill(bench)
+            for text in ("0", "1"):
+                (bench.source / "new").write_text(text)
+                bench.level(**_secret(bench, scheme))
+            return bench
+
+        yield made
+
+
 @pytest.mark.parametrize("scheme", [None, "freezer", "strong"])
 @pytest.mark.parametrize("bad", _BAD)
 @pytest.mark.parametrize("tool", ["tar", "openssl", "gzip"])
 def test_what_a_bad_tool_brought_is_no_restore(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, tool: str, bad: str, scheme: str | None
+    bench: Bench,
+    two_levels: Callable[[str | None], Bench],
+    monkeypatch: pytest.MonkeyPatch,
+    tool: str,
+    bad: str,
+    scheme: str | None,
 ) -> None:
-    _fill(bench)
-    secret: dict[str, object] = {}
-    if scheme is not None:
-        secret = {"encrypt_pass_file": str(bench.pass_file), "encrypt_scheme": scheme}
-    for text in ("0", "1"):
-        (bench.source / "new").write_text(text)
-        bench.level(**secret)
+    levels = two_levels(scheme)
     _replace(bench, monkeypatch, tool, _BAD[bad])
     try:
-        bench.restore(**secret)
+        bench.restore(container=str(levels.container), **_secret(levels, scheme))
     except ColdchainError:
         assert not bench.target.exists()
     else:
-        assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
+        assert state(os.fsencode(bench.target)) == state(os.fsencode(levels.source))
 
 
 @pytest.mark.parametrize("other", _OTHER_TARS)

@@ -419,7 +419,7 @@ def test_a_simulation_has_the_splay_that_the_job_has_on_its_host(command: Comman
     window = [{"start": "23:30", "end": "01:00"}]  # in which two of three splays would end
     client = os.uname().nodename
     codes = set()
-    for number in range(12):
+    for number in range(6):
         late = timed_job(f"j{number}", **spread, blackout=window)
         code = command("apply", "--check", "-", data=late)
         refused = command("simulate", "-", "--days", "2", data=late) == 65
