@@ -19,7 +19,7 @@ fi
 mkdir -p build/results
 tools/oldest_rclone.sh build/oldest-rclone
 COLDCHAIN_RCLONE=$PWD/build/oldest-rclone pytest -q -rs tests/storages/test_storages.py \
-  -k "(chain_comes_back or contract and (s3 or ftp)) and not (local or s3_moto or ssh_password or ftps)" \
+  -k "(chain_comes_back or contract and (s3 or ftp)) and not (local or s3_moto)" \
   --junitxml build/results/storages-oldest.xml > build/results/storages-oldest.txt 2>&1 &
 oldest=$!
 trap 'kill "$oldest" 2> /dev/null || true' EXIT

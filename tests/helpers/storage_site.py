@@ -24,8 +24,9 @@ ROOT = Path(__file__).parents[2]
 
 #: Without what is another one of them with another log-in or TLS.
 KINDS = [name for name in NAMES if name not in ("ssh_password", "ftps")]
-#: For what the engine makes of the contract, which two servers of S3 keep alike.
-ONE_OF_A_KIND = [name for name in KINDS if name != "s3_moto"]
+#: For what the engine makes of the contract, which each server has to keep: a disk, directories and
+#: objects elsewhere, and Swift with its segments.
+ONE_OF_A_KIND = ("local", "ssh_openssh", "s3_rclone", "swift")
 #: More than any buffer on the way, and not to be compressed.
 LARGE = 3_000_000
 #: For many backups, and slow compressors: a stream to rclone still, which sends
@@ -93,7 +94,7 @@ class Site:
 
 
 def on(*names: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("site", names or NAMES, indirect=True)
+    return pytest.mark.parametrize("site", names, indirect=True)
 
 
 def grow(site: Site, step: int, large: int = LARGE) -> None:

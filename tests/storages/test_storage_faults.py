@@ -355,6 +355,7 @@ def test_no_secret_in_arguments_or_output(
     report = site.backup(log_file=str(site.root / "log"))
     site.verify("full")
     site.perform("restore", log_file=str(site.root / "log"))
+    assert state(os.fsencode(site.target)) == state(os.fsencode(site.source))
     told = capfd.readouterr()
     texts = [(site.root / "calls").read_text(), (site.root / "log").read_text()]
     texts += [json.dumps(report.as_dict()), told.out, told.err, repr(site.location)]

@@ -22,7 +22,8 @@ from coldchain.core.errors import JobFailed, TryAgain
 from coldchain.core.instants import from_epoch, iso
 
 
-# Another log-in or TLS moves nothing else on the server: the chains below try each of them.
+# Another log-in or TLS moves nothing else on the server: test_no_secret_in_arguments_or_output
+# makes and restores a backup with each of them.
 @on(*KINDS)
 def test_every_storage_keeps_the_contract(site: Site) -> None:
     def opens() -> Storage:
@@ -33,7 +34,7 @@ def test_every_storage_keeps_the_contract(site: Site) -> None:
     play(opens, SCRIPT)
 
 
-@on()
+@on(*KINDS)
 def test_a_chain_comes_back_level_by_level(site: Site) -> None:
     states, times = [], []
     for step in range(3):
