@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Union
 
 from coldchain.core.errors import AS_OWNER, OTHER_HOME, CannotWrite, Unavailable, remedy
-from coldchain.core.trusted_path import TrustedFolder, make_folder, open_folder, walk
+from coldchain.core.trusted_path import TrustedFolder, make_missing, open_folder, walk
 
 StrPath = Union[str, "os.PathLike[str]"]
 """A path that is handed to the system as it is: what each run passes here is text, for to take a
@@ -108,10 +108,10 @@ def private_directory(path: StrPath) -> None:
     with contextlib.suppress(OSError):
         if stat.S_ISDIR(os.lstat(path).st_mode):  # as mostly
             return
-    with walk(path) as way:
+    with walk(path) as way, contextlib.ExitStack() as stack:
         if len(way.missing) > _MOST_MADE:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
-    make_folder(path, 0o700, 0o700)
+        make_missing(way, stack, 0o700, 0o700)
 
 
 def sync_directory(path: StrPath) -> None:
