@@ -7,7 +7,6 @@ What a field takes is read from the table of fields, which the generated referen
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -593,6 +592,6 @@ def test_what_is_wrong_with_who_is_told(
     for found, names in ((checked.errors, errors), (checked.warnings, warnings)):
         assert [problem.path for problem in found] == [f"$.notify[0].{name}" for name in names]
         assert all(problem.message and problem.hint for problem in found)
-    off = check(job, replace(CONTEXT, allow_exec=False))
+    off = check(job, CONTEXT._replace(allow_exec=False))
     switched_off = ["$.notify[0].type"] if entry["type"] == "command" else []
     assert [problem.path for problem in off.errors if problem.path.endswith("type")] == switched_off

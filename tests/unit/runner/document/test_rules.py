@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import copy
 from datetime import datetime, timezone
 from typing import Any
 
@@ -396,8 +396,9 @@ def test_an_engine_that_cannot_keep_a_mode_is_refused_unless_one_of_them_is() ->
         asked.append((engine, mode))
         raise DataError(f"engine_name: {engine} keeps no {mode}", "choose another")
 
-    words = replace(vocabulary(), check_engine=check_engine)
-    context = replace(CONTEXT, vocabulary=words)
+    words = copy.copy(vocabulary())
+    words.check_engine = check_engine
+    context = CONTEXT._replace(vocabulary=words)
     (problem,) = check(job(), context).errors
     assert problem == Problem(f"{A}.engine_name", "tar keeps no fs", "choose another")
     assert asked == [("tar", "fs")]

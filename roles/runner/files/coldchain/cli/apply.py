@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -159,15 +158,14 @@ def _accepted(
             return outlook.following(now) is not None
         return bool(coming_runs(outlook, 1, now))
 
-    context = replace(
-        context_of(call),
+    context = context_of(call)._replace(
         declares=True,
         anchor=anchor,
         last_duration=last_duration(store),
         foresee=foresee,
     )
     if call.arguments.any_host:
-        context = replace(context, client_id=None, allow_exec=True)
+        context = context._replace(client_id=None, allow_exec=True)
     checked = [check(item, context) for item in batch.items]
     located = located_problems(batch, checked)
     if located:

@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coldchain.core.errors import Problem
 from coldchain.core.text import did_you_mean
@@ -42,8 +41,7 @@ MOST_PROBLEMS = 200
 _BESIDE = {"job": '"job_actions"', "job_action": '"freezer_action"'}
 
 
-@dataclass(frozen=True)
-class Checked:
+class Checked(NamedTuple):
     """What is found of one document.
 
     document: the canonical form, None when there are errors; imported: see imported_facts.
@@ -52,7 +50,7 @@ class Checked:
     document: dict[str, Any] | None
     errors: list[Problem]
     warnings: list[Problem]
-    imported: dict[str, Any] = dataclasses.field(default_factory=dict)
+    imported: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def valid(self) -> bool:

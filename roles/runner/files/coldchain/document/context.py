@@ -7,9 +7,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 
 from coldchain.core.errors import DataError, Problem
 from coldchain.document.json_path import Place, json_path
@@ -30,8 +29,7 @@ def host_of(document: Mapping[str, Any], here: str) -> str:
     return client if project is None else project[1]
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(NamedTuple):
     """What a document is checked against.
 
     client_id: the host's own, None when any client will do; host: then the one that documents are
@@ -71,19 +69,19 @@ class Context:
 
     def for_a_run(self, job_id: str, variables: Collection[str]) -> Context:
         """The same for a document that is run here and now (see job_id, variables)."""
-        return replace(self, job_id=job_id, variables=frozenset(variables))
+        return self._replace(job_id=job_id, variables=frozenset(variables))
 
 
-@dataclass
 class Findings:
     """What is wrong with one document.
 
     bad: the places that the schema has refused and that are gone from the document.
     """
 
-    errors: list[Problem]
-    warnings: list[Problem]
-    bad: Collection[Place]
+    def __init__(
+        self, errors: list[Problem], warnings: list[Problem], bad: Collection[Place]
+    ) -> None:
+        self.errors, self.warnings, self.bad = errors, warnings, bad
 
     def error(self, place: Place, message: str, hint: str = "") -> None:
         """Add an error at *place*; hint: what to write instead."""

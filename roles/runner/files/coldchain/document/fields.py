@@ -18,9 +18,8 @@ in one that was read from somewhere, never declared, so they are no module optio
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from coldchain.core.names import NAME_FORM
 from coldchain.document.vocabulary import Vocabulary
@@ -43,8 +42,7 @@ FORMATS = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """One field.
 
     default: what holds when the field is not given (for people; never written into a document);

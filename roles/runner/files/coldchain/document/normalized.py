@@ -4,15 +4,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
 from typing import Any
 
 from coldchain.core.errors import Problem
 from coldchain.document.json_path import Place, json_path
 
 
-@dataclass
 class Normalized:
     """A document in today's spelling.
 
@@ -21,12 +18,13 @@ class Normalized:
     fields of job_schedule that are there without a value; action: it was an action and no job.
     """
 
-    document: Any = None
-    warnings: list[Problem] = dataclasses.field(default_factory=list)
-    errors: list[Problem] = dataclasses.field(default_factory=list)
-    unset: dict[int, set[str]] = dataclasses.field(default_factory=dict)
-    empty_times: set[str] = dataclasses.field(default_factory=set)
-    action: bool = False
+    def __init__(self) -> None:
+        self.document: Any = None
+        self.warnings: list[Problem] = []
+        self.errors: list[Problem] = []
+        self.unset: dict[int, set[str]] = {}
+        self.empty_times: set[str] = set()
+        self.action = False
 
     def warn(self, place: Place, message: str, hint: str = "") -> None:
         """Add a warning about *place*; hint: what to write instead."""

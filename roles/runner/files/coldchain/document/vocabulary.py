@@ -9,12 +9,11 @@ without the agent: whoever asks for a judgement brings the names along.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class StorageWords:
+class StorageWords(NamedTuple):
     """What an action may say about one storage, beside the container.
 
     fields: the fields that it reads; required: those of them that it cannot do without, unless a
@@ -26,8 +25,7 @@ class StorageWords:
     credentials: bool = False
 
 
-@dataclass(frozen=True)
-class NotifierWords:
+class NotifierWords(NamedTuple):
     """What an entry of ``notify`` may say about one way of telling people.
 
     fields: the fields that it reads; required: of each group one is needed; of_credentials: those
@@ -43,7 +41,6 @@ def _accept(*values: str) -> None:
     """What a vocabulary without a judgement of its own says of *values*."""
 
 
-@dataclass(frozen=True, eq=False)
 class Vocabulary:
     """The names that documents may use.
 
@@ -53,15 +50,24 @@ class Vocabulary:
     raise DataError with what is wrong.
     """
 
-    modes: tuple[str, ...]
-    engines: tuple[str, ...]
-    storages: Mapping[str, StorageWords]
-    notifiers: Mapping[str, NotifierWords] = field(default_factory=dict)
-    secrets: frozenset[str] = frozenset()
-    default_container: str = ""
-    check_engine: Callable[[str, str], object] = field(default=_accept)
-    check_container: Callable[[str, str], object] = field(default=_accept)
-    check_credentials_file: Callable[[str], object] = field(default=_accept)
+    def __init__(
+        self,
+        *,
+        modes: tuple[str, ...],
+        engines: tuple[str, ...],
+        storages: Mapping[str, StorageWords],
+        notifiers: Mapping[str, NotifierWords] = MappingProxyType({}),
+        secrets: frozenset[str] = frozenset(),
+        default_container: str = "",
+        check_engine: Callable[[str, str], object] = _accept,
+        check_container: Callable[[str, str], object] = _accept,
+        check_credentials_file: Callable[[str], object] = _accept,
+    ) -> None:
+        self.modes, self.engines = modes, engines
+        self.storages, self.notifiers = storages, notifiers
+        self.secrets, self.default_container = secrets, default_container
+        self.check_engine, self.check_container = check_engine, check_container
+        self.check_credentials_file = check_credentials_file
 
     @property
     def default_storage(self) -> str:
