@@ -34,6 +34,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.internal.detection import is_hypothesis_test
 from receivers import Receiver, receiver
 
+from coldchain.execution import launch
+
 _SETTINGS = (
     "_hypothesis_internal_use_settings"  # where hypothesis.settings, as a decorator, puts it
 )
@@ -172,6 +174,12 @@ def _leave_cases(config: pytest.Config, items: list[pytest.Item], sample: bool) 
         (left_out if case % _ONE_CASE_IN or list(tests).index(test) % one_in else kept).append(item)
     config.hook.pytest_deselected(items=left_out)
     items[:] = kept
+
+
+@pytest.fixture(autouse=True)
+def _own_environment() -> None:
+    """Commands see the environment that this test gives them, and not that of the one before."""
+    launch.own_environment.cache_clear()
 
 
 @pytest.fixture

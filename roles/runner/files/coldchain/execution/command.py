@@ -130,10 +130,12 @@ def program_path(name: str, search: str, place: str | None) -> str:
     name: as in a command; search: the PATH in which a name without a slash is looked up; place: the
     directory from which a relative path leads, None for ours.  Raises NoProgram when there is none.
     """
-    here = place or os.getcwd()
     folders = [""] if "/" in name else [folder or "." for folder in search.split(os.pathsep)]
     for folder in folders:
-        path = f"{folder}/{name}" if folder[:1] == "/" else os.path.join(here, folder, name)
+        if folder[:1] == "/":
+            path = f"{folder}/{name}"
+        else:
+            path = os.path.join(place or os.getcwd(), folder, name)
         if os.access(path, os.X_OK) and os.path.isfile(path):  # in most folders there is none
             return path
     if "/" not in name:
@@ -141,7 +143,7 @@ def program_path(name: str, search: str, place: str | None) -> str:
         if name in _BUILTINS:
             hint = f"{name} is a command of shells: with shell: true they understand it"
         raise NoProgram(f"command: there is no program {name!r} on this host", hint)
-    path = os.path.join(here, name)
+    path = os.path.join(place or os.getcwd(), name)
     if os.path.isfile(path):
         raise NoProgram(f"command: {path} cannot be executed", f"chmod +x {shlex.quote(path)}")
     raise NoProgram(f"command: there is no program {path}", "install it, or correct command")

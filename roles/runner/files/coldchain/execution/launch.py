@@ -8,6 +8,7 @@ import json
 import os
 import stat
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -61,6 +62,17 @@ def _check_folder(place: str) -> None:
     raise Unavailable(f"working_directory {place}: {why}", hint)
 
 
+@lru_cache(maxsize=1)
+def own_environment() -> Mapping[str, str]:
+    """What commands see of our environment, as it is when the first of them begins: it stays so,
+    and to decode it takes a run as long as to make a file."""
+    return {
+        name: text
+        for name, text in os.environ.items()
+        if name not in _NOT_FOR_COMMANDS and not name.startswith(_RCLONE_VARIABLES)
+    }
+
+
 class _Exec:
     """The command of the job, directly."""
 
@@ -81,11 +93,7 @@ class _Exec:
 
     def inherited(self) -> dict[str, str]:
         """See Executor."""
-        return {
-            name: text
-            for name, text in os.environ.items()
-            if name not in _NOT_FOR_COMMANDS and not name.startswith(_RCLONE_VARIABLES)
-        }
+        return {**own_environment()}
 
 
 class _Agent:

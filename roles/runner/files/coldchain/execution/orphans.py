@@ -32,6 +32,7 @@ from coldchain.execution.members import (
 )
 
 _PR_SET_CHILD_SUBREAPER = 36
+_OF_ONE_THREAD = 3  # links of the directory of all threads: one for each, and its own two
 
 
 class _Attempt:
@@ -155,7 +156,7 @@ def _children(known: Container[int]) -> list[Stat]:
     """Of all our threads, but for those whose numbers are *known*."""
     pids: set[int] = set()
     try:
-        for thread in os.listdir("/proc/self/task"):
+        for thread in _threads():
             with open(f"/proc/self/task/{thread}/children", "rb", buffering=0) as stream:
                 pids.update(map(int, stream.read().split()))
     except OSError:  # a kernel that does not list them
@@ -163,6 +164,13 @@ def _children(known: Container[int]) -> list[Stat]:
         return [stat for stat in all_stats() if stat.parent == mine and stat.pid not in known]
     asked = sorted(pid for pid in pids if pid not in known)
     return [stat for stat in map(stat_of, asked) if stat is not None]
+
+
+def _threads() -> list[str]:
+    """The numbers of our own; mostly there is the first one alone, which one system call tells."""
+    if os.stat("/proc/self/task").st_nlink == _OF_ONE_THREAD:
+        return [str(os.getpid())]
+    return os.listdir("/proc/self/task")
 
 
 def _owners(member: Member) -> tuple[Path, ...]:

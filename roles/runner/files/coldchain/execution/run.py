@@ -318,7 +318,7 @@ class JobRun:
             return
         assert self._begun is not None
         index = self._begun[0]
-        report = outcome.read_report(file_of(present.process.attempt, RESULT))
+        report = outcome.read_report(f"{present.process.attempt}.{RESULT}")
         if launch.needs_clean_up(self.specs[index], report):
             self.progress.uncleaned = self._begun
         self._name(index, "left_behind", present.left_behind, "left running")

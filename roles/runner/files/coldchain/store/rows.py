@@ -30,7 +30,7 @@ class Row(Mapping[str, Any]):
     @classmethod
     def of(cls, key: str, value: Mapping[str, Any]) -> Row:
         """The row of a value under its key."""
-        return cls(_bytes(f"{_encode(key)}:{_encode(value)}"))
+        return cls(_bytes(_encode({key: value})[1:-1]))
 
     def __eq__(self, other: object) -> bool:
         """Is it the same text?  Of anything but a row: is it the same value?"""
