@@ -8,6 +8,7 @@ import errno
 import itertools
 import json
 import os
+import subprocess
 import time
 from collections.abc import Callable
 from email.utils import formatdate
@@ -481,7 +482,7 @@ def test_a_target_that_is_down_costs_no_process_for_each_message(
     monkeypatch.setattr(delivery, "LINGER", -1.0)
     monkeypatch.setattr(delivery, "FIRST", 600)
     monkeypatch.setattr(delivery_process, "_AT_LEAST", 0.0)
-    monkeypatch.setattr(delivery_process.subprocess, "Popen", Delivers)
+    monkeypatch.setattr(subprocess, "Popen", Delivers)
     process = DeliveryProcess(box, None)
 
     def tell(url: str, name: str) -> None:

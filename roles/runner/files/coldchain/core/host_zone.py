@@ -8,7 +8,7 @@ zone's file and no name at all, and a name may belong to other rules than the fi
 
 from __future__ import annotations
 
-import base64
+import binascii
 import contextlib
 import io
 import json
@@ -61,7 +61,7 @@ class HostZone(NamedTuple):
         """Keep the zone in the file *path*, for ``read``; CannotWrite names it."""
         content = {
             "name": self.name,
-            "data": base64.b64encode(self.data).decode("ascii"),
+            "data": binascii.b2a_base64(self.data, newline=False).decode("ascii"),
             "problem": self.problem,
         }
         write_atomically(path, json.dumps(content).encode("ascii") + b"\n", durable=False)
@@ -103,7 +103,7 @@ def read(path: Path) -> HostZone | None:
     try:
         with open(open_ours(path), "rb") as stream:
             content = json.loads(stream.read(2 * _LARGEST))
-        kept = HostZone(content["name"], base64.b64decode(content["data"]), content["problem"])
+        kept = HostZone(content["name"], binascii.a2b_base64(content["data"]), content["problem"])
         _rules(kept.name, kept.data)  # raises when the data is no zone
     except (FileNotFoundError, ValueError, KeyError, TypeError, struct.error):
         return None

@@ -11,11 +11,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coldchain.core.errors import ColdchainError
 from coldchain.core.locks import is_locked
@@ -23,6 +22,9 @@ from coldchain.core.log_limit import LimitedLog
 from coldchain.core.own_program import own_program
 from coldchain.observe.notifiers.target import address
 from coldchain.observe.outbox import Outbox, WaitingMessage
+
+if TYPE_CHECKING:
+    import subprocess
 
 _NOT_AGAIN = 10.0
 """Seconds until a process is tried again that could not be started, or did not deliver."""
@@ -117,6 +119,8 @@ class DeliveryProcess:
             os.environ[_INHERITED] = str(self._child.pid)
 
     def _start(self, clock: float) -> None:
+        import subprocess  # where nobody is told of anything the runner does without
+
         environment = {k: v for k, v in os.environ.items() if k not in _SERVICE_VARIABLES}
         try:
             self._child = subprocess.Popen(

@@ -23,7 +23,6 @@ from coldchain.core.log_limit import LimitedLog
 from coldchain.core.settings import Settings
 from coldchain.core.trusted_path import open_folder
 from coldchain.observe import tally as counted
-from coldchain.observe.ledger.look import look
 from coldchain.observe.ledger.writer import Ledger
 from coldchain.observe.metrics import HostFacts, JobFacts, exposition, verifications
 from coldchain.observe.records import RunEnded
@@ -61,6 +60,8 @@ def host_facts(
     store: Store, now: float, since: float | None, tallies: Mapping[str, Tally], *, trusted: bool
 ) -> HostFacts:
     """What is told of the host of *store*.  since: the start of its runner, None without one."""
+    from coldchain.observe.ledger.look import look  # where nobody reads metrics nobody looks
+
     head, findings = look(Ledger(store.paths.lib, store.ledger_entries))
     free: dict[str, int] = {}
     for tally in sorted(tallies.values(), key=lambda each: each.ended or 0.0):

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from pathlib import Path
 
@@ -67,6 +66,8 @@ def _discard(directory: Path, why: str, grace: float) -> None:
             log.error("process %d of that run still ran; it was ended", ended)
         if remain:
             log.error("not to be ended: %s", ", ".join(map(str, remain)))
+    import shutil  # seldom, and it brings bz2 and lzma
+
     shutil.rmtree(directory, ignore_errors=True)
 
 

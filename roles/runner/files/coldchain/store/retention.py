@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -139,5 +138,7 @@ def _remove(path: Path) -> None:
 
     A group may rename the directory of all logs: Ubuntu's syslog.
     """
+    import shutil  # seldom, and it brings bz2 and lzma
+
     with suppress(OSError), open_folder(path.parent) as folder:
         shutil.rmtree(f"/proc/self/fd/{folder}/{path.name}", ignore_errors=True)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import NamedTuple
 
 from coldchain.core.errors import NoProgram
@@ -25,6 +24,8 @@ PACKAGES = {
 
 def executable(name: str) -> str:
     """The absolute path of *name*; NoProgram says how to install it."""
+    import shutil  # with bz2 and lzma, which the runner does without
+
     path = shutil.which(name)
     if path is None:
         raise NoProgram(f"the program {name} is not installed on this host", install_hint(name))
