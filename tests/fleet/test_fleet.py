@@ -150,7 +150,7 @@ def test_it_is_rolled_out_in_batches_and_the_second_time_there_is_nothing_to_do(
     assert planned.code == 0, planned.output
     assert "www" in planned.output
     assert fleet.hosts.inside("web1", "ls", "/opt") == ""
-    limited = fleet.play(SITE, "--limit=web1,db1", "--forks=1", ansible_pipelining=False)
+    limited = fleet.play(SITE, "--limit=web1,db1", "--forks=1")
     assert limited.code == 0, limited.output
     assert fleet.hosts.inside("mail1", "ls", "/opt") == ""
     rolled = fleet.play(SITE)
@@ -193,7 +193,8 @@ def test_one_job_is_changed_on_one_host(fleet: Fleet) -> None:
 
 def test_one_setting_is_changed_on_one_host_by_its_tag(fleet: Fleet) -> None:
     fleet.variables["mail1"]["coldchain_concurrent_jobs"] = 5
-    played = fleet.play(SITE, "--limit=mail1", "--tags=coldchain_configure")
+    given = ("--limit=mail1", "--tags=coldchain_configure")
+    played = fleet.play(SITE, *given, ansible_pipelining=False)
     assert played.code == 0, played.output
     assert counters(played.output, "mail1")["changed"] == 2, "the file, and a runner that is told"
     assert fleet.hosts.coldchain("mail1", "list")["runner_alive"]
