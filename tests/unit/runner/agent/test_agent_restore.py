@@ -43,7 +43,9 @@ def test_a_target_with_content_needs_overwrite_and_keeps_foreign_files(bench: Be
     with pytest.raises(DataError, match="not empty"):
         bench.restore()
     newest = max(point.time for point in bench.catalogue())
-    assert f" as of {newest} (level 1): " in bench.restore(overwrite=True).message
+    report = bench.restore(overwrite=True)
+    assert f" as of {newest} (level 1): 2 files, 2 B in " in report.message
+    assert (report.fields["files"], report.fields["bytes"]) == (2, 2)
     assert (bench.target / "top").read_text() == "t"
     # tar --incremental would have deleted what the backup does not hold.
     for name in ("foreign", "sub/foreign", "sub/one"):

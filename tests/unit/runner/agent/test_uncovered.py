@@ -121,6 +121,15 @@ def test_links_lead_where_the_content_lies(root: Path) -> None:
     assert told(root, of(root, *backup("/etc", "/srv", "/data"))) == {}
 
 
+@pytest.mark.parametrize(("device", "covered"), [("8:1", True), ("8:3", False)])
+def test_a_tree_ends_at_another_file_system_and_not_at_any_mount(
+    root: Path, device: str, covered: bool
+) -> None:
+    """As tar sees it: what is mounted from the same one is a directory like others."""
+    mount(root, "/home", device, part="/home")
+    assert (told(root, of(root, *backup("/", "/srv"))) == {}) is covered
+
+
 def test_mounts_of_note(root: Path) -> None:
     for name in ("data/x", "again/x", "boot/x", "mnt/store/all/x", "nfs/x", "sub/x"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
