@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -50,3 +51,16 @@ def test_the_local_disk_keeps_the_contract(tmp_path: Path, rate: int | None) -> 
     absent(opens)
     one_writer(opens)
     play(opens, SCRIPT)
+
+
+def test_a_link_has_changed_when_it_was_made(tmp_path: Path) -> None:
+    """What has long been there is swept, and what a link leads to may be older than all."""
+    (tmp_path / "old").touch()
+    os.utime(tmp_path / "old", (1, 1))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "link").symlink_to("../old")
+    (tmp_path / "data" / "nowhere").symlink_to("gone")
+    storage = _opens(tmp_path)()
+    for name in ("link", "nowhere"):
+        made = (tmp_path / "data" / name).lstat().st_mtime
+        assert storage.modified(f"data/{name}") == made > 1
