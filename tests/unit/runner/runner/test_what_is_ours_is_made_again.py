@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,10 @@ def test_requests_of_the_generation_before_a_damage_are_not_done_twice(host: Any
     assert len(host.store.history("j", 9)) == 1
 
 
-@pytest.mark.parametrize("raw", [b"", b"garbage", b"\x00" * 512, None])
+@pytest.mark.parametrize("raw", [*DAMAGES, None])
+@pytest.mark.parametrize("both", [False, True], ids=["alone", "with the one before"])
 def test_a_state_that_is_damaged_under_an_idle_runner_is_written_again_whole(
-    host: Any, raw: bytes | None
+    host: Any, raw: bytes | None, both: bool
 ) -> None:
     """The generation before has a job that was removed, and another one as running."""
     for job_id in ("gone", "j"):
@@ -87,12 +89,19 @@ def test_a_state_that_is_damaged_under_an_idle_runner_is_written_again_whole(
     host.store.remove_declaration("gone")
     host.until(lambda: list(host.store.states()) == ["j"])
     known, entries = host.settled("j", "scheduled"), host.store.ledger_entries()
-    if raw is None:
-        host.paths.state.unlink()
-    else:
-        host.paths.state.write_bytes(raw)
+    before = host.paths.state.stat().st_ino
+    for path in (host.paths.state, host.paths.state.with_name("state.json.previous"))[: 1 + both]:
+        if raw is None:
+            path.unlink()
+        else:
+            path.write_bytes(raw)
     host.store.wake()
-    host.until(lambda: list(host.paths.lib.glob("state.json.damaged-*")))
-    host.until(lambda: not host.store.state_damaged())
+
+    def written() -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return bool(host.paths.state.stat().st_ino != before)
+        return False
+
+    host.until(written)
     assert dict(host.store.states()) == {"j": known}
     assert host.store.ledger_entries() >= entries and host.store.clock_mark()

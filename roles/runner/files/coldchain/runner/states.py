@@ -7,9 +7,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, ItemsView, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
-from coldchain.core.errors import CannotWrite, ColdchainError, TryAgain
+from coldchain.core.errors import CannotWrite, ColdchainError, DataError, TryAgain
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.log_limit import LimitedLog
 from coldchain.store import State, Store
@@ -91,7 +92,8 @@ class States:
         whole = self._store.state_replaced()
         if len(done) > self._noted:
             # A file that was damaged gives way to its earlier generation, with what was dropped.
-            done += [key for key in self._store.acted_on() if key not in done]
+            with suppress(DataError):  # both are damaged: what is known here is all there is
+                done += [key for key in self._store.acted_on() if key not in done]
         ledger = self.ledger()
         if ledger == self._ledger and not whole:
             ledger = None

@@ -66,7 +66,7 @@ class AtomicJSONStorage(Storage):
         self._lock_file = Path(f"{path}.lock")
         self._temporary, self._link = f"{path}{TEMPORARY}", f"{path}.link"
         self.kind = kind
-        self._expendable = expendable
+        self._expendable, self._anew = expendable, False
         self._damage: Damage | None = None  # of the file that was read
         self.generation = 0
         """Counts the contents that were read or written here."""
@@ -149,7 +149,7 @@ class AtomicJSONStorage(Storage):
         try:
             head = file_format.head_of(stream)
         except NoDatabase:
-            if self._expendable:
+            if self._expendable or self._anew:
                 raise Damaged("is not a database of coldchain") from None
             raise DataError(
                 f"{path}: is not a database of coldchain",
@@ -189,24 +189,15 @@ class AtomicJSONStorage(Storage):
         try:
             descriptor = open_ours(previous)
         except FileNotFoundError:
-            if self._expendable:
-                self._begin_anew(why, seen)
-                return
-            raise DataError(
-                f"{why}, and there is no earlier generation {previous}",
-                f"restore {self.path} from a backup, or move it away to start with no {self.kind}",
-            ) from None
+            way_out = f"or move it away to start with no {self.kind}"
+            self._begin_anew(f"{why}, and there is no earlier generation {previous}", way_out, seen)
+            return
         try:
             tables = self._parse(descriptor, previous)
         except Damaged as damage:
             os.close(descriptor)
-            if self._expendable:
-                self._begin_anew(f"{why}, and {previous}: {damage}", seen)
-                return
-            raise DataError(
-                f"{why}, and {previous}: {damage}",
-                f"restore {self.path} from a backup, or move both away",
-            ) from None
+            self._begin_anew(f"{why}, and {previous}: {damage}", "or move both away", seen)
+            return
         aside = self._put_aside()
         log.error("%s; using the generation before it, %s%s", why, previous, aside)
         self._remember(descriptor, tables)
@@ -216,11 +207,13 @@ class AtomicJSONStorage(Storage):
             self._damage = Damage(self.path, self.kind, why, used=previous)
             self._identity = seen  # so that a repaired one is noticed
 
-    def _begin_anew(self, why: str, seen: tuple[int, ...] | None) -> None:
-        """Nothing of it can be read, and nothing of it is worth a standstill: it counts as empty;
-        a writer puts it aside."""
-        aside = self._put_aside()
-        log.error("%s; the %s in it are lost%s", why, self.kind, aside)
+    def _begin_anew(self, why: str, way_out: str, seen: tuple[int, ...] | None) -> None:
+        """Nothing of it can be read.  Where nothing of it is worth a standstill, or who writes
+        knows all of it, it counts as empty, and a writer puts it aside; else DataError."""
+        if not (self._expendable or self._anew):
+            raise DataError(why, f"restore {self.path} from a backup, {way_out}") from None
+        lost = "all of it is written again" if self._anew else f"the {self.kind} in it are lost"
+        log.error("%s; %s%s", why, lost, self._put_aside())
         self._tables, self._loaded, self._identity = None, True, None
         self.generation += 1
         if self._lock is not None:
@@ -283,9 +276,10 @@ class AtomicJSONStorage(Storage):
         self._tables, self._dirty = rows.packed(data), True
 
     @contextmanager
-    def transaction(self, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+    def transaction(self, timeout: float = LOCK_TIMEOUT, *, anew: bool = False) -> Iterator[None]:
         """Lock, read, let the caller change, commit once.  Any error leaves file and memory as
-        they were.  TryAgain when another process holds the lock for *timeout* seconds."""
+        they were.  TryAgain when another process holds the lock for *timeout* seconds.  anew: the
+        caller writes all of it, so that nobody needs what cannot be read."""
         if self._depth:
             self._depth += 1
             try:
@@ -293,7 +287,7 @@ class AtomicJSONStorage(Storage):
             finally:
                 self._depth -= 1
             return
-        self._lock = self._acquire(timeout)
+        self._lock, self._anew = self._acquire(timeout), anew
         try:
             self._refresh()
             if self._version < current() and self._tables is not None:
@@ -310,7 +304,7 @@ class AtomicJSONStorage(Storage):
                 self._depth = 0
         finally:
             os.close(self._lock)  # releases the lock
-            self._lock = None
+            self._lock, self._anew = None, False
 
     def tidy(self) -> None:
         """Bring an older file to today's format, write one anew that was lost, and remove what a

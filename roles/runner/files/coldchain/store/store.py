@@ -17,7 +17,7 @@ from typing import Any
 
 from tinydb import TinyDB
 
-from coldchain.core.errors import OTHER_HOME, Unavailable
+from coldchain.core.errors import OTHER_HOME, DataError, Unavailable
 from coldchain.core.files import TEMPORARY, remove_file, short_path
 from coldchain.core.locks import is_locked
 from coldchain.core.paths import Paths
@@ -200,8 +200,11 @@ class Store:
         return _storage(self._state).replaced()
 
     def state_damaged(self) -> bool:
-        """Does what ``state`` tells come from the generation before a damaged or missing file?"""
-        self.states()
+        """Is the file of the state damaged or missing, so that the generation before is read?"""
+        try:
+            self.states()
+        except DataError:  # neither can be read
+            return True
         return _storage(self._state).damaged
 
     def event_done(self, event_id: str) -> bool:
@@ -246,7 +249,7 @@ class Store:
         what ``clock_mark`` and ``ledger_kept`` give from now on.  whole: *states* are all that are.
         """
         storage = _storage(self._state)
-        with storage.transaction():
+        with storage.transaction(anew=whole):
             put = {key: state.as_row() for key, state in states.items() if state is not None}
             gone = [key for key, state in states.items() if state is None]
             if whole:
