@@ -48,7 +48,7 @@ class MemoryStorage(AtomicJSONStorage):
         self.generation += 1
 
     @contextlib.contextmanager
-    def transaction(self, timeout: float = 0.0) -> Iterator[None]:
+    def transaction(self, timeout: float = 0.0, *, anew: bool = False) -> Iterator[None]:
         self._refresh()
         self._depth = 1
         try:
