@@ -57,7 +57,7 @@ def nested(depth: int) -> Any:
     ("value", "reason"),
     [
         ([], "holds no job, action or session"),
-        ("text", "holds no job, action or session"),
+        ("text", '"text" is no job document'),
         ({}, "holds no job, action or session"),
         (nested(9), "holds no job, action or session"),
         ({"f": 1, "e": 1, "d": 1, "c": 1, "b": 1, "a": 1}, "is no job: it has a, b, c, d, e"),

@@ -45,10 +45,10 @@ def test_runs_that_a_full_disk_keeps_from_beginning_hold_their_places(
         host.declare(job_id, f"echo {job_id} >> {begun}; {host.gate().line}")
     commit, full = type(host.store).commit_states, [True]
 
-    def commit_states(store: Any, *arguments: Any) -> None:
+    def commit_states(store: Any, *arguments: Any, **named: Any) -> None:
         if full[0] and any(state and state.run_id for state in arguments[0].values()):
             raise CannotWrite("state.json: No space left on device", "make room")
-        commit(store, *arguments)
+        commit(store, *arguments, **named)
 
     monkeypatch.setattr(type(host.store), "commit_states", commit_states)
     host.start(concurrent_jobs=2)
