@@ -13,21 +13,27 @@ pytest=(-m pytest -q --junitxml "build/results/unit${1:+-$1}.xml")
 parallel=(-n auto --dist worksteal)
 # Where a test hangs: in the log, and the others go on.
 hanging=(-o faulthandler_timeout=1500 -o faulthandler_exit_on_timeout=true)
+# They make and remove small trees by the ten thousand, and on a disk wait for three quarters of the
+# time.  There the oldest Python tries its third, and `make torture` all.
+in_memory() {
+  if [ "$(df --output=avail /dev/shm 2> /dev/null | tail -n 1)0" -gt 40000000 ]; then
+    TMPDIR=$(mktemp -d /dev/shm/coldchain.XXXXXX)
+    chmod 1777 "$TMPDIR" # as /tmp is: some tests act as an ordinary user
+    export TMPDIR
+    trap 'rm -rf "$TMPDIR"' EXIT
+  fi
+}
 if [ $# = 0 ]; then
+  in_memory
   export COVERAGE_RCFILE=tests/coverage.ini
   rm -rf build/coverage
   coverage run "${pytest[@]}" "${parallel[@]}" "${hanging[@]}" -m "not long" tests/unit/runner tests/unit/roles tests/unit/tools
   coverage combine --quiet
-  exec python tools/check.py coverage coverage report
-fi
-# The first form has tried the disk; these make and remove small trees by the ten thousand.
-if [ "$(df --output=avail /dev/shm 2> /dev/null | tail -n 1)0" -gt 40000000 ]; then
-  TMPDIR=$(mktemp -d /dev/shm/coldchain.XXXXXX)
-  chmod 1777 "$TMPDIR" # as /tmp is: some tests act as an ordinary user
-  export TMPDIR
-  trap 'rm -rf "$TMPDIR"' EXIT
+  python tools/check.py coverage coverage report
+  exit
 fi
 if [ "$1" = long ]; then
+  in_memory
   python "${pytest[@]}" "${parallel[@]}" "${hanging[@]}" -m long tests/unit/runner
   exit
 fi
@@ -47,6 +53,7 @@ pytest+=(--assert plain --showlocals)
 if tools/pythons.sh build/pythons | sed -n 1p | grep -x "$version" > /dev/null; then
   pytest+=("${parallel[@]}" --sample)
 else
+  in_memory
   pytest+=(--quick)
   pytest+=(--ignore tests/unit/runner/agent --ignore tests/unit/runner/runner)
   pytest+=(--ignore tests/unit/runner/cli --ignore tests/unit/runner/execution)
