@@ -109,7 +109,8 @@ def due_at(number: int, instant: float) -> dict[str, Any]:
     text = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(instant))
     return {
         "job_id": f"due-{number}",
-        "job_actions": [{"freezer_action": {"action": "exec", "command": ["true"]}}],
+        # A path, as the first release left a name to the shell, which has a true of its own.
+        "job_actions": [{"freezer_action": {"action": "exec", "command": ["/bin/true"]}}],
         "job_schedule": {"schedule_date": text},
     }
 

@@ -55,7 +55,7 @@ def _scalar(value: Any, variables: bool = False) -> str:
             return value
         tag = "!unsafe " if variables and _TEMPLATE.search(value) else ""
         return f'{tag}"{"".join(map(_escaped, value))}"'
-    return json.dumps(value)
+    return str(value) if type(value) is int else json.dumps(value)
 
 
 def _escaped(character: str) -> str:
