@@ -59,6 +59,13 @@ def test_a_pipeline_hands_on_every_byte_and_tells_how_each_stage_ended() -> None
     assert exits[1].describe() == f"tr ended with signal 9 ({killed})"
 
 
+def test_a_pipeline_that_nobody_feeds_reads_nothing() -> None:
+    """And waits for nothing: a pipe that is left open would keep it until its end."""
+    with Pipeline([sh("test ! -p /dev/stdin && cat && echo read")]) as running:
+        assert b"".join(running.chunks()) == b"read\n"
+        assert [end.code for end in running.finish()] == [0]
+
+
 def test_the_output_of_the_last_stage_comes_in_whole_lines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

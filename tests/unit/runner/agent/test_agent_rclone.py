@@ -105,6 +105,17 @@ def test_a_remote_keeps_the_contract(site: Site, kind: str) -> None:
     assert not list(site.place.rglob("*killed*"))
 
 
+@pytest.mark.parametrize("kind", ["ssh", "ftp", "s3"])
+def test_what_is_committed_is_seen_beside_what_was_listed_before(site: Site, kind: str) -> None:
+    """The listing is kept, and would show how it was, or how it should be."""
+    storage = site.opens(kind)
+    write(storage)
+    assert (storage.names("meta/x/a"), storage.names("meta/x/a/2")) == (["1"], [])
+    write(storage, "x/a/2")
+    assert (storage.names("meta/x/a"), storage.names("meta/x/a/2")) == (["1", "2"], ["mark"])
+    assert storage.size("meta/x/a/2/mark") == 1
+
+
 # -- folders ------------------------------------------------------------------------------------
 
 

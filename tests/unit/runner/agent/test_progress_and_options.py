@@ -98,6 +98,7 @@ def test_a_meter_tells_at_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: clock[0] + 0.5)
     told: list[Progress] = []
     meter = Meter(told.append)
+    assert (meter.files, meter.bytes) == (0, 0)
     clock[0] += 0.75
     meter.tick()
     assert told == [], "before the first phase"
