@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import os
 import shlex
@@ -564,3 +565,22 @@ def test_what_must_not_be_changed_stops_a_merge_before_it_begins(bench: Bench, n
         subprocess.run(["chattr", "-i", kept], check=True)
     bench.restore(overwrite=True)
     assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
+
+
+def test_what_cannot_be_put_into_place_is_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _tree(bench)
+    bench.backup()
+    bench.target.mkdir()
+    (bench.target / "mine").write_text("mine")
+
+    def broken(source: bytes, _to: bytes, **_folders: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), source)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", broken)
+        with pytest.raises(CannotWrite, match="cannot be put into place: Input/output error"):
+            bench.restore(overwrite=True)
+    assert {path.name for path in bench.target.iterdir()} == {"mine"}
+    bench.restore(overwrite=True)
