@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from agent_bench import Bench
@@ -304,6 +304,26 @@ def test_a_storage_that_is_gone_leaves_the_note_for_the_next_run(site: Site) -> 
     assert not site.file("data/x/a/1/data").exists()
     (cleanup,) = site.rclone.asked("backend")
     assert cleanup[1:] == ("cleanup", "-o", "max-age=0s", "remote:deep/base/data/x/a/1")
+
+
+def test_a_marker_that_came_although_its_writing_failed_is_the_first_to_go(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It makes what lies there count, of which the rest is removed."""
+    storage, genuine = site.opens("s3"), site.rclone.do
+
+    def cut_off(*words: str, **options: Any) -> None:
+        genuine(*words, **options)
+        if words[0] == "rcat":
+            raise CannotWrite("cut off")
+
+    monkeypatch.setattr(site.rclone, "do", cut_off)
+    with pytest.raises(CannotWrite, match="cut off"):
+        write(storage)
+    assert storage.size(MARKER) is None and not site.file(MARKER).exists()
+    assert not site.file("data/x/a/1").exists()
+    purged = [call[1] for call in site.rclone.asked("purge")]
+    assert purged == ["remote:deep/base/meta/x/a/1", "remote:deep/base/data/x/a/1"]
 
 
 def test_what_was_committed_is_no_remnant_whatever_the_note_says(site: Site) -> None:
