@@ -105,6 +105,7 @@ class Pair:
             **FREEZER,
             "PATH": f"{self.program.parent}:{os.environ['PATH']}",
             "HOME": str(self.root),
+            "TMPDIR": str(self.root),  # it leaves files there when the storage is a server
             **self.openrc,
             "OS_IDENTITY_API_VERSION": "3",
         }

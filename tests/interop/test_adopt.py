@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import guardian
 import pytest
 import waiting
 from agent_points import catalogue
@@ -61,6 +62,7 @@ class Site:
                     **self.pair.openrc,
                     "OS_PASSWORD": SECRET,
                     "PYTHONWARNINGS": "ignore",
+                    guardian.VARIABLE: os.environ[guardian.VARIABLE],
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
