@@ -15,4 +15,5 @@ if ! tools/pythons.sh build/pythons | grep -x 3.11 > /dev/null \
 else
   build/venvs/freezer/bin/freezer-scheduler --version > /dev/null 2>&1
 fi
-pytest -q -rs tests/fleet --junitxml build/results/fleet.xml
+# The other releases of ansible-core while the hosts boot: a worker for each file.
+pytest -q -rs -n 2 --dist loadfile tests/fleet --junitxml build/results/fleet.xml
