@@ -20,10 +20,6 @@ files=$NEXT_COLLECTIONS/ansible_collections/coldchain/freezer/roles/runner/files
 echo '# the next release' >> "$files/coldchain/__init__.py"
 python "$files/build_bundle.py" --wheels build/cache/wheels > /dev/null
 
-# Whoever logs in there, root or not, has to be able to make it.
-# shellcheck disable=SC2016  # for the shell over there
-export ANSIBLE_REMOTE_TMP='/tmp/.ansible-${USER}/tmp'
-
 export MOLECULE_EPHEMERAL_DIRECTORY=$PWD/build/molecule
 rm -rf "$MOLECULE_EPHEMERAL_DIRECTORY" # the hosts are new, whatever an earlier run remembers of them
 root=$PWD

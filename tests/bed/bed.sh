@@ -124,6 +124,8 @@ inventory() { # each host's own key is pinned
 [bed:vars]
 ansible_user=root
 ansible_python_interpreter=/usr/bin/python3
+# Whoever logs in there, root or not, has to be able to make it.
+ansible_remote_tmp=/tmp/.ansible-\${USER}/tmp
 ansible_ssh_private_key_file=$bed/id
 ansible_ssh_common_args=-F /dev/null -o UserKnownHostsFile=$bed/known_hosts -o StrictHostKeyChecking=yes
 INI

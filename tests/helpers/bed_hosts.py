@@ -48,6 +48,8 @@ class Hosts:
         every = {
             "ansible_user": user,
             "ansible_python_interpreter": "/usr/bin/python3",
+            # Whoever logs in there has to be able to make it; here it is the one of the Makefile.
+            "ansible_remote_tmp": "/tmp/.ansible-${USER}/tmp",
             "ansible_ssh_private_key_file": str(self.directory / "id"),
             "ansible_ssh_common_args": ssh,
         }
@@ -159,6 +161,4 @@ def environment() -> dict[str, str]:
         "ANSIBLE_TIMEOUT": "60",
         # Half of the connections; ansible_pipelining=False is what Ansible itself does.
         "ANSIBLE_PIPELINING": "true",
-        # As tools/molecule.sh: whoever logs in there has to be able to make it.
-        "ANSIBLE_REMOTE_TMP": "/tmp/.ansible-${USER}/tmp",
     }
