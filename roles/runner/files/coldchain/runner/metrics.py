@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coldchain import __version__
 from coldchain.core.errors import ColdchainError
@@ -24,12 +24,14 @@ from coldchain.core.settings import Settings
 from coldchain.core.trusted_path import open_folder
 from coldchain.observe import tally as counted
 from coldchain.observe.ledger.writer import Ledger
-from coldchain.observe.metrics import HostFacts, JobFacts, exposition, verifications
 from coldchain.observe.records import RunEnded
 from coldchain.observe.tally import Tally
 from coldchain.runner.judging import Gaps, Judging, runs_to_judge
 from coldchain.runner.protection import JobStatus, Successes
 from coldchain.store import Run, State, Store
+
+if TYPE_CHECKING:
+    from coldchain.observe.metrics import HostFacts, JobFacts
 
 SPACING, IDLE = 15.0, 60.0
 """Seconds between two writes after runs, and without any."""
@@ -42,6 +44,8 @@ log = logging.getLogger(__name__)
 
 def job_facts(status: JobStatus, tally: Tally, receipts: Mapping[str, Any]) -> JobFacts:
     """What is told of a job.  receipts: see receipts_in."""
+    from coldchain.observe.metrics import JobFacts, verifications  # only where somebody reads them
+
     verified, damaged = verifications(receipts, tally.series)
     coming = status.next_run
     return JobFacts(
@@ -60,7 +64,8 @@ def host_facts(
     store: Store, now: float, since: float | None, tallies: Mapping[str, Tally], *, trusted: bool
 ) -> HostFacts:
     """What is told of the host of *store*.  since: the start of its runner, None without one."""
-    from coldchain.observe.ledger.look import look  # where nobody reads metrics nobody looks
+    from coldchain.observe.ledger.look import look
+    from coldchain.observe.metrics import HostFacts
 
     head, findings = look(Ledger(store.paths.lib, store.ledger_entries))
     free: dict[str, int] = {}
@@ -271,6 +276,8 @@ class MetricsKeeper:
         """The file for Prometheus."""
         if self._file is None:
             return
+        from coldchain.observe.metrics import exposition
+
         host = host_facts(
             self._store,
             time.time(),
