@@ -55,7 +55,9 @@ def _scalar(value: Any, variables: bool = False) -> str:
             return value
         tag = "!unsafe " if variables and _TEMPLATE.search(value) else ""
         return f'{tag}"{"".join(map(_escaped, value))}"'
-    return str(value) if type(value) is int else json.dumps(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return json.dumps(value)
 
 
 def _escaped(character: str) -> str:
