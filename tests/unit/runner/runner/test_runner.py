@@ -639,10 +639,10 @@ def test_the_end_of_a_run_is_told_before_the_next_one_begins(
 def test_a_full_disk_delays_but_loses_no_record(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     real, broken = history.append, [True]
 
-    def append(path: Any, entries: Any) -> None:
+    def append(path: Any, entries: Any) -> Any:
         if broken[0] and "run_id" in entries[0]:
             raise CannotWrite("history.jsonl: No space left on device", "make room")
-        real(path, entries)
+        return real(path, entries)
 
     monkeypatch.setattr(history, "append", append)
     host.declare("j", "true")

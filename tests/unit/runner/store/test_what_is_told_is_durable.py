@@ -38,15 +38,41 @@ def test_declarations_requests_states_and_history(
         assert lost(paths.lib) == []
         request = store.add_event("j", "start", "a test")
         assert lost(paths.lib) == []
+        for job_id in ("j", f"new{turn}"):
+            record = {"run_id": str(turn), "job_id": job_id, "result": "success"}
+            store.add_history(job_id, record)
         store.commit_states({"j": State(revision=turn)}, [request.id])
-        assert lost(paths.lib) == []
-        store.add_history("j", {"run_id": str(turn), "job_id": "j", "result": "success"})
-        assert lost(paths.log) == []
+        assert lost(paths.lib) == lost(paths.log) == []
     assert sorted(path.name for path in paths.lib.iterdir() if path.suffix == ".json") == [
         "events.json",
         "jobs.json",
         "state.json",
     ]
+    store.close()
+
+
+def test_no_state_is_written_before_the_records_that_it_tells_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = new_store(tmp_path)
+    store.commit_states({"j": State(revision=1)})
+    real, refused = os.fsync, [store.paths.log, store.paths.log / "k"]
+
+    def fsync(descriptor: int) -> None:
+        if Path(os.readlink(f"/proc/self/fd/{descriptor}")) in refused:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for job_id in ("j", "k"):
+        store.add_history(job_id, {"run_id": "1", "job_id": job_id, "result": "success"})
+    while refused:
+        with pytest.raises(CannotWrite, match="the record of a run cannot be written"):
+            store.commit_states({"j": State(revision=2)})
+        assert Store(store.paths).states()["j"].revision == 1
+        refused.pop()
+    store.commit_states({"j": State(revision=2)})
+    assert Store(store.paths).states()["j"].revision == 2
     store.close()
 
 

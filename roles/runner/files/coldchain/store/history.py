@@ -21,11 +21,15 @@ _BLOCK = 65536
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def append(path: Path, entries: list[dict[str, Any]]) -> None:
-    """Add *entries* durably; a line cut short by an earlier crash is closed first."""
+def append(path: Path, entries: list[dict[str, Any]]) -> tuple[Path, ...]:
+    """Add *entries*; a line cut short by an earlier crash is closed first.
+
+    Returns the directories that are to be synced before the entries are durable: none, once the
+    file has had some.
+    """
     raw = b"".join(_line(entry) for entry in entries)
     try:
-        descriptor, new = _open(path)
+        descriptor = _open(path)
         try:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
@@ -39,24 +43,36 @@ def append(path: Path, entries: list[dict[str, Any]]) -> None:
                 raise
         finally:
             os.close(descriptor)
-        if new:  # and so, perhaps, is the job's directory
-            sync_directory(path.parent)
-            sync_directory(path.parent.parent)
     except OSError as error:
-        raise CannotWrite(
-            f"{path}: the record of a run cannot be written: {error.strerror}",
-            "make room or mount it read-write; the runner tries again",
-        ) from None
+        raise _cannot_record(path, error) from None
+    return () if size else (path.parent, path.parent.parent)
 
 
-def _open(path: Path) -> tuple[int, bool]:
-    """For reading and appending; and whether it had to be made."""
+def sync(directory: Path) -> None:
+    """Make the names in *directory* durable, see append; CannotWrite."""
+    try:
+        sync_directory(directory)
+    except FileNotFoundError:  # whoever removed it removed the records, too
+        pass
+    except OSError as error:
+        raise _cannot_record(directory, error) from None
+
+
+def _cannot_record(path: Path, error: OSError) -> CannotWrite:
+    return CannotWrite(
+        f"{path}: the record of a run cannot be written: {error.strerror}",
+        "make room or mount it read-write; the runner tries again",
+    )
+
+
+def _open(path: Path) -> int:
+    """For reading and appending; it is made if it is not there."""
     flags = os.O_RDWR | os.O_APPEND
     try:
-        return open_often(os.fspath(path), flags), False
+        return open_often(os.fspath(path), flags)
     except FileNotFoundError:
         private_directory(path.parent)
-        return open_often(os.fspath(path), flags | os.O_CREAT), True
+        return open_often(os.fspath(path), flags | os.O_CREAT)
 
 
 def newest_first(path: Path) -> Iterator[dict[str, Any]]:

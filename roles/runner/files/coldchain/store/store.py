@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from tinydb import TinyDB
@@ -40,6 +41,7 @@ class Store:
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
         self._retention = Retention(paths)
+        self._unsynced: dict[Path, None] = {}  # see history.append
         self._jobs = _Database(path=paths.jobs, kind="jobs", storage=AtomicJSONStorage)
         self._events = _Database(
             path=paths.events, kind="events", expendable=True, storage=AtomicJSONStorage
@@ -248,6 +250,9 @@ class Store:
         done_events, when given, replaces the set of requests known to be done; mark and ledger are
         what ``clock_mark`` and ``ledger_kept`` give from now on.  whole: *states* are all that are.
         """
+        for directory in [*self._unsynced]:  # once for all that are new in this tick
+            history.sync(directory)
+            del self._unsynced[directory]
         storage = _storage(self._state)
         with storage.transaction(anew=whole):
             put = {key: state.as_row() for key, state in states.items() if state is not None}
@@ -275,8 +280,11 @@ class Store:
         return history.skipped(self.paths.history(job_id), limit)
 
     def add_history(self, job_id: str, entry: dict[str, Any]) -> None:
-        """Append a finished run or a group of skipped slots."""
-        history.append(self.paths.history(job_id), [entry])
+        """Append a finished run or a group of skipped slots.
+
+        It is durable before the next state that is committed.
+        """
+        self._unsynced.update(dict.fromkeys(history.append(self.paths.history(job_id), [entry])))
         self._retention.added(job_id)
 
     def recorded(self, job_id: str, run_id: str) -> Run | None:
