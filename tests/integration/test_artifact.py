@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from playbooks import COLLECTIONS, ROOT, Play
+from playbooks import COLLECTIONS, ROOT
 from waiting import output
 
 COLLECTION = Path("ansible_collections/coldchain/freezer")
@@ -114,25 +113,3 @@ def test_a_bundle_that_cannot_be_built_says_why(
     _out, err = output(locked, 60)
     assert locked.returncode == 73
     assert "/proc/nowhere: the bundle cannot be written" in err
-
-
-def test_works_when_everything_else_is_deleted(play: Play, tmp_path: Path) -> None:
-    collections = tmp_path / "collections"
-    shutil.copytree(COLLECTIONS, collections)
-    for path in (collections / COLLECTION).iterdir():
-        if path.name not in ("meta", "plugins", "roles", "playbooks", "MANIFEST.json"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    applied = play(
-        "coldchain.freezer.site",
-        collections=collections,
-        coldchain_home=str(tmp_path / "home"),
-        coldchain_become=False,
-        freezer_jobs=[
-            {
-                "job_id": "smoke",
-                "job_actions": [{"freezer_action": {"action": "exec", "command": ["true"]}}],
-                "job_schedule": {"schedule_hour": "3"},
-            }
-        ],
-    )
-    assert applied.code == 0, applied.output

@@ -91,13 +91,11 @@ def test_a_history_that_was_written_anew_is_told_by_the_next_report(
         made = play("coldchain.freezer.report", f"--inventory={inventory}", **asked, **more)
         return made.code, made.output
 
-    code, said = reported()
-    assert code == 0, said
-    before = {name: row["entries"] for name, row in rows(report).items()}
     older = shutil.copytree(hosts["older"].lib, tmp_path / "kept")
     hosts["older"].works(2)
     code, said = reported()
     assert code == 0, said
+    before = {name: row["entries"] for name, row in rows(report).items()}
 
     hosts["edited"].rewrites()
     hosts["edited"].works()
@@ -115,7 +113,7 @@ def test_a_history_that_was_written_anew_is_told_by_the_next_report(
     told = {name: row["altered"] and row["altered"][1] for name, row in rows(report).items()}
     assert told["whole"] is told["new"] is None, told
     assert told["edited"] == told["grown"]
-    for name, entry in (("edited", before["edited"]), ("older", before["older"] + 2)):
+    for name, entry in (("edited", before["edited"]), ("older", before["older"])):
         anew = f"its ledger was written anew: entry {entry} is another one than it was before"
         assert told[name] == anew and f"{name}: {anew}" in said
     assert "a new one began on" in told["renewed"] and told["renewed"] in said
@@ -126,8 +124,6 @@ def test_a_history_that_was_written_anew_is_told_by_the_next_report(
     hosts["edited"].works()
     code, said = reported(coldchain_report_accept=accepted)
     assert code != 0 and "renewed: " in said and "edited: " not in said
-    code, said = reported(coldchain_report_accept=["renewed"])
-    assert code == 0, said
     hosts["edited"].works()
-    code, said = reported()
+    code, said = reported(coldchain_report_accept=["renewed"])
     assert code == 0, said

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
-from playbooks import Play
+from playbooks import COLLECTIONS, Play, Played
+
+COLLECTION = Path("ansible_collections/coldchain/freezer")
 
 
 def job(job_id: str, hour: int, **fields: object) -> dict[str, object]:
@@ -96,7 +99,8 @@ def test_check_mode_before_anything_is_there(play: Play, tmp_path: Path) -> None
 def test_a_retired_host_stays_green(play: Play, installed: Path) -> None:
     home = installed
     site = {"coldchain_home": str(home), "coldchain_become": False, "freezer_jobs": [job("a", 1)]}
-    assert play("coldchain.freezer.site", **site).code == 0
+    apply = [home / "bin" / "coldchain", "apply", "-"]
+    subprocess.run(apply, input=json.dumps(job("a", 1)), check=True, text=True)
     for changed in (True, False):
         retired = play("coldchain.freezer.site", **site, coldchain_state="absent")
         assert retired.code == 0, retired.output
@@ -119,16 +123,26 @@ def test_an_old_name_is_an_error_that_names_the_new_one(play: Play, installed: P
     assert (others.code, others.changed) == (0, 0), others.output
 
 
-def test_each_tag_does_its_part_alone(play: Play, tmp_path: Path) -> None:
-    home = tmp_path / "home"
+def test_each_tag_does_its_part_alone_and_needs_nothing_else_of_the_artifact(
+    play: Play, tmp_path: Path
+) -> None:
+    home, collections = tmp_path / "home", tmp_path / "collections"
+    shutil.copytree(COLLECTIONS, collections)
+    for path in (collections / COLLECTION).iterdir():
+        if path.name not in ("meta", "plugins", "roles", "playbooks", "MANIFEST.json"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     site = {"coldchain_home": str(home), "coldchain_become": False, "freezer_jobs": [job("a", 1)]}
-    assert play("coldchain.freezer.site", "--tags=coldchain_install", **site).code == 0
+
+    def tagged(part: str, **more: object) -> Played:
+        given = {**site, **more}
+        return play("coldchain.freezer.site", f"--tags={part}", collections=collections, **given)
+
+    assert tagged("coldchain_install").code == 0
     assert (home / "bin" / "coldchain").exists()
     assert not (home / "etc" / "runner.conf").exists()
-    settings = {**site, "coldchain_client_id": "other"}
-    configured = play("coldchain.freezer.site", "--tags=coldchain_configure", **settings)
+    configured = tagged("coldchain_configure", coldchain_client_id="other")
     assert configured.code == 0, configured.output
     assert "client_id = other" in (home / "etc" / "runner.conf").read_text()
-    declare = play("coldchain.freezer.site", "--tags=coldchain_jobs", **site)
+    declare = tagged("coldchain_jobs")
     assert declare.code == 0, declare.output
     assert declared(home) == {"a": "1"}

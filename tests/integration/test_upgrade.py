@@ -56,24 +56,27 @@ def test_a_release_that_does_not_work_costs_one_host_a_minute(
     assert refused.code != 0
     assert "coldchain_serial is a number of hosts from 1 on" in refused.output
 
-    broken = next_release(tmp_path, "broken", "runner/serving.py", 'raise OSError("broken")')
+    fault = tmp_path / "fault"
+    fault.touch()
+    broken = f'if __import__("os").path.exists("{fault}"): raise OSError("broken")'
+    later = next_release(tmp_path, "later", "runner/serving.py", broken)
+    template = later / ROLE / "templates" / "runner.conf.j2"
+    template.write_text(template.read_text() + "later =\n")  # as of a release with one more
     stopped = play(
-        "coldchain.freezer.upgrade", *given, collections=broken, coldchain_upgrade_timeout=2
+        "coldchain.freezer.upgrade", *given, collections=later, coldchain_upgrade_timeout=2
     )
     assert stopped.code != 0
     assert "again and is as it was before. No further batch" in stopped.output, stopped.output
     assert release(installed) == old
     assert "two " not in stopped.output.partition("RECAP")[2], "the next batch has not begun"
 
-    good = next_release(tmp_path, "good", "__init__.py", "# good")
-    template = good / ROLE / "templates" / "runner.conf.j2"
-    template.write_text(template.read_text() + "later =\n")  # as of a release with one more
+    fault.unlink()
     given = (given[0], "--limit=one,bare")
-    upgraded = play("coldchain.freezer.upgrade", *given, collections=good, coldchain_serial=2)
+    upgraded = play("coldchain.freezer.upgrade", *given, collections=later, coldchain_serial=2)
     assert upgraded.code == 0, upgraded.output
     new = release(installed)
     assert f"{old} -> {new}" in upgraded.output
     assert not (tmp_path / "bare").exists()
-    back = play("coldchain.freezer.upgrade", *given, collections=good, coldchain_rollback=True)
+    back = play("coldchain.freezer.upgrade", *given, collections=later, coldchain_rollback=True)
     assert back.code == 0, back.output
     assert f"{new} -> {old}" in back.output
