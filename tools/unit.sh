@@ -6,7 +6,7 @@
 #   coverage takes as long again, and they reach nothing that the others don't.
 # unit.sh VERSION: a tenth of the examples, a fifth of the cases on another Python (3.12, say) with the bundle's libraries,
 #   or on .venv's with today's (newest): whether the code runs there at all is the question.  Of what
-#   starts processes the oldest Python tries a third; on the newest one of a distribution the hosts
+#   starts processes the oldest Python tries a fifth; on the newest one of a distribution the hosts
 #   of `make molecule` do it, and the libraries have no part in it.
 set -euo pipefail
 pytest=(-m pytest -q --junitxml "build/results/unit${1:+-$1}.xml")
@@ -14,7 +14,7 @@ parallel=(-n auto --dist worksteal)
 # Where a test hangs: in the log, and the others go on.
 hanging=(-o faulthandler_timeout=1500 -o faulthandler_exit_on_timeout=true)
 # They make and remove small trees by the ten thousand, and on a disk wait for three quarters of the
-# time.  There the oldest Python tries its third, and `make torture` all.
+# time.  There the oldest Python tries its fifth, and `make torture` all.
 in_memory() {
   if [ "$(df --output=avail /dev/shm 2> /dev/null | tail -n 1)0" -gt 40000000 ]; then
     TMPDIR=$(mktemp -d /dev/shm/coldchain.XXXXXX)

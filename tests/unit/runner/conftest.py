@@ -8,12 +8,13 @@ torture`` searches among new ones (pytest --hypothesis-profile search).
 pytest --quick: a tenth of them, and of the cases of a parametrised test the first, the sixth and so
 on.  For the other Pythons, where the question is whether the code runs there at all: the first one
 has tried all.  pytest --sample: that, and in the folders whose tests start processes, which is what
-takes long there, of each file the first test, the fourth and so on.  pytest --few-examples: all of
+takes long there, of each file the first test, the sixth and so on.  pytest --few-examples: all of
 the cases.  For the mutation tests, where a case is what a change is noticed by.
 """
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import os
 import sys
@@ -53,7 +54,7 @@ settings.register_profile(
 settings.register_profile("same", settings.get_profile("search"), derandomize=True)
 settings.load_profile("same")
 
-_ONE_CASE_IN, _ONE_TEST_IN = 5, 3
+_ONE_CASE_IN, _ONE_TEST_IN = 5, 5
 _STARTING_PROCESSES = ("agent", "cli", "execution", "runner")
 
 _measured: set[tuple[Path, str]] = set()
@@ -66,6 +67,15 @@ def pytest_unconfigure() -> None:
 
 def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[object]:
+    """One worker after the other: the tests that the first one compiles, with what pytest changes
+    in them, the others find.  Else each compiles all of them, for a quarter of a minute."""
+    with open(__file__, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return (yield)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -137,7 +147,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--quick", action="store_true", help="a tenth of the examples, a fifth of the cases"
     )
     parser.addoption(
-        "--sample", action="store_true", help="and a third of the tests that start processes"
+        "--sample", action="store_true", help="and a fifth of the tests that start processes"
     )
     parser.addoption("--few-examples", action="store_true", help="a tenth of the examples")
 
