@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -519,31 +519,48 @@ def _stands(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("first", [True, False])
-@pytest.mark.parametrize("meanwhile", sorted(COME_AND_GO))
+@pytest.mark.parametrize("renamed", [True, False])
 def test_no_directory_counts_as_stored_that_was_replaced_meanwhile(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, meanwhile: str, first: bool
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, renamed: bool, first: bool
 ) -> None:
-    for folder in ("d", "twin"):
-        (bench.source / folder / "in").mkdir(parents=True)
+    """Each of the changes in a tree of its own.  The renames apart from the others, as a level in
+    which tar tells of one is unpacked in another way."""
+    changes = [one for one in sorted(COME_AND_GO) if one.startswith("mv ") == renamed]
+    assert len(changes) >= 8
+    trees = [bench.source / f"{number:02d}" for number in range(len(changes))]
+    for folder in (tree / name for tree in trees for name in ("d", "twin")):
+        (folder / "in").mkdir(parents=True)
         for name in ("one", "in/deep"):
-            (bench.source / folder / name).write_text(f"{folder} at first")
-    (bench.source / "e").write_text("e")
+            (folder / name).write_text(f"{folder} at first")
+    for tree in trees:
+        (tree / "e").write_text("e")
     if not first:
         bench.level()
-        for folder in ("d", "twin"):
-            (bench.source / folder / "one").write_text(f"{folder} then")
+        for folder in (tree / name for tree in trees for name in ("d", "twin")):
+            (folder / "one").write_text(f"{folder} then")
     for path in bench.source.rglob("*"):
         os.utime(path, (10**9, 10**9))
     with monkeypatch.context() as patch:
-        _at_a_halt(bench, patch, meanwhile)
+        # In tar's order, the file that it waits in comes before all of them.
+        _at_a_halt(bench, patch, _in_each(trees, changes))
         bench.level()
     bench.restore()  # whatever is in it
-    subprocess.run(["bash", "-c", COME_AND_GO[meanwhile]], cwd=bench.source, check=True)
+    back = _in_each(trees, [COME_AND_GO[one] for one in changes])
+    subprocess.run(["bash", "-ec", back], cwd=bench.source, check=True)
     bench.level()
     _stands(bench)
-    (bench.source / "e").write_text("later")
+    for tree in trees:
+        (tree / "e").write_text("later")
     bench.level()
     _stands(bench)
+
+
+def _in_each(trees: Sequence[Path], commands: Sequence[str]) -> str:
+    """Each command in its tree, with a place of its own outside of the source."""
+    return " && ".join(
+        f"(cd {tree.name} && {command.replace('../away', f'../../away{tree.name}')})"
+        for tree, command in zip(trees, commands)
+    )
 
 
 def test_a_directory_that_is_replaced_meanwhile_fails_the_backup_by_policy(

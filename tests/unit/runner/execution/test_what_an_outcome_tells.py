@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -118,17 +119,21 @@ def test_what_cannot_be_started_is_tried_again_unless_the_document_is_bad(
     assert told == Outcome(FAIL, None, "could not be started: no", {}, hopeless)
 
 
+@pytest.fixture(scope="module")
+def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """In one directory: to find a name for another takes longer than an example."""
+    return tmp_path_factory.mktemp("report") / "report.json"
+
+
 @given(value=st.dictionaries(st.text(), st.integers()) | st.lists(st.integers()) | st.none())
-def test_a_report_is_an_object_or_none_at_all(
-    value: object, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    path = tmp_path_factory.mktemp("report") / "report.json"
+def test_a_report_is_an_object_or_none_at_all(value: object, report_file: Path) -> None:
+    path = report_file
+    path.unlink(missing_ok=True)
     assert read_report(path) == {}
     path.write_text(json.dumps(value))
     assert read_report(path) == (value if isinstance(value, dict) else {})
     path.write_text(json.dumps(value) + "{")
     assert read_report(path) == {}
-    path.unlink()
 
 
 def test_every_field_of_an_entry_counts_and_each_may_be_left_out() -> None:
