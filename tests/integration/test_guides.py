@@ -62,8 +62,8 @@ def test_the_morning_finds_the_host_that_is_not_protected(
     inventory.write_text(yaml.safe_dump({"all": {"hosts": {"localhost": {}, "away": away}}}))
 
     # Declared, never run, and there is no such directory yet; nobody is at home in the other one.
-    assert play(in_home(home, [declare])).code == 0
-    assert play(in_home(home, [start])).code != 0
+    begun = play(in_home(home, [declare, start]))
+    assert begun.code != 0 and begun.changed == 1, begun.output
     failed = play(
         "coldchain.freezer.status",
         f"--inventory={inventory}",
@@ -164,20 +164,15 @@ def another_host_restores_it(play: Play, home: Path, tmp_path: Path) -> None:
 
 
 def a_fleet_is_verified(play: Play, home: Path) -> None:
-    """Every byte of a good backup, and of one that has lost its end."""
-
-    def verify() -> Any:
-        where = {"coldchain_home": str(home), "coldchain_become": False}
-        return play("coldchain.freezer.verify", coldchain_verify="full", **where)
-
+    """Every byte of one that has lost its end; retire.md's of a good one is test_fleet_guides'."""
+    where = {"coldchain_home": str(home), "coldchain_become": False}
     (data,) = home.glob("backups/www/data/tar/*/*/*/data")
     whole = data.read_bytes()
     data.write_bytes(whole[:-1])
-    damaged = verify()
+    damaged = play("coldchain.freezer.verify", coldchain_verify="full", **where)
     assert damaged.code != 0 and "localhost  damaged " in damaged.output
     data.write_bytes(whole)
-    sound = verify()
-    assert (sound.code, "localhost  sound " in sound.output) == (0, True), sound.output
+    subprocess.run([home / "bin" / "coldchain", "verify", "--full"], check=True)
 
 
 def test_a_host_tells_prometheus_what_monitoring_says(
@@ -192,7 +187,6 @@ def test_a_host_tells_prometheus_what_monitoring_says(
     file.parent.mkdir()
     configured = play([own])
     assert configured.code == 0, configured.output
-    assert play([own]).changed == 0
     with subprocess.Popen(
         [home / "bin" / "coldchain", "serve"], stderr=subprocess.DEVNULL
     ) as runner:
