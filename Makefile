@@ -10,8 +10,8 @@ DEMO ?= $(CURDIR)/build/demo
 ARTIFACT := build/dist/coldchain-freezer-$(shell sed -n 's/^version: *//p' galaxy.yml).tar.gz
 # For `make units-all` and `make sanity-all`: every Python of a host, one ansible-core of each supported minor release.
 PYTHONS := 3.9 3.10 3.11 3.12 3.13 3.14
-# For `make test`, beside that of .venv: the oldest and the newest ones, and .venv's with today's libraries.
-TESTED := 3.9 3.13 3.14 newest
+# For `make test`, beside that of .venv: the oldest, the newest, and that of the newest distribution (3.13) with today's libraries.
+TESTED := 3.9 3.14 newest
 CORES := 2.18.19 2.19.14 2.20.10 2.21.5
 
 # Where it is set, each process would compile all of its modules anew, tests start thousands.

@@ -5,9 +5,11 @@
 # unit.sh long: the long ones, property tests most of them, with all their examples.  Not measured:
 #   coverage takes as long again, and they reach nothing that the others don't.
 # unit.sh VERSION: a tenth of the examples, a fifth of the cases on another Python (3.12, say) with the bundle's libraries,
-#   or on .venv's with today's (newest): whether the code runs there at all is the question.  Of what
-#   starts processes the oldest Python tries a fifth; on the newest one of a distribution the hosts
-#   of `make molecule` do it, and the libraries have no part in it.
+#   or with today's (newest) on that of the newest distribution, 3.13, or on .venv's where it is not
+#   installed: whether the code runs there at all is the question.  One run asks for both;
+#   `make units-all` tells apart which of them a failure is about.  Of what starts processes the
+#   oldest Python tries a fifth; on the newest one of a distribution the hosts of `make molecule` do
+#   it, and the libraries have no part in it.
 set -euo pipefail
 pytest=(-m pytest -q --junitxml "build/results/unit${1:+-$1}.xml")
 parallel=(-n auto --dist worksteal)
@@ -39,7 +41,8 @@ if [ "$1" = long ]; then
 fi
 version=$1 base=build/pythons/python$1 lock=runner
 if [ "$version" = newest ]; then
-  base=.venv/bin/python lock=newest
+  lock=newest base=build/pythons/python3.13
+  [ -x "$base" ] || base=.venv/bin/python
 elif [ "$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')" = "$version" ]; then
   exit # that is the first form
 elif [ ! -x "$base" ]; then
