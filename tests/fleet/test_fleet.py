@@ -186,7 +186,7 @@ def test_one_job_is_changed_on_one_host(fleet: Fleet) -> None:
     assert changed == {"mail1"}
     assert re.search(r"^-.*1 days.*\n\+.*2 days", planned.output, re.MULTILINE), planned.output
     assert "1 days" in json.dumps(fleet.hosts.coldchain("mail1", "show", "mail"))
-    played = fleet.play(SITE)
+    played = fleet.play(SITE, "--limit=mail1")
     assert played.code == 0, played.output
     assert "2 days" in json.dumps(fleet.hosts.coldchain("mail1", "show", "mail"))
 
@@ -260,7 +260,7 @@ def test_a_host_that_is_cut_off_during_a_run_goes_on(fleet: Fleet, tmp_path: Pat
         assert fleet.state("db1", "waits")["status"] == "running"
         hosts.inside("db1", "touch", "/run/go")
         until(lambda: fleet.state("db1", "waits")["result"] == "success", within=SOON)
-    looked = fleet.play(STATUS)
+    looked = fleet.play(STATUS, "--limit=db1")
     assert looked.code == 0, looked.output
 
 
@@ -336,7 +336,7 @@ def test_a_host_is_retired_and_keeps_its_backups(fleet: Fleet) -> None:
     assert not any(counters(retired.output, name)["changed"] for name in NAMES if name != "old1")
     assert fleet.hosts.inside("old1", "sh", "-c", "ls -d /opt/coldchain* || true") == ""
     assert fleet.hosts.inside("old1", "ls", "/var/backups/coldchain") == "old\n"
-    again = fleet.play(SITE)
+    again = fleet.play(SITE, "--limit=old1")
     assert (again.code, counters(again.output, "old1")["changed"]) == (0, 0), again.output
 
 
