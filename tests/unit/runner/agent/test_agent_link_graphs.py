@@ -202,11 +202,11 @@ def test_without_either_wall_random_levels_get_out(monkeypatch: pytest.MonkeyPat
     assert out >= 10
 
 
-@pytest.mark.long(25)
+@pytest.mark.long(10)
 def test_the_model_alone_holds_random_levels() -> None:
     check = _now_and_then((), "seeing")
     with only():
-        settings(max_examples=examples(1000, 5000))(given(GRAPHS)(check))()
+        settings(max_examples=examples(400, 5000))(given(GRAPHS)(check))()
 
 
 @pytest.mark.long(6)

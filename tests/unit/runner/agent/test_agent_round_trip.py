@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from agent_bench import CAP_SYS_ADMIN, INSTALLED, Bench, capable, make_bench
 from agent_trees import HISTORIES, apply, state
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,8 +28,8 @@ from coldchain.core.text import path_text
 SCHEMES = st.sampled_from([None, "freezer", "strong"])
 
 
-@pytest.mark.long(27)
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@pytest.mark.long(16)
+@settings(max_examples=examples(15, 250), suppress_health_check=list(HealthCheck))
 @given(
     history=HISTORIES,
     scheme=SCHEMES,

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from document_strategies import crooked, damaged, documents, json_values, respelled
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +27,7 @@ from coldchain.schedule import build
 NOW = datetime(2026, 11, 25, 1, 2, 3, tzinfo=timezone.utc)
 CONTEXT = Context("host1", timezone.utc, NOW, vocabulary())
 
-few = settings(max_examples=300)
+few = settings(max_examples=examples(120, 1000))
 
 
 def answers(raw: Any) -> None:

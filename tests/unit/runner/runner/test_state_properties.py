@@ -50,7 +50,8 @@ def schedule(chance: random.Random, now: float) -> dict[str, Any]:
         if chance.random() < 0.5:
             chosen["schedule_splay"] = "20 minutes"
     elif kind in (2, 3):
-        chosen = {"schedule_interval": chance.choice(("20 minutes", "1 hours", "1 days"))}
+        # The first is shorter than the longest run.
+        chosen = {"schedule_interval": chance.choice(("40 minutes", "2 hours", "1 days"))}
     elif kind == 4:
         chosen = {"schedule_interval": "2 hours", "schedule_timezone": "Mars/Base"}
     elif kind == 5:
@@ -59,9 +60,9 @@ def schedule(chance: random.Random, now: float) -> dict[str, Any]:
         begin = then(-30 * DAY, -100, 5000, 2 * DAY)
         chosen = {"schedule_interval": "90 minutes", "schedule_start_date": begin}
     elif kind == 7:
-        chosen = {"schedule_minute": "*/30", "schedule_end_date": then(100, 4000, 2 * DAY)}
+        chosen = {"schedule_minute": "30", "schedule_end_date": then(100, 4000, 2 * DAY)}
     elif kind == 8:
-        chosen = {"schedule_minute": "15,45", "blackout": [{"start": "06:00", "end": "13:00"}]}
+        chosen = {"schedule_minute": "45", "blackout": [{"start": "06:00", "end": "13:00"}]}
     elif kind == 9:
         chosen = {"schedule_boot": True}
     elif kind == 10:  # in the hour that is left out, or exists twice

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from apscheduler.triggers.cron import CronTrigger
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_oracles import SECOND, UTC, prefixed, specs, trigger
@@ -25,7 +26,7 @@ HORIZON = timedelta(days=365 * 25)  # it takes seconds to find out that a schedu
         lambda naive: naive.replace(microsecond=0, tzinfo=UTC)
     ),
 )
-@settings(max_examples=1000)
+@settings(max_examples=examples(400, 4000))
 def test_next_runs_equal_apschedulers_in_utc(spec: dict[str, str], after: datetime) -> None:
     until = after + HORIZON
     theirs = CronTrigger(timezone=UTC, end_date=until, **spec)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from cronsim import CronSim, CronSimError
+from examples import examples
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from schedule_oracles import RANGES, UTC, prefixed, trigger
@@ -79,7 +80,7 @@ def in_cron(name: str, text: str) -> str:
         ),
     ).map(lambda naive: naive.replace(microsecond=0, second=0, tzinfo=UTC)),
 )
-@settings(max_examples=1000, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(400, 4000), suppress_health_check=list(HealthCheck))
 def test_next_runs_equal_cronsims(spec: dict[str, str], zone: str, after: datetime) -> None:
     local = after.astimezone(ZoneInfo(zone))
     expression = " ".join(in_cron(name, spec[name]) for name in ORDER)

@@ -10,6 +10,7 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
+from examples import examples
 from hypothesis import assume, given, note, settings
 from hypothesis import strategies as st
 from schedule_oracles import (
@@ -81,7 +82,7 @@ def test_each_policy_for_the_times_around_a_change(
 
 @pytest.mark.long
 @given(chance=SEEDS)
-@settings(max_examples=40)
+@settings(max_examples=examples(20, 200))
 def test_every_second_around_a_change(chance: Random) -> None:
     name, year = chance.choice(changing()), chance.randint(2020, 2037)
     around = chance.choice(changes(name, year) or (datetime(year, 3, 29, 1, tzinfo=UTC),))
@@ -93,7 +94,7 @@ def test_every_second_around_a_change(chance: Random) -> None:
 
 @pytest.mark.long
 @given(chance=SEEDS)
-@settings(max_examples=20)
+@settings(max_examples=examples(10, 100))
 def test_every_second_in_a_zone_with_or_without_changes(chance: Random) -> None:
     name, year = chance.choice(ZONES), chance.randint(2020, 2037)
     schedule = times_of_day(chance)

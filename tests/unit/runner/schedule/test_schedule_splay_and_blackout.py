@@ -10,6 +10,7 @@ from functools import cached_property
 from random import Random
 
 import pytest
+from examples import examples
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from schedule_oracles import SECOND, SEEDS, UTC, WEEKDAYS, runs, trigger, utc
@@ -144,7 +145,7 @@ class Model:
 
 @pytest.mark.long
 @given(chance=SEEDS)
-@settings(max_examples=120)
+@settings(max_examples=examples(60, 600))
 def test_runs_and_cancelled_slots(chance: Random) -> None:
     schedule, windows = any_schedule(chance), any_windows(chance)
     splay = chance.choice((0, 0, 600, chance.randint(1, 20_000)))
