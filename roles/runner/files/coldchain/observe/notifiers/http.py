@@ -39,6 +39,19 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """None: the caller sees the answer itself."""
 
 
+class _Https(urllib.request.HTTPSHandler):
+    """Reads the authorities' certificates, which takes longer than all else, for TLS alone."""
+
+    def __init__(self, task: Task) -> None:
+        # Not that of its own class, which reads them from Python 3.12 on.
+        urllib.request.AbstractHTTPHandler.__init__(self)
+        self._task = task
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """The answer to *req*."""
+        return self.do_open(http.client.HTTPSConnection, req, context=_context(self._task))
+
+
 def request(
     task: Task, url: str, body: bytes, headers: Mapping[str, str], method: str = "POST"
 ) -> str:
@@ -46,9 +59,7 @@ def request(
     problem = url_problem(url)
     if problem:
         raise Undelivered(f"url: {problem}", refused=True)
-    opener = urllib.request.build_opener(
-        urllib.request.HTTPSHandler(context=_context(task)), _NoRedirect
-    )
+    opener = urllib.request.build_opener(_Https(task), _NoRedirect)
     sent = {"User-Agent": f"coldchain/{__version__}", **authorization(task), **headers}
     for _turn in range(_REDIRECTS + 1):
         try:
