@@ -10,12 +10,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from agent_bench import Bench
+from agent_bench import Bench, make_bench
 from agent_command import ENVIRONMENT, agent_argv
 from agent_points import verify
 from agent_trees import state
@@ -56,6 +57,31 @@ def _empty(path: Path) -> None:
     os.truncate(path, 0)
 
 
+@pytest.fixture(scope="module")
+def filled() -> Iterator[Callable[[Bench, str | None], None]]:
+    """Gives a bench the container and the password of one that was filled with the scheme."""
+    with tempfile.TemporaryDirectory() as root:
+        benches: dict[str | None, Bench] = {}
+
+        def give(bench: Bench, scheme: str | None) -> None:
+            one = benches.get(scheme)
+            if one is None:
+                place = Path(root) / str(scheme)
+                place.mkdir()
+                one = benches[scheme] = make_bench(place)
+                _fill(one, **_secret(one, scheme))
+            shutil.copytree(one.container, bench.container, symlinks=True, dirs_exist_ok=True)
+            shutil.copy2(one.pass_file, bench.pass_file)
+
+        yield give
+
+
+def _secret(bench: Bench, scheme: str | None) -> dict[str, str]:
+    if scheme is None:
+        return {}
+    return {"encrypt_pass_file": str(bench.pass_file), "encrypt_scheme": scheme}
+
+
 DAMAGES = [_truncate, _flip, _empty, os.unlink]
 
 
@@ -63,10 +89,14 @@ DAMAGES = [_truncate, _flip, _empty, os.unlink]
 @pytest.mark.parametrize("level", [0, 1, 2])
 @pytest.mark.parametrize("scheme", [None, "freezer", "strong"])
 def test_damaged_data_is_found_and_restores_nothing(
-    bench: Bench, damage: Callable[[Path], None], level: int, scheme: str | None
+    bench: Bench,
+    filled: Callable[[Bench, str | None], None],
+    damage: Callable[[Path], None],
+    level: int,
+    scheme: str | None,
 ) -> None:
-    secret = {"encrypt_pass_file": str(bench.pass_file), "encrypt_scheme": scheme} if scheme else {}
-    _fill(bench, **secret)
+    secret = _secret(bench, scheme)
+    filled(bench, scheme)
     damage(_parts(bench)[level])
     bench.target.mkdir()
     (bench.target / "mine").write_text("x")
