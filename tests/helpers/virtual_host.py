@@ -162,7 +162,7 @@ class VirtualHost:
             (recovery, "JobRun", ImitatedRun),
             (ImitatedRun, "kept", {}),
             (ImitatedRun, "seconds", 0.0),
-            (history, "append", lambda path, rows: self._rows(path).extend(rows)),
+            (history, "append", lambda path, rows: self._append(path, rows)),
             (history, "newest_first", lambda path: iter(self._rows(path)[::-1])),
             (history, "keep_newest", lambda path, rows: self._keep(path, rows)),
             (Store, "wake", lambda store: None),
@@ -181,6 +181,10 @@ class VirtualHost:
 
     def _rows(self, path: Path) -> list[dict[str, Any]]:
         return self.records.setdefault(path, [])
+
+    def _append(self, path: Path, rows: list[dict[str, Any]]) -> tuple[Path, ...]:
+        self._rows(path).extend(rows)
+        return ()  # no directory has to be synced: what is here is durable at once
 
     def _keep(self, path: Path, rows: list[dict[str, Any]]) -> None:
         self.records[path] = rows[::-1]
