@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import signal
@@ -76,8 +77,9 @@ class Bench:
 def bench(host: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     made = Bench(host, monkeypatch)
     yield made
-    for file in list(host.paths.runs.glob("*/*.pid")):
-        # The runner is at work: it may be about to write the file, or to remove the directory.
+    # The runner is at work: it may be about to write a file, or to remove a directory, of which
+    # Path.glob makes an error.
+    for file in map(Path, glob.glob(f"{host.paths.runs}/*/*.pid")):
         with contextlib.suppress(
             ProcessLookupError, PermissionError, FileNotFoundError, IndexError
         ):
