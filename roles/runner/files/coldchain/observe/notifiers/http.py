@@ -43,8 +43,8 @@ class _Https(urllib.request.HTTPSHandler):
     """Reads the authorities' certificates, which takes longer than all else, for TLS alone."""
 
     def __init__(self, task: Task) -> None:
-        # Not that of its own class, which reads them from Python 3.12 on.
-        urllib.request.AbstractHTTPHandler.__init__(self)
+        # Without a context, Python 3.12 reads them here; this one trusts nobody, and is not used.
+        super().__init__(context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         self._task = task
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
