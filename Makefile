@@ -54,7 +54,7 @@ demo: install ## backup, change, destroy, restore, compare: on this machine, wit
 # for a moment, and begins it last.
 test: bootstrap install pythons ## all checks and tests, three at a time, those that take longest first
 	@rm -rf build/results
-	$(MAKE) -j3 --output-sync=target $(addprefix --old-file=,bootstrap venv build install pythons) lint fleet unit integration long storages interop molecule unit-3.9 faults sanity units $(addprefix unit-,$(filter-out 3.9,$(TESTED))) importer docs browser
+	$(MAKE) -j3 --output-sync=target $(addprefix --old-file=,bootstrap venv build install pythons) lint fleet unit integration long storages interop sanity molecule unit-3.9 faults units $(addprefix unit-,$(filter-out 3.9,$(TESTED))) importer docs browser
 
 lint: venv ## formats, types, docs, YAML, shell
 	python tools/lint.py
