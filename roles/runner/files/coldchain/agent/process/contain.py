@@ -11,14 +11,14 @@ landlock: (Linux 5.19, no right needed) the same, but for modes, owners, times a
 
 This file is also the program that does it: it is started with the interpreter, contains itself, and
 becomes the program that is to be contained.  So it imports nothing of ours, and little else: a
-restore starts it for each level, and the modules re and signal take as long as all that it does.
+restore starts it for each level.
 """
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]
 import errno
 import os
+import signal
 import struct
 import sys
 
@@ -346,9 +346,9 @@ def _words(error: Exception) -> str:
 
 def main(arguments: list[str]) -> None:
     """Contain this process and become the program that *arguments* end with."""
-    for number in (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ):
+    for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
         # Python has changed these for itself, and what it becomes would inherit that.
-        _signal.signal(number, _signal.SIG_DFL)
+        signal.signal(number, signal.SIG_DFL)
     means, numbers, directory, *program = arguments
     descriptor, report, device, inode = map(int, numbers.split(","))
     for inherited in (descriptor, report):
