@@ -127,6 +127,27 @@ def test_a_start_beside_a_damaged_state_runs_and_is_waited_for(
     assert again["run"]["run_id"] != first and again["run"]["result"] == "success"
 
 
+@pytest.mark.parametrize("both", [False, True], ids=["one generation", "both generations"])
+def test_whoever_reads_a_damaged_state_lets_the_runner_write_it_again(
+    command: Command, runner: subprocess.Popen[str], both: bool
+) -> None:
+    """They ended with 65, or told of the generation before, by which the job still ran."""
+    state = Paths.under(command.home).state
+    changed = timed_job("x", schedule_interval="2 days")
+    assert command("apply", "-", data=timed_job("x", schedule_interval="1 days")) == 0
+    run = waited(command, "x", "start")["run"]["run_id"]
+    for words in (("list",), ("history", "x"), ("explain", "x"), ("status",), ("apply", "-")):
+        for path in (state, state.with_name("state.json.previous"))[: 1 + both]:
+            path.write_bytes(b"garbage")
+        with at_most():
+            answer = command.json(*words, **({"data": changed} if words[0] == "apply" else {}))
+        assert command.code == 0, (words, answer)
+        if words[0] == "list":
+            (job,) = answer["jobs"]
+            assert (job["status"], job["last_run"]["run_id"]) == ("scheduled", run)
+    assert [job["change"] for job in answer["jobs"]] == ["updated"]
+
+
 def test_stop_abort_and_remove_wait_for_the_run(
     command: Command, runner: subprocess.Popen[str]
 ) -> None:

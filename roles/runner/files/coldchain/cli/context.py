@@ -43,9 +43,9 @@ class Call:
 
     def open_store(self, *, create: bool) -> Store:
         """The store; create: make it where it is not there, else Unavailable."""
-        from coldchain.store import Store
+        from coldchain.store import WRITTEN_AGAIN, Store
 
-        return Store.open(self.paths, create=create)
+        return Store.open(self.paths, create=create, patience=WRITTEN_AGAIN)
 
     def record(self, job_id: str) -> JobRecord:
         """The declared job, or one that was removed and whose last run goes on, or what is run

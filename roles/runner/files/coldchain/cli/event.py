@@ -17,7 +17,6 @@ from coldchain.cli.progress_bar import Bar
 from coldchain.cli.waiting import (
     Wait,
     answer_with,
-    await_state,
     draw_progress,
     failure_of,
     nothing_ran,
@@ -46,7 +45,6 @@ def run(call: Call) -> int:
     arguments, store = call.arguments, call.store
     job_id, requested = arguments.job, arguments.event
     record = call.record(job_id)
-    await_state(store)
     state = state_of(call, record)
     check = arguments.check
     if arguments.wait and not check and not store.runner_alive():

@@ -23,11 +23,7 @@ from coldchain.store.records import run_message
 
 SOON = 2.0  # seconds
 POLL_FIRST, POLL_LAST = 0.02, 0.5  # seconds between two looks at the store
-
 ALIVE_EVERY = 2.0
-
-WRITTEN_AGAIN = 5.0
-"""Seconds within which a runner that can write has replaced a damaged state."""
 
 
 def who_asks() -> str:
@@ -127,15 +123,6 @@ def wait_for(
         time.sleep(min(pause, max(0.0, timeout - (now - begun))))
         pause = min(pause * 1.5, POLL_LAST)
     return wait.run()
-
-
-def await_state(store: Store) -> None:
-    """Let the runner write a damaged state again: by the generation before it, a job may run that
-    has long ended, and a start of it would do nothing."""
-    until = time.monotonic() + WRITTEN_AGAIN
-    while store.state_damaged() and store.runner_alive() and time.monotonic() < until:
-        store.wake()
-        time.sleep(POLL_FIRST)
 
 
 def draw_progress(call: Call, job_id: str, pbar: Bar) -> None:

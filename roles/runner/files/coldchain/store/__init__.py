@@ -6,9 +6,10 @@ from coldchain.store.file_format import Damage
 from coldchain.store.records import Change, Document, Event, JobRecord, Run, State, timing
 from coldchain.store.retention import Bounds
 from coldchain.store.rows import Remembered
-from coldchain.store.store import Store
+from coldchain.store.store import WRITTEN_AGAIN, Store
 
 __all__ = [
+    "WRITTEN_AGAIN",
     "Bounds",
     "Change",
     "Damage",

@@ -30,16 +30,25 @@ from coldchain.store.retention import Bounds, Retention
 from coldchain.store.rows import Remembered
 from coldchain.store.table import KeyTable, change
 
+WRITTEN_AGAIN = 5.0
+"""Seconds within which a runner that can write has replaced a damaged state."""
+_LOOK_EVERY = 0.02  # seconds
+
 
 class _Database(TinyDB):
     table_class = KeyTable  # type: ignore[assignment]  # untyped there, and meant to be set
 
 
 class Store:
-    """Everything that is kept.  Reading never writes, not even a lock file."""
+    """Everything that is kept.  Reading never writes, not even a lock file.
 
-    def __init__(self, paths: Paths) -> None:
+    patience: seconds that a reader waits in all for a runner at work to write a damaged state
+    again.
+    """
+
+    def __init__(self, paths: Paths, *, patience: float = 0.0) -> None:
         self.paths = paths
+        self._patience = patience
         self._retention = Retention(paths)
         self._unsynced: dict[Path, None] = {}  # see history.append
         self._jobs = _Database(path=paths.jobs, kind="jobs", storage=AtomicJSONStorage)
@@ -49,8 +58,11 @@ class Store:
         self._state = _Database(path=paths.state, kind="state", storage=AtomicJSONStorage)
 
     @classmethod
-    def open(cls, paths: Paths, *, create: bool) -> Store:
-        """The store at *paths*; Unavailable, unless *create*, when nothing is installed there."""
+    def open(cls, paths: Paths, *, create: bool, patience: float = 0.0) -> Store:
+        """The store at *paths*; Unavailable, unless *create*, when nothing is installed there.
+
+        patience: see Store.
+        """
         if create:
             paths.create()
         else:
@@ -60,7 +72,7 @@ class Store:
                     f"{paths.lib}: there is no coldchain runner here",
                     f"apply the role coldchain.freezer.runner, {OTHER_HOME}",
                 )
-        return cls(paths)
+        return cls(paths, patience=patience)
 
     def tidy(self) -> None:
         """After a start of the runner: today's format, and no remnants of a crash."""
@@ -69,6 +81,7 @@ class Store:
 
     def damages(self) -> list[Damage]:
         """Of the three files; raises what reading them does."""
+        self._await_state()
         files = map(_storage, (self._jobs, self._events, self._state))
         return [damage for file in files for damage in file.damages()]
 
@@ -171,7 +184,7 @@ class Store:
 
     def _done(self) -> Set[str]:
         """The ids of the requests that the runner has acted on."""
-        return _table(self._state, "done_events").records(lambda key, _unused: key).keys()
+        return self._state_table("done_events").records(lambda key, _unused: key).keys()
 
     def events_changed(self) -> bool:
         """Whether another process has written to the requests since they were read here."""
@@ -191,7 +204,7 @@ class Store:
 
     def states(self) -> Mapping[str, State]:
         """The states by job id."""
-        return _table(self._state, "state").records(State.from_row)
+        return self._state_table("state").records(State.from_row)
 
     def state(self, job_id: str) -> State | None:
         """The state of a job, None when it has none yet."""
@@ -201,13 +214,28 @@ class Store:
         """Has anybody else written, damaged or removed the state since it was written here?"""
         return _storage(self._state).replaced()
 
-    def state_damaged(self) -> bool:
+    def _state_table(self, name: str) -> KeyTable:
+        self._await_state()
+        return _table(self._state, name)
+
+    def _await_state(self) -> None:
+        """Let a runner at work write a damaged state again, which it does within a second: by the
+        generation before it, a job may run that has long ended; of none, nothing can be told."""
+        if self._patience <= 0 or not self._state_damaged():
+            return
+        until, self._patience = time.monotonic() + self._patience, 0.0
+        while self._state_damaged() and self.runner_alive() and time.monotonic() < until:
+            self.wake()
+            time.sleep(_LOOK_EVERY)
+
+    def _state_damaged(self) -> bool:
         """Is the file of the state damaged or missing, so that the generation before is read?"""
+        storage = _storage(self._state)
         try:
-            self.states()
+            storage.read()
         except DataError:  # neither can be read
             return True
-        return _storage(self._state).damaged
+        return storage.damaged
 
     def event_done(self, event_id: str) -> bool:
         """Has the runner acted on the request?"""
@@ -215,7 +243,7 @@ class Store:
 
     def clock_mark(self) -> dict[str, Any] | None:
         """What the last commit of a runner kept of the clock; None before the first one."""
-        return _table(self._state, "clock").records(lambda key, row: row).get("mark")
+        return self._state_table("clock").records(lambda key, row: row).get("mark")
 
     def ledger_entries(self) -> int:
         """So many entries the ledger had when jobs were last declared or a runner last committed,
@@ -227,7 +255,7 @@ class Store:
     def ledger_kept(self) -> dict[str, Any] | None:
         """What the last commit of a runner kept of the ledger: {"entries": how many it had, "runs":
         which it may lack, each with its job, "missed": how many more}; None before the first."""
-        return _table(self._state, "ledger").records(_kept_of_ledger).get("seen")
+        return self._state_table("ledger").records(_kept_of_ledger).get("seen")
 
     def newest_entry(self) -> float:
         """POSIX seconds: no clock that shows less than this is right."""
