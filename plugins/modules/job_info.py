@@ -130,6 +130,11 @@ jobs:
           description: Since when, in UTC.
           type: str
           sample: "2026-11-25T02:30:00+00:00"
+    survivors:
+      description: Processes (C(pid), C(command)) that a run waits for which was told to end, because not even SIGKILL ends them.
+      type: list
+      elements: dict
+      sample: []
     reason:
       description: Why the job is in this status, where that is worth saying.
       type: str

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from agent_users import NOBODY, as_nobody
+from cli_command import Command
 from control_groups import mounted
 from sleepers import ESCAPES, Sleeper, nested
 from waiting import ended, until
@@ -192,11 +193,15 @@ def test_an_abort_ends_its_action_and_not_what_an_earlier_one_left(
 
 
 def test_a_survivor_keeps_run_and_lock_and_is_named(
-    host: Any, sleeper: Sleeper, monkeypatch: pytest.MonkeyPatch
+    host: Any,
+    sleeper: Sleeper,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """As a process that waits for a dead NFS server: KILL changes nothing."""
     monkeypatch.setattr(supervision, "_STUCK_AFTER", 0.5)
     monkeypatch.setattr(supervision, "_KILL_STUCK", 0.5)
+    command = Command(host.paths.home, capsys, monkeypatch)
     real = Member.send
 
     def send(member: Member, number: signal.Signals) -> None:
@@ -210,11 +215,22 @@ def test_a_survivor_keeps_run_and_lock_and_is_named(
         (pid,) = until(sleeper.pids)
         host.event("j", "abort")
         host.declare("k", "true", lock="disk")
-        until(lambda: str(pid) in host.state("j").reason)
-        assert "sleep" in host.state("j").reason
+        host.until(lambda: host.state("j").survivors)
         assert host.store.history("j", 9) == [] and host.store.history("k", 9) == []
         assert host.state("j").status == "aborting"
         assert "disk" in host.state("k").reason
+        waits = f"waits for what cannot be ended: {pid} (sleep)"
+        for event, reason in (("abort", "aborted by"), ("remove", "removed;")):
+            host.event("j", event)
+            host.until(lambda told=reason: host.state("j").reason.startswith(told))
+            (job,) = command.json("list", "j")["jobs"]
+            assert job["survivors"] == [{"pid": pid, "command": "sleep"}]
+            assert job["reason"].startswith(waits)
+        assert command("list") == 0 and f"j: {waits}" in command.out
+        facts = {fact["about"]: fact["text"] for fact in command.json("explain", "k")["facts"]}
+        assert facts["lock"] == "disk: held by j"
+        message = command.error("event", "j", "abort", "--wait", "--timeout", "0")["message"]
+        assert message.endswith(f"{waits}; removed; its last run goes on")
     run = record(host)
     assert run["result"] == "aborted"
     assert run["actions"][0]["survivors"] == [{"pid": pid, "command": "sleep"}]

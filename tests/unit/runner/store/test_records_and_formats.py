@@ -67,6 +67,7 @@ def test_only_the_steps_from_a_file_s_own_format_on(
 
 INSTANTS = st.none() | st.floats(1, 4e9)
 TEXTS = st.text(max_size=5)
+ENTRIES = st.lists(st.dictionaries(TEXTS, st.integers(0, 2), max_size=2), max_size=2)
 OBJECTS = st.none() | st.dictionaries(TEXTS, st.integers() | TEXTS, min_size=1, max_size=2)
 STATES = st.builds(
     State,
@@ -92,7 +93,8 @@ STATES = st.builds(
     armed_anchor=INSTANTS,
     re_anchored=INSTANTS,
     boot=TEXTS,
-    queue=st.lists(st.dictionaries(TEXTS, st.integers(0, 2), max_size=2), max_size=2),
+    queue=ENTRIES,
+    survivors=ENTRIES,
     skipped=OBJECTS,
     request=OBJECTS,
 )

@@ -11,7 +11,7 @@ from coldchain import lifecycle
 from coldchain.cli.arguments import whole_number
 from coldchain.cli.context import Call
 from coldchain.cli.job_state import state_of
-from coldchain.cli.job_view import NO_RUNNER, length, listed, progress_line
+from coldchain.cli.job_view import NO_RUNNER, length, listed
 from coldchain.cli.output import duration
 from coldchain.cli.progress_bar import Bar
 from coldchain.cli.waiting import (
@@ -19,6 +19,7 @@ from coldchain.cli.waiting import (
     answer_with,
     draw_progress,
     failure_of,
+    how_far,
     nothing_ran,
     wait_for,
     who_asks,
@@ -73,7 +74,8 @@ def run(call: Call) -> int:
                 if requested == "start" and run is None:
                     late = nothing_ran(call, wait)
             except TryAgain as error:
-                late = _how_far(call, error)
+                text = how_far(call, job_id)
+                late = TryAgain(f"{error.message}: {text}", error.hint) if text else error
     failure = late or failure_of(job_id, run if requested == "start" else None)
     answer = {
         "job_id": job_id,
@@ -113,14 +115,6 @@ def _effect(
         ) from None
     gone = after.status == lifecycle.REMOVED
     return changed, None if gone else {"status": after.status, "event": after.pending}
-
-
-def _how_far(call: Call, error: TryAgain) -> TryAgain:
-    """*error* with what the run is doing, for whoever has waited in vain."""
-    job = listed(call, call.arguments.job) or {}
-    if job.get("progress"):
-        return TryAgain(f"{error.message}: {progress_line(job['progress'])}", error.hint)
-    return error
 
 
 def _tell_event(call: Call, answer: dict[str, Any]) -> None:

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,10 +15,11 @@ from coldchain.cli.job_state import state_of
 from coldchain.cli.job_view import NO_RUNNER, length, listed, progress_line
 from coldchain.cli.output import duration, instant
 from coldchain.cli.preview import usable_trigger
-from coldchain.core.errors import DataError
+from coldchain.core.errors import ColdchainError, DataError
 from coldchain.core.instants import from_epoch
-from coldchain.lifecycle import ABORTING, RUNNING, STOP
-from coldchain.store import JobRecord, State
+from coldchain.execution import runfile
+from coldchain.lifecycle import STOP
+from coldchain.store import Document, JobRecord, State
 from coldchain.store.records import run_message
 
 
@@ -55,8 +58,8 @@ def _facts(call: Call, record: JobRecord, state: State) -> list[dict[str, str]]:
         fact("slot", _place_in_slot(record))
     if call.settings.zone_problem:
         fact("time zone", f"UTC: {call.settings.zone_problem}")
-    fact("status", state.status + (f": {state.reason}" if state.reason else ""))
-    if state.status in (RUNNING, ABORTING) and state.time_started:
+    fact("status", state.status + (f": {state.why}" if state.why else ""))
+    if state.active and state.time_started:
         fact("running", f"since {instant(from_epoch(state.time_started), zone)} ({state.run_id})")
         job = listed(call, record.job_id)
         if job is not None and job["progress"]:
@@ -97,12 +100,19 @@ def _add_lock(call: Call, record: JobRecord, fact: Any) -> None:
     records, states = call.store.jobs(), call.store.states()
     holders = [
         job_id
-        for job_id, other in records.items()
-        if other.document.get("lock") == lock
-        and job_id in states
-        and states[job_id].status in (RUNNING, ABORTING)
+        for job_id, state in states.items()
+        if state.active and _document_of_run(call, records, job_id, state).get("lock") == lock
     ]
     fact("lock", f"{lock}: " + (f"held by {', '.join(holders)}" if holders else "free"))
+
+
+def _document_of_run(
+    call: Call, records: Mapping[str, JobRecord], job_id: str, state: State
+) -> Document:
+    """The document that the job's run keeps to: also of one that was removed, or changed since."""
+    with contextlib.suppress(ValueError, ColdchainError):  # it has ended meanwhile
+        return runfile.read(call.paths.runs / str(state.run_id))[0]
+    return records[job_id].document if job_id in records else {}
 
 
 def _add_record(call: Call, record: JobRecord, state: State, fact: Any) -> None:

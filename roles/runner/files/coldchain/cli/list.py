@@ -112,6 +112,8 @@ def _print(call: Call, jobs: Sequence[Mapping[str, Any]]) -> None:
     for job in jobs:
         if job["progress"]:
             call.output.line(f"{job['job_id']}: {progress_line(job['progress'])}")
+        if job["survivors"]:
+            call.output.line(f"{job['job_id']}: {job['reason']}")
         if "document" in job:
             call.output.line(json.dumps(job["document"], indent=2))
         if job.get("runs"):

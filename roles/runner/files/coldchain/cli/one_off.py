@@ -11,9 +11,8 @@ from typing import Any
 
 from coldchain import lifecycle
 from coldchain.cli.context import Call
-from coldchain.cli.job_view import listed, progress_line
 from coldchain.cli.progress_bar import Bar
-from coldchain.cli.waiting import Wait, draw_progress, wait_for, who_asks
+from coldchain.cli.waiting import Wait, draw_progress, how_far, wait_for, who_asks
 from coldchain.core.errors import TryAgain, Unavailable
 from coldchain.execution import runfile
 from coldchain.store import Document
@@ -104,10 +103,9 @@ def result_of(call: Call, job_id: str, request: str, timeout: float) -> dict[str
             call.output.note(f"it goes on; coldchain event {job_id} abort ends it")
             raise
         except TryAgain as error:
-            job = listed(call, job_id) or {}
-            how_far = progress_line(job["progress"]) if job.get("progress") else job.get("reason")
+            text = how_far(call, job_id)
             raise TryAgain(
-                f"not done after {timeout:g} seconds" + (f": {how_far}" if how_far else ""),
+                f"not done after {timeout:g} seconds" + (f": {text}" if text else ""),
                 f"it goes on; coldchain list {job_id} tells how far it is, coldchain event"
                 f" {job_id} abort ends it; asking for the same again waits for it again",
             ) from error

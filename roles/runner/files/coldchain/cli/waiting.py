@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from coldchain import lifecycle
 from coldchain.cli.context import Call
+from coldchain.cli.job_view import listed, progress_line
 from coldchain.cli.output import error_object, instant
 from coldchain.cli.progress_bar import Bar
 from coldchain.core.errors import ColdchainError, JobFailed, TryAgain, Unavailable
@@ -137,6 +138,14 @@ def draw_run(directory: Path, pbar: Bar) -> None:
     progress = read(directory) if pbar.drawn else None
     if progress is not None:
         pbar.show(progress, "" if progress["message"] else f"action {progress['action']}")
+
+
+def how_far(call: Call, job_id: str) -> str:
+    """What the job's run is doing and what it waits for, for whoever has waited in vain; "" when
+    nothing is known of it."""
+    job = listed(call, job_id) or {}
+    progress = job.get("progress")
+    return "; ".join(filter(None, (progress and progress_line(progress), job.get("reason"))))
 
 
 def failure_of(job_id: str, run: dict[str, Any] | None) -> JobFailed | None:

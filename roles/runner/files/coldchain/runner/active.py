@@ -130,12 +130,16 @@ class ActiveRuns:
 
     def _tell_survivors(self, run: JobRun) -> None:
         """Say once, in the log and in the job's state, what keeps a run that was ended."""
-        names = ", ".join(map(str, run.survivors))
+        survivors = run.survivors
+        names = ", ".join(map(str, survivors))
         if names and self._stuck.get(run.run_id) != names:
             self._stuck[run.run_id] = names
             text = f"waits for what cannot be ended: {names}"
             log.error("job %s: run %s %s", run.job_id, run.run_id, text)
-            self._jobs.states.change(run.job_id, reason=text)
+            named = [member.as_dict() for member in survivors]
+            self._jobs.states.change(run.job_id, survivors=named)
+        elif not names and self._stuck.pop(run.run_id, ""):
+            self._jobs.states.change(run.job_id, survivors=[])
 
     def _register(self, run: JobRun) -> None:
         pidfd = run.pidfd

@@ -12,7 +12,7 @@ from coldchain.core.instants import from_epoch, iso
 
 Document = dict[str, Any]
 NOTHING: Mapping[str, Any] = {}
-NO_QUEUE: Sequence[dict[str, Any]] = []
+NO_ENTRIES: Sequence[dict[str, Any]] = []
 Row = Mapping[str, Any]
 Run = dict[str, Any]
 """A RUN as docs/reference/command.md describes it."""
@@ -116,7 +116,15 @@ class Event(NamedTuple):
         return cls(id=request_id, **_known(cls, row))
 
 
-RUN_IN_PROGRESS = ("run_id", "cause", "scheduled_for", "request", "aborting", "time_started")
+RUN_IN_PROGRESS = (
+    "run_id",
+    "cause",
+    "scheduled_for",
+    "request",
+    "aborting",
+    "survivors",
+    "time_started",
+)
 """The fields of a State that tell of the run that goes on."""
 
 
@@ -125,7 +133,8 @@ class State(NamedTuple):
 
     Facts: created, armed_anchor, revision: of the declaration that was taken in (see JobRecord);
     run_id, cause, scheduled_for, request: of the run in progress (see RUN; request: {"id", "by"} of
-    a one-off run, None for a declared job); aborting: that run was told to end; newest_event:
+    a one-off run, None for a declared job); aborting: that run was told to end; survivors: {"pid",
+    "command"} of each process that it waits for, as it cannot be ended; newest_event:
     {"event", "who", "when", "revision"} of the last start, stop or abort, when in POSIX seconds,
     revision of the document that it met; unusable: why the host cannot use the schedule, "" when it
     can; checked_until: POSIX seconds up to which every slot is accounted for, None when none is;
@@ -152,6 +161,7 @@ class State(NamedTuple):
     cause: str = ""
     scheduled_for: str = ""
     aborting: bool = False
+    survivors: Sequence[dict[str, Any]] = NO_ENTRIES
     last_run: Run | None = None
     reason: str = ""
     newest_event: dict[str, Any] | None = None
@@ -163,7 +173,7 @@ class State(NamedTuple):
     armed_anchor: float | None = None
     re_anchored: float | None = None
     boot: str = ""
-    queue: Sequence[dict[str, Any]] = NO_QUEUE
+    queue: Sequence[dict[str, Any]] = NO_ENTRIES
     skipped: dict[str, Any] | None = None
     request: dict[str, Any] | None = None
 
@@ -185,6 +195,13 @@ class State(NamedTuple):
             created=record.created,
             armed_anchor=record.anchor,
         )
+
+    @property
+    def why(self) -> str:
+        """The reason, for people: before all else what keeps a run that was ended."""
+        stuck = ", ".join(f"{one['pid']} ({one['command']})" for one in self.survivors)
+        waits = f"waits for what cannot be ended: {stuck}" if stuck else ""
+        return "; ".join(filter(None, (waits, self.reason)))
 
     @property
     def active(self) -> bool:
