@@ -246,16 +246,21 @@ def test_a_job_that_was_stopped_for_long_still_runs_once() -> None:
     assert look(record(HOURLY)._replace(enabled=NOON + DAY), NOON + DAY).since == NOON + DAY
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
-@pytest.mark.parametrize("ahead", [0.0, 2.0, 2.5, DAY, DAY + 1])
+@pytest.mark.parametrize("kind", [*KINDS, "second", "week"])
+@pytest.mark.parametrize("ahead", [0.0, 2.0, 2.5, HOUR, HOUR + 1, DAY, DAY + 1])
 def test_a_clock_that_was_ahead_is_noticed_beyond_a_step(kind: str, ahead: float) -> None:
-    made = record(KINDS[kind], NOON + ahead)
+    """An interval waits on its grid up to a day, and no longer than it lasts if it never ran."""
+    schedule = KINDS.get(kind, {"schedule_interval": f"1 {kind}s"})
+    made = record(schedule, NOON + ahead)
     state = taken_in(None, made)
     outlook = Outlook.of(made, state, SETTINGS, NOON + ahead)
-    counts = ahead > (DAY if kind == "interval" else 2.0)
+    counts = ahead > {"interval": HOUR, "week": DAY}.get(kind, 2.0)
     assert outlook.rejudged(NOON) == ({"re_anchored": NOON} if counts else {})
     if counts:
         assert Outlook.of(made, state, SETTINGS, NOON).floor == NOON
+    if kind == "interval":
+        state = state._replace(last_run={"cause": "event"})
+        assert bool(Outlook.of(made, state, SETTINGS, NOON + ahead).rejudged(NOON)) == (ahead > DAY)
 
 
 @pytest.mark.parametrize("ahead", [2.0, 2.5, HOUR])

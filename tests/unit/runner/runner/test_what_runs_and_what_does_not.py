@@ -294,6 +294,44 @@ def test_a_host_that_was_off_for_long_makes_up_for_what_it_missed(host: VirtualH
     assert [group["skipped"] for group in host.skipped("j")] == [3]
 
 
+@pytest.mark.parametrize("back", [2000 * DAY, 1990 * DAY, 2000 * DAY - 2 * HOUR])
+def test_what_a_clock_that_was_believed_behind_has_passed_over_is_no_record(
+    host: VirtualHost, back: float
+) -> None:
+    """*back*: what the next boot finds the clock set by: to what is right, or nearer to it."""
+    host.declare("j", schedule_hour="3")
+    host.declare("interval", schedule_interval="7 hours")
+    host.start()
+    host.pass_time(4 * HOUR)
+    host.reboot(off=60.0, clock=-2000 * DAY)
+    host.start()
+    host.pass_time(HOUR)
+    assert host.runner is not None and not host.runner._trust.doubted
+    host.reboot(off=60.0, clock=back)
+    host.start()
+    host.pass_time(1.0)
+    host.pass_time(2 * DAY)
+    earliest = min(MONDAY, host.now - 2 * DAY - HOUR)
+    for job_id in ("j", "interval"):
+        told = [group["scheduled_for"] for group in host.skipped(job_id)]
+        assert [slot for slot in told if slot < at(earliest - MONDAY)] == [], told
+        assert once_each(host, job_id)
+        runs = [slot for slot in map(_instant, host.runs(job_id)) if slot.timestamp() > earliest]
+        assert len(runs) >= 2, "its schedule goes on"
+
+
+@pytest.mark.parametrize("length", [60.0, HOUR, 5 * HOUR])
+def test_an_interval_that_was_declared_ahead_begins_within_its_own_length(
+    host: VirtualHost, length: float
+) -> None:
+    host.set_clock(6 * HOUR)
+    host.declare("j", schedule_interval=f"{length:.0f} seconds")
+    host.start()
+    host.set_clock(-6 * HOUR)
+    host.pass_time(length + 60.0)
+    assert host.runs("j"), host.state("j").next_run
+
+
 @pytest.mark.parametrize("restart", [False, True])
 @pytest.mark.parametrize("step", [HOUR, DAY, 700 * DAY, -HOUR, -DAY, -700 * DAY])
 def test_a_clock_that_is_set_and_set_back_runs_no_slot_twice_and_gives_no_date_up(

@@ -109,7 +109,8 @@ class ClockTrust:
 
     def __init__(self, mark: Mapping[str, Any] | None, newest: float, boot: str) -> None:
         self._boot, self._begun = boot, time.monotonic()
-        self._newest = newest
+        self.newest = newest
+        """POSIX seconds of the newest entry of the database."""
         self._until: float | None = None  # monotonic; None: the clock is believed
         self.stepped = 0.0
         now, same_boot = time.time(), mark is not None and mark["boot"] == boot
@@ -133,7 +134,7 @@ class ClockTrust:
             )
 
     def _wrong(self, now: float) -> bool:
-        return now < self._newest - BEHIND
+        return now < self.newest - BEHIND
 
     @property
     def behind(self) -> bool:
@@ -169,7 +170,7 @@ class ClockTrust:
         """
         now = time.time()
         return {
-            "time": round(max(now, self._newest) if self.doubted else now, 3),
+            "time": round(max(now, self.newest) if self.doubted else now, 3),
             "boot": self._boot,
             "offset": round(_differences()[1], 3),
             "doubt": self.doubted,

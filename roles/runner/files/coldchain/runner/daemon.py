@@ -133,9 +133,12 @@ class Runner:
             self.jobs.timetable.pause(behind=self._trust.behind)
         elif self._trust.stepped:
             log.warning("the clock was set by %+.0f s between two runners", self._trust.stepped)
-        self.jobs.timetable.stepped = self._trust.stepped
+        timetable = self.jobs.timetable
+        timetable.stepped, timetable.known_until = self._trust.stepped, self._trust.newest
         self.jobs.reload()
-        self.jobs.timetable.stepped = 0.0
+        timetable.stepped = 0.0
+        if not self._trust.doubted:
+            timetable.known_until = None
         kept = self.store.ledger_kept()
         if kept is not None:
             self._ledger.resume(kept["runs"], self.store.recorded, kept["missed"])

@@ -26,7 +26,8 @@ STEP = 2.0
 """Seconds: what lies further ahead than this comes from a clock that was ahead."""
 TURNED_BACK = DAY
 """Seconds: an interval that was declared further ahead than this counts anew from now.  Up to then
-it keeps its grid and waits: the slots before have had their runs."""
+it keeps its grid and waits: the slots before have had their runs.  One that has never run waits no
+longer than it is long."""
 
 
 class Declared(NamedTuple):
@@ -268,9 +269,23 @@ class Outlook:
         if checked is not None and checked > now + STEP and not done:
             changes = {"checked_until": now, "seen_until": max(checked, state.seen_until or 0.0)}
         ahead = self.floor - now
-        if ahead > (TURNED_BACK if trigger.kind == "interval" else STEP) and not done:
+        if ahead > STEP and ahead > self._patience and not done:
             changes["re_anchored"] = now
         return changes
+
+    @property
+    def _patience(self) -> float:
+        """Seconds that a job waits rather than count anew from another instant."""
+        assert self.trigger is not None
+        if self.trigger.kind != "interval":
+            return 0.0
+        if self.state.last_run is not None or self.state.active:
+            return TURNED_BACK
+        begin = from_epoch(self.floor)
+        first = self.trigger.next(begin)
+        return (
+            TURNED_BACK if first is None else min(TURNED_BACK, (first.at - begin).total_seconds())
+        )
 
     def catch_up(
         self, now: float, tolerance: float = ON_TIME, why: str = "missed"

@@ -15,6 +15,7 @@ from coldchain import schedule as calendar
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.settings import Settings
 from coldchain.execution.members import host_boot
+from coldchain.runner.clock_watch import LONG_OFF
 from coldchain.runner.outlook import ON_TIME, STEP, Declared, Outlook, Recorded, grid, is_late
 from coldchain.runner.queues import Queues
 from coldchain.runner.scheduler import TriggerScheduler
@@ -43,6 +44,9 @@ class Timetable:
         self._tolerance = ON_TIME
         self.stepped = 0.0
         """Seconds by which the clock was set before the start, until every job was taken in."""
+        self.known_until: float | None = None
+        """POSIX seconds of the newest entry at a start, until every job was taken in by a clock
+        that is believed."""
         self._store, self._settings = store, settings
         self._states, self._queues = states, queues
         self._live = live
@@ -352,6 +356,7 @@ class Timetable:
             self.recheck_all(stepped)
         finally:
             self._tolerance = ON_TIME
+            self.known_until = None
 
     def recheck_all(self, stepped: float = 0.0) -> None:
         """The wall clock is not where it was: look at every job.
@@ -372,11 +377,17 @@ class Timetable:
     def _restore_grid(self, record: JobRecord) -> bool:
         """When the clock was behind for a while, and is not any more: count from the declaration
         again, as if nothing had been.  False when there is nothing to restore."""
-        state = self._states[record.job_id]
-        if self.stepped <= STEP or state.re_anchored is None:
-            return False
+        state, now, known = self._states[record.job_id], time.time(), self.known_until
         declared = Declared.of(record)
-        if state.re_anchored > declared.anchor or time.time() < declared.begin:
+        if self._paused or state.re_anchored is None or state.re_anchored > declared.anchor:
             return False
-        self._states.change(record.job_id, re_anchored=None)
+        # A boot sets a clock as well, and nobody has seen by how much.
+        if now >= declared.begin:
+            if self.stepped <= STEP and (known is None or known >= declared.begin):
+                return False
+            self._states.change(record.job_id, re_anchored=None)
+            return True
+        if known is None or now <= known + LONG_OFF:
+            return False
+        self._states.change(record.job_id, re_anchored=now)  # behind yet, but by less
         return True
