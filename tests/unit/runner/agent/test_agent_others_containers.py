@@ -17,6 +17,7 @@ from agent_bench import Bench, make_bench
 from agent_points import catalogue, verify
 from agent_trees import state
 from agent_users import NOBODY, as_nobody, give_away
+from examples import examples
 from posix_acl import DEFAULT, USER, acl, set_acl
 
 from coldchain.core.errors import ColdchainError
@@ -251,7 +252,7 @@ def test_a_folder_that_becomes_a_link_between_two_steps_leads_nowhere(
         if not swapped():
             assert number
             return
-        number = max(number + 1, number * 5 // 4)
+        number = max(number + 1, int(number * examples(1.5, 1.25)))
 
 
 def _swap_at(patch: pytest.MonkeyPatch, yard: Yard, step: str, number: int) -> Callable[[], bool]:

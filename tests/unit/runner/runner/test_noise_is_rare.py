@@ -20,8 +20,8 @@ from coldchain.runner import lock
 from coldchain.runner.daemon import Runner
 from coldchain.runner.signals import Inbox
 
-TICKS = 400
-PACE = 30.0  # seconds of a tick, of the clock that is moved on by hand
+TICKS = 200
+PACE = 60.0  # seconds of a tick, of the clock that is moved on by hand
 
 
 class Clock:
@@ -81,7 +81,7 @@ def test_a_disk_that_takes_nothing_for_hours(
     conf = f"[runner]\ntimezone = UTC\nmetrics_file = {home}/lib/x.prom\n"
     host.paths.settings.write_text(f"{conf}notify = {json.dumps(tell)}\n")
     for number in range(3):
-        host.declare(f"j{number}", "true", schedule={"schedule_interval": "90 seconds"})
+        host.declare(f"j{number}", "true", schedule={"schedule_interval": "180 seconds"})
     clock, disk = Clock(monkeypatch), Disk(str(home), monkeypatch)
     held = lock.acquire(host.paths)
     reader, writer = socket.socketpair()
