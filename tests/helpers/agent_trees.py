@@ -137,11 +137,13 @@ def apply(root: bytes, changes: Sequence[Change]) -> None:
 def state(root: bytes) -> State:
     """Everything that a restore must bring back, by relative name."""
     found: State = {}
+    root = os.path.normpath(root)
+    below = len(root.rstrip(b"/")) + 1
     for folder, folders, files in os.walk(root):
         for name in sorted([*folders, *files, b""] if folder == root else [*folders, *files]):
             path = os.path.join(folder, name) if name else root
             status = os.lstat(path)
-            relative = os.path.relpath(path, root)
+            relative = path[below:] or b"."
             kind = stat.S_IFMT(status.st_mode)
             detail: object = None
             if stat.S_ISREG(kind):

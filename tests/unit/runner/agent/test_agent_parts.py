@@ -172,11 +172,13 @@ def test_a_folder_is_found_where_the_host_tells_nothing_of_the_tree(
     folder.mkdir(parents=True)
     told = mounts.place
     unknown = os.fsencode(os.path.realpath(tree))
-    monkeypatch.setattr(mounts, "place", lambda path: None if path == unknown else told(path))
+    monkeypatch.setattr(
+        mounts, "place", lambda path, it: None if path == unknown else told(path, it)
+    )
     assert mounts.names_within(folder, tree) == [b"./a/folder"]
     assert mounts.names_within(tree, folder) == [b"."]
     assert mounts.names_within(tmp_path / "elsewhere", tree) == []
-    monkeypatch.setattr(mounts, "place", lambda path: None)
+    monkeypatch.setattr(mounts, "place", lambda path, it: None)
     assert mounts.names_within(folder, tree) == [b"./a/folder"]
 
 

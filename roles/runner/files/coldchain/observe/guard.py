@@ -145,11 +145,8 @@ def judge(
     questions: list[Comparison | Burst] = [*_durations(run, known, explain)]
     questions += _bursts(run, known, explain)
     for kept in run.backups:
-        before = [
-            (old, backup) for old in known for backup in old.backups if backup.name == kept.name
-        ]
-        questions += _totals(kept, before)
-        questions += _contents(kept, [pair for pair in before if pair[1].full == kept.full])
+        questions += _totals(kept, known, explain)
+        questions += _contents(kept, known, explain)
     verdicts = [
         question.verdict()
         for question in questions
@@ -238,17 +235,29 @@ def _durations(run: Sample, known: Sequence[Sample], explain: bool) -> Iterator[
         if old.seconds is not None and old.shape == run.shape
     )
     what = run.shape if len(run.backups) == 1 else "run"
-    newest = list(islice(like, 1))
-    questions = [
-        Comparison(check, "", run.seconds, newest, SECONDS, what, told)
+    asked = [
+        Comparison(check, "", run.seconds, (), SECONDS, what, told)
         for check, told in ((SHORT, "it ended far too soon"), (LONG, "it took far too long"))
     ]
-    # Mostly the newest says that there is nothing to find; then the others are not gone through.
-    if explain or any(question.stands_out for question in questions):
-        whole = [*newest, *like]
+    questions = _compared(asked, like, explain)
+    if questions:
         slack = _explained(run, [old for old in known if old.shape == run.shape])
         for question in questions:
-            yield question._replace(earlier=whole, slack=slack)
+            yield question._replace(slack=slack)
+
+
+def _compared(
+    asked: Sequence[Comparison], like: Iterator[tuple[float, float]], explain: bool
+) -> list[Comparison]:
+    """*asked* with the earlier values *like*, the newest first; none when the newest says that
+    there is nothing to find, as mostly: then the others are not gone through."""
+    newest = list(islice(like, 1))
+    if not explain:
+        asked = [it for it in asked if it._replace(earlier=newest).stands_out]
+    if not asked:
+        return []
+    whole = [*newest, *like]
+    return [question._replace(earlier=whole) for question in asked]
 
 
 def _explained(run: Sample, like: Sequence[Sample]) -> float:
@@ -267,44 +276,61 @@ def _read(run: Sample) -> float | None:
     return sum(values) if values and len(values) == len(run.backups) else None
 
 
-def _totals(kept: Kept, before: Sequence[tuple[Sample, Kept]]) -> Iterator[Comparison]:
+def _of_name(kept: Kept, known: Sequence[Sample]) -> Iterator[tuple[Sample, Kept]]:
+    """The earlier backups of that name, each with its run."""
+    return ((old, it) for old in known for it in old.backups if it.name == kept.name)
+
+
+def _totals(kept: Kept, known: Sequence[Sample], explain: bool) -> Iterator[Comparison]:
     """Of the whole source, which every level sees alike."""
     if kept.source_bytes is not None:
         size = kept.source_bytes
-        like = [
+        like = (
             (old.started, backup.source_bytes)
-            for old, backup in before
+            for old, backup in _of_name(kept, known)
             if backup.source_bytes is not None
+        )
+        asked = [
+            Comparison(check, kept.name, size, (), BYTES, "backup", told)
+            for check, told in ((SHRANK, "the source has shrunk"), (GREW, "the source has grown"))
         ]
-        for check, told in ((SHRANK, "the source has shrunk"), (GREW, "the source has grown")):
-            yield Comparison(check, kept.name, size, like, BYTES, "backup", told)
+        yield from _compared(asked, like, explain)
     if kept.entries is not None:
-        like = [
-            (old.started, backup.entries) for old, backup in before if backup.entries is not None
-        ]
+        like = (
+            (old.started, backup.entries)
+            for old, backup in _of_name(kept, known)
+            if backup.entries is not None
+        )
         told = "about half of the source's files are gone, or more"
-        yield Comparison(HALVED, kept.name, kept.entries, like, ENTRIES, "backup", told)
+        question = Comparison(HALVED, kept.name, kept.entries, (), ENTRIES, "backup", told)
+        yield from _compared([question], like, explain)
 
 
-def _contents(kept: Kept, like: Sequence[tuple[Sample, Kept]]) -> Iterator[Comparison]:
+def _contents(kept: Kept, known: Sequence[Sample], explain: bool) -> Iterator[Comparison]:
     """How much has changed, and how well it packs, beside backups of its kind."""
     what = "full backup" if kept.full else "increment"
     if kept.changed is not None and kept.entries and kept.entries >= _FEWEST:
         rate = min(1.0, kept.changed / kept.entries)
-        rates = [
+        rates = (
             (old.started, min(1.0, backup.changed / backup.entries))
-            for old, backup in like
-            if backup.changed is not None and backup.entries
-        ]
+            for old, backup in _of_name(kept, known)
+            if backup.full == kept.full and backup.changed is not None and backup.entries
+        )
         told = "most files have changed"
         if kept.packed is not None and kept.packed >= UNPACKED:
             told += ", and they cannot be compressed"
-        yield Comparison(CHANGED, kept.name, rate, rates, RATE, what, told)
+        question = Comparison(CHANGED, kept.name, rate, (), RATE, what, told)
+        yield from _compared([question], rates, explain)
     much = kept.full or (kept.changed or 0.0) >= _MUCH * (kept.entries or math.inf)
     if kept.packed is not None and much:
-        packed = [(old.started, backup.packed) for old, backup in like if backup.packed is not None]
+        packed = (
+            (old.started, backup.packed)
+            for old, backup in _of_name(kept, known)
+            if backup.full == kept.full and backup.packed is not None
+        )
         told = "what is stored can hardly be compressed any more"
-        yield Comparison(INCOMPRESSIBLE, kept.name, kept.packed, packed, PACKING, what, told)
+        question = Comparison(INCOMPRESSIBLE, kept.name, kept.packed, (), PACKING, what, told)
+        yield from _compared([question], packed, explain)
 
 
 def _bursts(run: Sample, known: Sequence[Sample], explain: bool) -> Iterator[Burst]:

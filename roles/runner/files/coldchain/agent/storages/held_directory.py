@@ -67,14 +67,14 @@ class HeldDirectory:
         """
         way = self._open.get(folder)
         if way is None and not folder:
-            way = self._open[""] = _there(enter(None, os.path.abspath(self.path)), self.path)
+            way = self._open[""] = self._there(enter(None, os.path.abspath(self.path)))
         elif way is None:
             above, _unused, name = folder.rpartition("/")
             start = self.look(above)
             if len(self._open) >= self._most_open:
                 self.forget()
                 start = self.look(above)
-            way = self._open[folder] = _there(enter(start, name), self.path / folder)
+            way = self._open[folder] = self._there(enter(start, name), folder)
         return way
 
     @contextmanager
@@ -104,22 +104,21 @@ class HeldDirectory:
         with descend(self.look(""), folder) as way, ExitStack() as stack:
             yield _make(way, stack)
 
+    def _there(self, way: Way, folder: str = "") -> Way:
+        """*way*, unless it does not lead to its end, or root must not go it."""
+        try:
+            refuse_lure(way)
+            if way.missing:
+                raise _missing(self.path / folder)
+        except OSError:
+            os.close(way.folder)
+            raise
+        return way
+
 
 def _close(ways: dict[str, Way]) -> None:
     while ways:
         os.close(ways.popitem()[1].folder)
-
-
-def _there(way: Way, path: Path) -> Way:
-    """*way*, unless it does not lead to its end, or root must not go it."""
-    try:
-        refuse_lure(way)
-        if way.missing:
-            raise _missing(path)
-    except OSError:
-        os.close(way.folder)
-        raise
-    return way
 
 
 def _make(way: Way, stack: ExitStack) -> Way:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from coldchain.agent.engines.tar.backup.loops import endless
 from coldchain.agent.engines.tar.stored.layout import DATA, ENGINE, METADATA
-from coldchain.agent.mounts import names_within
+from coldchain.agent.mounts import mounts, names_within
 from coldchain.agent.options import BackupOptions
 from coldchain.agent.storages.base import PRIVATE
 from coldchain.core.errors import JobFailed
@@ -39,12 +39,16 @@ def container_inside(options: BackupOptions) -> list[str]:
     They are the whole container, unless it holds what is none of ours.
     """
     folder = options.common.location.folder
-    if folder is None or lies_in_container(options):
+    if folder is None:
+        return []
+    root, mounted = os.path.realpath(folder), mounts()
+    whole = names_within(root, options.tree, mounted)
+    if b"." in whole:
         return []
     names = {
         os.fsdecode(name)
-        for path in _own_folders(os.path.realpath(folder))
-        for name in names_within(path, options.tree)
+        for path in _own_folders(root)
+        for name in (whole if path == root else names_within(path, options.tree, mounted))
     }
     return sorted(names)
 

@@ -160,16 +160,21 @@ def stranded(storage: Storage, series: Series) -> int:
     A crash leaves no more than one: the next writer sweeps before it writes.  Those of a chain
     whose removal was killed look the same, and wait for the next removal.
     """
-    complete = sum(orphan.ours for orphan in orphans(storage, series))
+    return _stranded(orphans(storage, series))
+
+
+def _stranded(found: list[Orphan]) -> int:
+    complete = sum(orphan.ours for orphan in found)
     return complete if complete > 1 else 0
 
 
 def sweep(storage: Storage, series: Series) -> int:
     """Remove what crashed runs left (the caller holds the lock); the number of parts removed."""
     removed = storage.discard_drafts(series.host_name)
-    if stranded(storage, series):
+    found = orphans(storage, series)
+    if _stranded(found):
         return removed
-    for orphan in orphans(storage, series):
+    for orphan in found:
         if orphan.ours or orphan.age > ABANDONED_AFTER:
             storage.remove(series.host_name, orphan.folder)
             removed += 1
