@@ -58,12 +58,13 @@ def _empty(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def filled() -> Iterator[Callable[[Bench, str | None], None]]:
-    """Gives a bench the container and the password of one that was filled with the scheme."""
+def filled() -> Iterator[Callable[[Bench, str | None], Bench]]:
+    """Gives a bench the container and the password of one that was filled with the scheme; returns
+    that one, for its source."""
     with tempfile.TemporaryDirectory() as root:
         benches: dict[str | None, Bench] = {}
 
-        def give(bench: Bench, scheme: str | None) -> None:
+        def give(bench: Bench, scheme: str | None) -> Bench:
             one = benches.get(scheme)
             if one is None:
                 place = Path(root) / str(scheme)
@@ -72,6 +73,7 @@ def filled() -> Iterator[Callable[[Bench, str | None], None]]:
                 _fill(one, **_secret(one, scheme))
             shutil.copytree(one.container, bench.container, symlinks=True, dirs_exist_ok=True)
             shutil.copy2(one.pass_file, bench.pass_file)
+            return one
 
         yield give
 
@@ -90,7 +92,7 @@ DAMAGES = [_truncate, _flip, _empty, os.unlink]
 @pytest.mark.parametrize("scheme", [None, "freezer", "strong"])
 def test_damaged_data_is_found_and_restores_nothing(
     bench: Bench,
-    filled: Callable[[Bench, str | None], None],
+    filled: Callable[[Bench, str | None], Bench],
     damage: Callable[[Path], None],
     level: int,
     scheme: str | None,
@@ -320,10 +322,14 @@ def test_data_that_was_never_committed_is_removed_but_a_running_freezer_is_left_
 @pytest.mark.parametrize("damage", ["remove", "cut", "alter"])
 @pytest.mark.parametrize("part", ["engine_metadata", "entries.gz"])
 def test_a_part_that_no_restore_needs_loses_no_point(
-    bench: Bench, part: str, damage: str, scheme: str | None
+    bench: Bench,
+    filled: Callable[[Bench, str | None], Bench],
+    part: str,
+    damage: str,
+    scheme: str | None,
 ) -> None:
     options = {} if scheme is None else {"encrypt_pass_file": str(bench.pass_file)}
-    _fill(bench, **options)
+    source = filled(bench, scheme).source
     for path in bench.container.glob(f"data/tar/*/*/1_*/{part}"):
         content = path.read_bytes()
         path.unlink()
@@ -338,13 +344,15 @@ def test_a_part_that_no_restore_needs_loses_no_point(
     if damage == "remove":
         assert bench.restore(**options, dry_run=True).fields["files"]
     bench.restore(**options)
-    assert state(os.fsencode(bench.target)) == state(os.fsencode(bench.source))
+    assert state(os.fsencode(bench.target)) == state(os.fsencode(source))
 
 
 @pytest.mark.parametrize("scheme", ["freezer", "strong"])
-def test_a_lost_manifest_is_found(bench: Bench, scheme: str) -> None:
+def test_a_lost_manifest_is_found(
+    bench: Bench, filled: Callable[[Bench, str | None], Bench], scheme: str
+) -> None:
     options = {"encrypt_pass_file": str(bench.pass_file), "encrypt_scheme": scheme}
-    _fill(bench, **options)
+    filled(bench, scheme)
     newest = bench.catalogue()[-1].level
     for path in bench.container.glob(f"data/tar/*/*/{newest}_*/manifest.json"):
         path.unlink()

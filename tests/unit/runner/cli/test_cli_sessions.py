@@ -13,12 +13,12 @@ from cli_command import Command, exec_job
 SESSION = "night"
 
 
-def backup_job(tmp_path: Path, job_id: str) -> dict[str, Any]:
+def backup_job(place: Path, job_id: str) -> dict[str, Any]:
     action = {
         "action": "backup",
-        "path_to_backup": str(tmp_path / "source"),
+        "path_to_backup": str(place / "source"),
         "backup_name": job_id,
-        "container": str(tmp_path / "container"),
+        "container": str(place / "container"),
         "sync": False,
     }
     return {
@@ -29,16 +29,32 @@ def backup_job(tmp_path: Path, job_id: str) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("session")
+
+
 @pytest.fixture
-def ran(command: Command, tmp_path: Path) -> Command:
-    """Two jobs of a session that have run, one of them twice, and one of no session."""
-    (tmp_path / "source").mkdir()
-    (tmp_path / "source" / "f").write_text("first")
-    jobs = [backup_job(tmp_path, "a"), backup_job(tmp_path, "b"), exec_job("alone")]
+def ran(
+    place: Path,
+    command: Command,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Command:
+    """Two jobs of a session that have run, one of them twice, and one of no session.  Run for the
+    first test that asks: none declares or runs anything in that home."""
+    again = (place / "home").exists()
+    (place / "home").mkdir(mode=0o700, exist_ok=True)
+    command = Command(place / "home", capsys, monkeypatch)
+    if again:
+        return command
+    (place / "source").mkdir()
+    (place / "source" / "f").write_text("first")
+    jobs = [backup_job(place, "a"), backup_job(place, "b"), exec_job("alone")]
     assert command("apply", "-", data={"jobs": jobs}) == 0
     for job_id in ("a", "b", "alone", "a"):
         assert command("run", job_id) == 0, command.err
-        (tmp_path / "source" / "f").write_text(f"after {job_id}")
+        (place / "source" / "f").write_text(f"after {job_id}")
     return command
 
 
@@ -53,11 +69,9 @@ def test_the_history_of_a_session_is_that_of_its_jobs(ran: Command) -> None:
     assert [run["job_id"] for run in of_job] == ["a", "a"]
 
 
-def test_the_backups_of_a_session_are_those_that_its_runs_wrote(
-    ran: Command, tmp_path: Path
-) -> None:
-    place = ("--container", str(tmp_path / "container"))
-    assert len(ran.json("backups", *place)["backups"]) == 3
+def test_the_backups_of_a_session_are_those_that_its_runs_wrote(ran: Command, place: Path) -> None:
+    container = ("--container", str(place / "container"))
+    assert len(ran.json("backups", *container)["backups"]) == 3
     run = ran.json("history", "b", "--session", SESSION)["runs"][0]
     tag = str(run["session_tag"])
     names = {
