@@ -116,6 +116,12 @@ class RcloneOfFiles:
         yield sink
         self._put(path, gathered.getvalue())
 
+    def send(self, folder: str, root: str) -> None:
+        """copy, of what lies in *folder*, the oldest first."""
+        self._call(("send", root), CannotWrite)
+        for path in sorted(Path(folder).iterdir(), key=lambda path: path.stat().st_mtime_ns):
+            self._put(root + path.name, path.read_bytes())
+
     def do(self, *words: str, feed: bytes = b"", limit: float = 3600) -> None:
         """Whatever changes something."""
         self._call(words, CannotWrite)

@@ -24,7 +24,7 @@ Open = Callable[[], Storage]
 class Write:
     """A draft of data/FOLDER with the marker meta/FOLDER/mark.
 
-    files: at least one, when it is committed; end: what becomes of the draft.
+    files: at least one, unless it is discarded; end: what becomes of the draft.
     """
 
     folder: str
@@ -69,8 +69,9 @@ def _commit(opens: Open, step: Write, model: dict[str, bytes]) -> None:
             with storage.draft(LOCK, folder, marker) as draft:
                 for name, content in step.files.items():
                     with draft.write(name) as sink:
-                        for start in range(0, len(content), 7):
-                            sink(content[start : start + 7])
+                        piece = 7 + len(content) // 500
+                        for start in range(0, len(content), piece):
+                            sink(content[start : start + piece])
                 _same_marker(opens(), marker, model)
                 draft.commit(step.folder.encode())
         except TryAgain:
@@ -114,8 +115,9 @@ def _kill(opens: Open, step: Write) -> None:
                 storage.lock(LOCK),
                 storage.draft(LOCK, f"data/{folder}", f"meta/{folder}/mark") as draft,
             ):
-                with draft.write("part") as sink:
-                    sink(b"half")
+                for name, content in step.files.items():
+                    with draft.write(name) as sink:
+                        sink(content)
                 os._exit(0)
         finally:
             os._exit(1)
@@ -207,14 +209,16 @@ def one_writer(opens: Open) -> None:
         pass
 
 
+#: What no storage holds back until the commit.
+LARGE = bytes(range(256)) * 800
 #: For storages on which a step takes a second.
 SCRIPT = (
     Write("x/a/1", {"data": b"first", "list": b""}),
     Write("x/a/1", {"data": b"other"}),
-    Write("x/a/2", {"data": bytes(range(256)) * 40}, "discard"),
-    Write("x/a/2", {"data": b"second"}),
+    Write("x/a/2", {"data": LARGE}, "discard"),
+    Write("x/a/2", {"data": LARGE, "list": b"second"}),
     Write("x/ab/1", {"data": b"neighbour"}),
-    Write("x/a/3", end="kill"),
+    Write("x/a/3", {"data": LARGE, "list": b"third"}, "kill"),
     Remove("meta/x/a/1"),
     Remove("meta/x/a"),
     Remove("data/x/a"),

@@ -19,7 +19,7 @@ from typing import Any, cast
 import pytest
 from agent_bench import Bench
 from rclone_of_files import RcloneOfFiles
-from storage_contract import LOCK, SCRIPT, absent, one_writer, play
+from storage_contract import LARGE, LOCK, SCRIPT, absent, one_writer, play
 
 from coldchain.agent.engines.tar import engine, info
 from coldchain.agent.storages.base import Access, Storage
@@ -253,6 +253,29 @@ def test_a_small_file_alone_is_fetched_by_itself_and_kept(site: Site, name: str)
 # -- writing --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", ["ssh", "s3"])
+def test_what_is_small_goes_with_one_rclone_and_in_its_order(site: Site, kind: str) -> None:
+    """The manifest is the last: what has one is complete."""
+    storage = site.opens(kind)
+    arrived: list[bytes] = []
+    site.rclone.arrives = lambda data: arrived.append(data) or data
+    contents = {"data": LARGE, "b": b"1", "a": b"", "c": LARGE[: 100 << 10], "manifest": b"4"}
+    with storage.lock(LOCK), storage.draft(LOCK, "data/x/a/1", MARKER) as draft:
+        for name, content in contents.items():
+            with draft.write(name) as sink:
+                for start in range(0, len(content), 1 << 14):
+                    sink(content[start : start + (1 << 14)])
+        draft.commit(b"marker")
+    assert arrived == [*contents.values(), b"marker"]
+    sent = site.rclone.asked("rcat", "send")
+    assert [call[0] for call in sent] == ["rcat", "send", "rcat"]
+    assert [call[1] for call in sent[:2]] == [
+        "remote:deep/base/data/x/a/1/data",
+        "remote:deep/base/data/x/a/1/",
+    ]
+    assert storage.names("data/x/a/1") == sorted(contents)
+
+
 @pytest.mark.parametrize(("arrives", "kept"), [(None, "nothing"), (b"xy", "2 bytes")])
 def test_what_has_not_arrived_whole_is_no_backup(
     site: Site, arrives: bytes | None, kept: str
@@ -287,7 +310,7 @@ def give_up(storage: RemoteStorage, then: Callable[[], None] = lambda: None) -> 
         storage.draft(LOCK, "data/x/a/1", MARKER) as draft,
     ):
         with draft.write("data") as sink:
-            sink(b"half")
+            sink(LARGE)
         then()
         raise ZeroDivisionError
 
@@ -370,7 +393,7 @@ def test_a_storage_is_opened_with_what_rclone_makes_of_its_password(
     tmp_path: Path, says: Says
 ) -> None:
     says("version", "echo rclone v1.66.0")
-    says("obscure", "echo $2; cat")
+    says("obscure", f"echo x >> {tmp_path}/asked; echo $2; cat")
     says("lsjson", "env >&2; exit 1")
     where = (("ftp_host", "nas"), ("ftp_username", "u"))
     place = Location("ftp", "base", where, secrets=(("ftp_password", "open sesame"),))
@@ -382,6 +405,8 @@ def test_a_storage_is_opened_with_what_rclone_makes_of_its_password(
     with pytest.raises(Unavailable) as failed:
         storage.names("data")
     assert "sesame" not in failed.value.message
+    open_storage(place, tmp_path / "locks")
+    assert (tmp_path / "asked").read_text() == "x\n", "once in a process"
 
 
 @pytest.mark.parametrize(

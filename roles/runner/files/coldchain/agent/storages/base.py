@@ -36,7 +36,7 @@ class Draft(Protocol):
     """A folder being written; leaving its ``with`` block uncommitted discards it."""
 
     def write(self, name: str) -> AbstractContextManager[Callable[[bytes], None]]:
-        """A sink for the bytes of the file *name*; durable when the block is left."""
+        """A sink for the bytes of the file *name*; what is written is durable with the commit."""
 
     def commit(self, content: bytes) -> None:
         """Let the folder appear, complete, and as the very last act the marker with *content*."""

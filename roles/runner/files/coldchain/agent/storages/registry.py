@@ -86,11 +86,7 @@ def _connect(
         os.write(descriptor, b"\n".join(lines) + b"\n")
         keys, pass_fds = f"/dev/fd/{descriptor}", (descriptor,)
 
-    def obscure(password: str) -> str:
-        """rclone's own disguise of *password*."""
-        return plain.text("obscure", "-", feed=os.fsencode(password)).strip()
-
-    settings = remote(location, values, obscure, keys, algorithms, access.expected)
+    settings = remote(location, values, plain.disguise, keys, algorithms, access.expected)
     rclone = Rclone(
         str(location),
         settings.environment,

