@@ -443,11 +443,12 @@ def test_no_refusal_names_an_option_that_a_task_does_not_have(run, home, tmp_pat
     run(jobs, home=str(home), jobs=documents)
     subprocess.run([str(home / "bin" / "coldchain"), "run", "one"], check=True)
     place = {"restore_abs_path": str(tmp_path / "to")}
+    asked = [(job_id, more) for job_id in ("one", "two", "none", "nosuch") for more in ({}, place)]
+    asked += [("one", {"restore_from_date": "soon"}), ("two", {"encrypt_scheme": "strong"})]
     told = [
         *(
             run(restore, check=check, home=str(home), job_id=job_id, **more)
-            for job_id in ("one", "two", "none", "nosuch")
-            for more in ({}, place, {"restore_from_date": "soon"}, {"encrypt_scheme": "strong"})
+            for job_id, more in asked
             for check in (False, True)
         ),
         run(restore, home=str(home), container="c"),

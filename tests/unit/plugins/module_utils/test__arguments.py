@@ -115,11 +115,13 @@ def test_documents_reach_the_command_as_they_were_written(run, host, part):
     entry = {"job_id": "db", "change": "unchanged", "before": None, "after": None, "next_runs": []}
     host.answers("apply", data={"changed": False, "jobs": [entry]})
     fields = ["job_actions", "job_schedule", "action_defaults", "lock", "priority", "no_such"]
+    documents = []
     for seed in range(part, 200, 5):
         source = random.Random(seed)
         document = {source.choice(fields): anything(source, 3) for number in range(4)}
         document["job_id"] = "db"
         run(job, home=host.home, **document)
-        assert host.calls[-1][1] == {"jobs": [document]}, seed
-        run(jobs, home=host.home, jobs=[document, "no job"])
-        assert host.calls[-1][1] == {"jobs": [document, "no job"]}, seed
+        documents.append(document)
+    assert [told for dummy, told in host.calls] == [{"jobs": [each]} for each in documents]
+    run(jobs, home=host.home, jobs=[*documents, "no job"])
+    assert host.calls[-1][1] == {"jobs": [*documents, "no job"]}
