@@ -18,7 +18,7 @@ from coldchain.agent.engines.tar.restore.extract_guard import (
     links,
     selection,
 )
-from coldchain.agent.engines.tar.restore.first_level import REFUSALS, FirstLevel
+from coldchain.agent.engines.tar.restore.first_level import REFUSALS, FirstLevel, read_first
 from coldchain.agent.engines.tar.restore.link_model import LinkModel, above, plain
 from coldchain.agent.engines.tar.stored import gnu_tar, member_index
 from coldchain.agent.engines.tar.stored.layout import DATA
@@ -136,10 +136,12 @@ def _tell_as_foretold(
     level: StoredLevel, source: Source, encryption: Encryption | None, paths: list[bytes]
 ) -> None:
     """Raise what a dry run refuses the *level* 0 for, which tar has refused, if it does."""
-    first = FirstLevel(level.place, below(paths) if paths else everything)
-    with suppress(JobFailed):
-        list_members(level, source, encryption, first.take)
-    first.check()
+
+    def read(first: FirstLevel) -> None:
+        with suppress(JobFailed):
+            list_members(level, source, encryption, first.take)
+
+    read_first(read, level.place, below(paths) if paths else everything).check()
 
 
 def _extract(

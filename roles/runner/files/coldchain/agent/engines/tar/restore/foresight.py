@@ -13,7 +13,7 @@ from pathlib import Path
 
 from coldchain.agent.engines.tar.restore.extract import judge, list_members
 from coldchain.agent.engines.tar.restore.extract_guard import everything
-from coldchain.agent.engines.tar.restore.first_level import FirstLevel
+from coldchain.agent.engines.tar.restore.first_level import FirstLevel, read_first
 from coldchain.agent.engines.tar.restore.link_model import LinkModel
 from coldchain.agent.engines.tar.stored import fetch_group, gnu_tar, member_index
 from coldchain.agent.engines.tar.stored.fetch_group import open_spool
@@ -81,8 +81,9 @@ class Foresight:
         if before is not None:
             self._links[level.level] = _after(judge(before, level, source, encryption, self._held))
             return
-        first = FirstLevel(level.place)
-        list_members(level, source, encryption, first.take)
+        first = read_first(
+            lambda reader: list_members(level, source, encryption, reader.take), level.place
+        )
         if level.level.number == 0:
             self._links[level.level] = _checked(first)
 
@@ -127,12 +128,15 @@ def _read(
     before: None for a level that goes into an empty folder.  told: where a list is damaged, that is
     added.  None when the level is not read.
     """
-    first = FirstLevel(level.place, selected)
     with open_list(storage, level, encryption) as index:
         if index is not None:
             if before is None:
-                first.add(member_index.read(index))
-                return _checked(first)
+                listed: int = index
+                return _checked(
+                    read_first(
+                        lambda reader: reader.add(member_index.read(listed)), level.place, selected
+                    )
+                )
             model = LinkModel(before, level.place)
             model.add(member_index.read(index))
             return _after(model)
@@ -144,8 +148,13 @@ def _read(
     source = partial(checked_blocks, storage, level)
     if before is not None:
         return _after(judge(before, level, source, encryption, held))
-    list_members(level, source, encryption, first.take)
-    return _checked(first)
+    return _checked(
+        read_first(
+            lambda reader: list_members(level, source, encryption, reader.take),
+            level.place,
+            selected,
+        )
+    )
 
 
 def _after(model: LinkModel) -> set[bytes]:
