@@ -82,8 +82,9 @@ def test_set_back_an_hour_and_forward_again(home: Home, set_clock: Clock) -> Non
 
 
 def test_forward_a_year(home: Home, set_clock: Clock) -> None:
-    home.run("apply", "-", given=document("j", schedule={"schedule_interval": "10 minutes"}))
-    home.run("apply", "-", given=document("daily", schedule={"schedule_interval": "1 days"}))
+    schedules = {"j": "10 minutes", "daily": "1 days"}
+    many = [document(name, schedule={"schedule_interval": x}) for name, x in schedules.items()]
+    home.run("apply", "-", given=many)
     home.until(lambda: home.job("daily")["next_run"])
     set_clock("+365d")
     home.until(lambda: "the clock was set by +31536000 s" in home.log())
@@ -114,9 +115,10 @@ def test_a_wrong_clock_and_its_correction_cost_no_slot_and_no_date(
 ) -> None:
     date = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=9)
     once = {"schedule_date": date.isoformat()}
-    home.run("apply", "-", given=document("date", schedule=once))
-    home.run("apply", "-", given=document("j", schedule={"schedule_second": "*/2"}))
-    home.run("apply", "-", given=document("daily", schedule={"schedule_interval": "1 days"}))
+    often, daily = {"schedule_second": "*/2"}, {"schedule_interval": "1 days"}
+    schedules = {"date": once, "j": often, "daily": daily}
+    many = [document(name, schedule=schedule) for name, schedule in schedules.items()]
+    home.run("apply", "-", given=many)
     home.until(lambda: slots(home, "j"))
     grid = home.job("daily")["next_run"]
     if boot:
