@@ -244,15 +244,24 @@ def walk(name: str, around: datetime) -> Walk:
 def changes(name: str, year: int) -> tuple[datetime, ...]:
     """The clock changes of a zone in a year, to the minute."""
     zone = zoneinfo.ZoneInfo(name)
+
+    def offset(instant: datetime) -> timedelta | None:
+        return instant.astimezone(zone).utcoffset()
+
     found = []
-    instant, before = datetime(year, 1, 1, tzinfo=UTC), None
+    step = timedelta(minutes=1 << 11)  # a day and a half: no zone has changed back so soon
+    instant = datetime(year, 1, 1, tzinfo=UTC)
+    before = offset(instant)
     while instant.year == year:
-        offset = instant.astimezone(zone).utcoffset()
-        if before is not None and offset != before:
-            minute = instant - timedelta(hours=6)
-            while minute.astimezone(zone).utcoffset() == before:
-                minute += timedelta(minutes=1)
-            found.append(minute)
-        before = offset
-        instant += timedelta(hours=6)
+        later = instant + step
+        after = offset(later)
+        if after != before:
+            half, change = step / 2, later
+            while half >= MINUTE:  # the first minute of the new offset
+                if offset(change - half) != before:
+                    change -= half
+                half /= 2
+            if change.year == year:
+                found.append(change)
+        instant, before = later, after
     return tuple(found)

@@ -27,7 +27,6 @@ STARTS = PATIENCE + 20  # a Python, and what it imports
 #: Where a Python is started, in which a door below gets to.
 STARTED_BY = {"core/own_program.py", "agent/process/contain.py", "execution/command.py"}
 NOT_OURS = ("coldchain", "tinydb", "schedule", "jsonschema", "attr", "json", "sitecustomize")
-PLAIN: dict[str, str] = {}
 
 
 class Host(NamedTuple):
@@ -145,27 +144,38 @@ def _program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.fixture(
-    params=[
-        {},
-        {"PYTHONPATH": "", "PYTHONSAFEPATH": "1", "PYTHONOPTIMIZE": "2"},
-        {"PYTHONPATH": "NOT OURS", "PYTHONHOME": "NOT OURS", "PYTHONSTARTUP": "NOT OURS"},
-    ],
-    ids=["plain", "safe-path", "misled"],
-    name="host",
-)
+#: The environments of whoever calls; what lies in its directory is not ours but in the first.
+ENVIRONMENTS = {
+    "plain": {},
+    "safe-path": {"PYTHONPATH": "", "PYTHONSAFEPATH": "1", "PYTHONOPTIMIZE": "2"},
+    "misled": {"PYTHONPATH": "NOT OURS", "PYTHONHOME": "NOT OURS", "PYTHONSTARTUP": "NOT OURS"},
+}
+
+
+@pytest.fixture(name="host")
 def _host(program: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Host:
     home, not_ours = tmp_path / "home", program / "not ours"
     home.mkdir(mode=0o700)
     command = releases.command_of(program, program / "python" / "bin" / "python3", home)
-    more = {name: text.replace("NOT OURS", str(not_ours)) for name, text in request.param.items()}
+    told = ENVIRONMENTS[request.param]
+    more = {name: text.replace("NOT OURS", str(not_ours)) for name, text in told.items()}
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "COLDCHAIN"))}
-    cwd = not_ours if request.param else tmp_path
+    cwd = not_ours if told else tmp_path
     return Host(command, home, cwd, {**kept, **more, "TZ": "UTC"})
 
 
+#: What gets to each place where a process of ours is started.
+DOORS = [_message, _backup, _restore, _pipeline, _itself_anew, _torture]
+
+
 @pytest.mark.parametrize(
-    "through", [_message, _backup, _restore, _pipeline, _itself_anew, _torture]
+    ("host", "through"),
+    [
+        # Where nothing misleads, one will do: it reloads the runner, which starts an action.
+        ("plain", _itself_anew),
+        *((told, through) for told in ("safe-path", "misled") for through in DOORS),
+    ],
+    indirect=["host"],
 )
 def test_each_process_of_ours_runs_from_its_release(
     host: Host, through: Callable[[Host], None]
