@@ -15,6 +15,7 @@ from agent_trees import state
 from agent_users import NOBODY, as_nobody
 from posix_acl import USER, acl, set_acl
 
+from coldchain.agent.engines.tar.stored import cipher
 from coldchain.core.credentials import read_credentials
 from coldchain.core.errors import ColdchainError, Unavailable
 from coldchain.core.files import remove_file
@@ -214,7 +215,10 @@ def test_the_credentials_that_are_read_are_those_that_were_judged(
         read_credentials(path, ["SECRET"])
 
 
-def test_a_password_that_others_can_choose_is_told(yard: Path) -> None:
+def test_a_password_that_others_can_choose_is_told(
+    yard: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cipher, "ITERATIONS", 1000)  # no secret is kept here
     bench = make_bench(yard)
     (bench.source / "file").write_text("x")
     folder = yard / "theirs"
