@@ -8,15 +8,16 @@
 #   or with today's (newest) on that of the newest distribution, 3.13, or on .venv's where it is not
 #   installed: whether the code runs there at all is the question.  One run asks for both;
 #   `make units-all` tells apart which of them a failure is about.  Of what starts processes the
-#   oldest Python tries a fifth; on the newest one of a distribution the hosts of `make molecule` do
-#   it, and the libraries have no part in it.
+#   oldest Python tries a tenth, a fifth of the daemon's: tar, shells and signals are the same.  On
+#   the newest one of a distribution the hosts of `make molecule` do it, and the libraries have no
+#   part in it.
 set -euo pipefail
 pytest=(-m pytest -q --junitxml "build/results/unit${1:+-$1}.xml")
 parallel=(-n auto --dist worksteal)
 # Where a test hangs: in the log, and the others go on.
 hanging=(-o faulthandler_timeout=1500 -o faulthandler_exit_on_timeout=true)
 # They make and remove small trees by the ten thousand, and on a disk wait for three quarters of the
-# time.  There the oldest Python tries its fifth, and `make torture` all.
+# time.  There the oldest Python tries its part, and `make torture` all.
 in_memory() {
   if [ "$(df --output=avail /dev/shm 2> /dev/null | tail -n 1)0" -gt 40000000 ]; then
     TMPDIR=$(mktemp -d /dev/shm/coldchain.XXXXXX)

@@ -8,8 +8,9 @@ torture`` searches among new ones (pytest --hypothesis-profile search).
 pytest --quick: a tenth of them, and of the cases of a parametrised test the first, the sixth and so
 on.  For the other Pythons, where the question is whether the code runs there at all: the first one
 has tried all.  pytest --sample: that, and in the folders whose tests start processes, which is what
-takes long there, of each file the first test, the sixth and so on.  pytest --few-examples: all of
-the cases.  For the mutation tests, where a case is what a change is noticed by.
+takes long there, of each file the first test, the eleventh and so on, of the daemon's the sixth:
+tar, shells and signals are the same for each Python.  pytest --few-examples: all of the cases.  For
+the mutation tests, where a case is what a change is noticed by.
 """
 
 from __future__ import annotations
@@ -54,8 +55,9 @@ settings.register_profile(
 settings.register_profile("same", settings.get_profile("search"), derandomize=True)
 settings.load_profile("same")
 
-_ONE_CASE_IN, _ONE_TEST_IN = 5, 5
-_STARTING_PROCESSES = ("agent", "cli", "execution", "runner")
+_ONE_CASE_IN = 5
+#: One test in so many of the folders in which they start processes.
+_ONE_TEST_IN = {"agent": 10, "cli": 10, "execution": 10, "runner": 5}
 
 _measured: set[tuple[Path, str]] = set()
 _MEASURED_EXAMPLES = 25
@@ -147,7 +149,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--quick", action="store_true", help="a tenth of the examples, a fifth of the cases"
     )
     parser.addoption(
-        "--sample", action="store_true", help="and a fifth of the tests that start processes"
+        "--sample",
+        action="store_true",
+        help="and a tenth of the tests that start processes, a fifth of the daemon's",
     )
     parser.addoption("--few-examples", action="store_true", help="a tenth of the examples")
 
@@ -180,7 +184,7 @@ def _leave_cases(config: pytest.Config, items: list[pytest.Item], sample: bool) 
         test = item.originalname if has_cases else item.nodeid
         tests = seen.setdefault(item.path, Counter())
         case, tests[test] = tests[test], tests[test] + 1
-        one_in = _ONE_TEST_IN if sample and item.path.parent.name in _STARTING_PROCESSES else 1
+        one_in = _ONE_TEST_IN.get(item.path.parent.name, 1) if sample else 1
         (left_out if case % _ONE_CASE_IN or list(tests).index(test) % one_in else kept).append(item)
     config.hook.pytest_deselected(items=left_out)
     items[:] = kept
