@@ -148,6 +148,22 @@ def test_whoever_reads_a_damaged_state_lets_the_runner_write_it_again(
     assert [job["change"] for job in answer["jobs"]] == ["updated"]
 
 
+def test_a_clock_that_the_runner_does_not_believe_is_told(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was foretold did not run for two minutes, and no command said why."""
+    assert command("apply", "-", data=timed_job("x", schedule_interval="1 days")) == 0
+    store = Store.open(Paths.under(command.home), create=True)
+    mark = {"time": 0.0, "boot": "", "offset": 0.0}
+    monkeypatch.setattr(Store, "runner_alive", lambda store: True)
+    for doubt in (True, False):
+        store.commit_states({}, None, {**mark, "doubt": doubt})
+        for words in (("list",), ("explain", "x"), ("apply", "-")):
+            data = timed_job("x", schedule_interval="1 days") if words[0] == "apply" else None
+            assert command(*words, data=data) == 0
+            assert ("does not believe the clock" in command.out + command.err) is doubt
+
+
 def test_stop_abort_and_remove_wait_for_the_run(
     command: Command, runner: subprocess.Popen[str]
 ) -> None:

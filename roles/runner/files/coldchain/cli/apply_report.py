@@ -65,6 +65,10 @@ def report(
     words = [f"{number} {word}" for word, number in counts.items() if number]
     would = " (checked only)" if call.arguments.check else ""
     call.output.line((", ".join(words) or "no jobs given") + would)
+    if store is not None and store.runner_alive() and store.clock_doubted():
+        from coldchain.cli.job_view import CLOCK_WAITS
+
+        call.output.note(CLOCK_WAITS)
 
 
 def _locked(entries: Sequence[Entry]) -> bool:

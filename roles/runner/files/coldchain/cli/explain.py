@@ -12,7 +12,7 @@ from typing import Any
 
 from coldchain.cli.context import Call
 from coldchain.cli.job_state import state_of
-from coldchain.cli.job_view import NO_RUNNER, length, listed, progress_line
+from coldchain.cli.job_view import length, listed, progress_line, standstill
 from coldchain.cli.output import duration, instant
 from coldchain.cli.preview import usable_trigger
 from coldchain.core.errors import ColdchainError, DataError
@@ -81,8 +81,9 @@ def _facts(call: Call, record: JobRecord, state: State) -> list[dict[str, str]]:
         if event.job_id == record.job_id:
             when = instant(from_epoch(event.time), zone)
             fact("request", f"{event.event}, by {event.by} at {when}: not acted on yet")
-    if not call.store.runner_alive():
-        fact("runner", NO_RUNNER)
+    why = standstill(call)
+    if why:
+        fact("runner", why)
     return facts
 
 

@@ -22,9 +22,21 @@ NO_RUNNER = (
     "no runner is at work here: nothing will start (service coldchain-runner, or coldchain serve)"
 )
 
+CLOCK_WAITS = (
+    "the runner does not believe the clock yet: schedules wait until it is set, for two minutes"
+    " after a boot at most"
+)
+
 RUN_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _RECORDED = re.compile(r"([a-z]+:)?[A-Za-z0-9_.-]{1,128}")
 """A job, or what is run once: what has a directory of its own for its history."""
+
+
+def standstill(call: Call) -> str:
+    """Why no schedule is acted on now; "" when they are."""
+    if not call.store.runner_alive():
+        return NO_RUNNER
+    return CLOCK_WAITS if call.store.clock_doubted() else ""
 
 
 def listed(call: Call, job_id: str) -> dict[str, Any] | None:

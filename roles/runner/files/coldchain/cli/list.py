@@ -13,12 +13,12 @@ from coldchain.cli.arguments import add_show_secrets, whole_number
 from coldchain.cli.context import Call
 from coldchain.cli.job_state import known_state
 from coldchain.cli.job_view import (
-    NO_RUNNER,
     listed_record,
     moment_of,
     pending_events,
     print_runs,
     progress_line,
+    standstill,
 )
 from coldchain.cli.output import instant
 from coldchain.cli.sessions import summary
@@ -58,8 +58,9 @@ def run(call: Call) -> int:
         tag, result = session["session_tag"], session["result"] or "not all jobs have run"
         when = instant(from_epoch(tag), call.settings.zone)
         call.output.line(f"session {asked}, tag {tag} ({when}): {result}")
-    if not alive and call.store.jobs():
-        call.output.note(NO_RUNNER)
+    why = standstill(call)
+    if why and call.store.jobs():
+        call.output.note(why)
     return 0
 
 

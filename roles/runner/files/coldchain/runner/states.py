@@ -39,6 +39,7 @@ class States:
         self._troubles = LimitedLog(log)
         self.mark: Callable[[], dict[str, Any]] | None = None
         """Gives what is kept of the clock with each commit (see ClockTrust)."""
+        self._doubt = store.clock_doubted()  # as it is on disk
         self._ledger: Mapping[str, Any] | None = store.ledger_kept()
         self.ledger: Callable[[], Mapping[str, Any] | None] = lambda: None
         """Gives what is kept of the ledger with each commit (see RunLedger.kept)."""
@@ -98,16 +99,21 @@ class States:
         if ledger == self._ledger and not whole:
             ledger = None
         counted = last and ledger is not None
-        if self._dirty or len(done) > self._noted or counted or whole:
+        mark = None if self.mark is None else self.mark()
+        # Whoever asks why nothing runs is told of it.
+        doubt = self._doubt if mark is None else mark["doubt"]
+        news = self._dirty or len(done) > self._noted or doubt != self._doubt
+        if news or counted or whole:
             self._store.commit_states(
                 self._states
                 if whole
                 else {job_id: self._states.get(job_id) for job_id in self._dirty},
                 done if whole else done or None,
-                None if self.mark is None else self.mark(),
+                mark,
                 ledger,
                 whole=whole,
             )
+            self._doubt = doubt
             self._dirty.clear()
             self._noted = len(done)
             self._ledger = ledger or self._ledger

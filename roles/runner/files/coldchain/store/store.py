@@ -245,6 +245,11 @@ class Store:
         """What the last commit of a runner kept of the clock; None before the first one."""
         return self._state_table("clock").records(lambda key, row: row).get("mark")
 
+    def clock_doubted(self) -> bool:
+        """Does the runner not believe the clock yet, so that no schedule is acted on?"""
+        mark = self.clock_mark()
+        return mark is not None and bool(mark.get("doubt"))
+
     def ledger_entries(self) -> int:
         """So many entries the ledger had when jobs were last declared or a runner last committed,
         whichever knew more; 0: none is known of."""
