@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 UTC = timezone.utc
@@ -70,8 +71,9 @@ def parse_instant(text: str, local: tzinfo) -> datetime:
         naive = datetime.fromisoformat(f"{date}T{clock or '00:00'}{seconds or ':00'}")
     except ValueError as error:
         raise ValueError(f"{text[:100]!r} is not a date: {error}") from None
-    naive += timedelta(microseconds=int(((fraction or "") + "000000")[:6]))
     try:
+        if fraction is not None:
+            naive += timedelta(microseconds=int(f"{fraction}000000"[:6]))
         if offset is not None:
             return naive.replace(tzinfo=_offset(offset)).astimezone(UTC)
         return _from_wall(naive, local)
@@ -79,6 +81,7 @@ def parse_instant(text: str, local: tzinfo) -> datetime:
         raise ValueError(f"{text[:100]!r} is outside the years that can be computed with") from None
 
 
+@lru_cache(maxsize=64)
 def _offset(text: str) -> tzinfo:
     if text in "Zz":
         return UTC

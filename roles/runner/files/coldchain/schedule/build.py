@@ -90,15 +90,16 @@ def _read(job_schedule: Mapping[str, object], zone: tzinfo, created: datetime) -
     """Raises ScheduleError with all that is wrong with single fields, and between two of them."""
     reader = Reader(job_schedule)
     local = reader.read("schedule_timezone", values.zone) or zone
-    start = reader.read("schedule_start_date", lambda value: values.instant(value, local))
-    end = reader.read("schedule_end_date", lambda value: values.instant(value, local))
+    instant = partial(values.instant, local=local)
+    start = reader.read("schedule_start_date", instant)
+    end = reader.read("schedule_end_date", instant)
     if start is not None and end is not None and end < start:
         reader.problem(
             "schedule_end_date",
             f"the end {iso(end)} lies before the start {iso(start)}",
             "write an end after schedule_start_date",
         )
-    date = reader.read("schedule_date", lambda value: values.instant(value, local))
+    date = reader.read("schedule_date", instant)
     interval = reader.read("schedule_interval", values.interval)
     fields = _cron_texts(reader)
     boot = reader.read("schedule_boot", values.switch) or False
@@ -229,7 +230,8 @@ def _require_a_run(trigger: Trigger, field: str, after: Sequence[datetime], why:
 
 def _cron_texts(reader: Reader) -> dict[str, str]:
     """The given cron-like fields, checked one by one."""
-    texts = {name: reader.read(key, check) for name, key, check in _CRON}
+    given = reader.given
+    texts = {name: reader.read(key, check) for name, key, check in _CRON if key in given}
     return {name: text for name, text in texts.items() if text is not None}
 
 

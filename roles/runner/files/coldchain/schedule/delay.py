@@ -28,7 +28,7 @@ class Delay(NamedTuple):
         document has one.
         """
         if offset is None:
-            return cls(splay, splay_fraction(key))
+            return cls(splay, splay_fraction(key) if splay else 0.0)
         # In the middle of a second, so that no rounding takes one away.
         return cls(offset, (offset + 0.5) / (offset + 1))
 

@@ -25,12 +25,15 @@ class NotAcceptable(ValueError):
 
 
 class Reader:
-    """Reads named values and gathers the problems instead of stopping at the first."""
+    """Reads named values and gathers the problems instead of stopping at the first.
+
+    given: the values that say something.
+    """
 
     def __init__(
         self, values: Mapping[str, object], prefix: str = "", problems: list[Problem] | None = None
     ) -> None:
-        self._values = values
+        self.given = {name: value for name, value in values.items() if _is_set(value)}
         self._prefix = prefix
         self._problems: list[Problem] = [] if problems is None else problems
 
@@ -40,11 +43,10 @@ class Reader:
 
     def read(self, name: str, parse: Callable[[object], _T]) -> _T | None:
         """The parsed value of *name*; None when it is not given or not acceptable."""
-        value = self._values.get(name)
-        if not _is_set(value):
+        if name not in self.given:
             return None
         try:
-            return parse(value)
+            return parse(self.given[name])
         except ScheduleError as error:
             self.problem(name, error.message, error.hint)
         except NotAcceptable as error:
@@ -53,14 +55,11 @@ class Reader:
 
     def section(self, name: str, names: Sequence[str]) -> Reader | None:
         """The reader of a mapping; None when it is not given or not acceptable."""
-        value = self._values.get(name)
-        return self._inside(name, value, names) if _is_set(value) else None
+        return self._inside(name, self.given[name], names) if name in self.given else None
 
     def sections(self, name: str, names: Sequence[str]) -> list[Reader]:
         """The readers of a list of mappings."""
-        value = self._values.get(name)
-        if not _is_set(value):
-            return []
+        value = self.given.get(name, ())
         if not isinstance(value, (list, tuple)):
             self.problem(name, f"{quoted(value)} is not a list", f"a list of {_keys(names)}")
             return []
@@ -83,7 +82,7 @@ class Reader:
 
     def require(self, name: str, parse: Callable[[object], _T]) -> _T | None:
         """Like read, but it has to be there."""
-        if not _is_set(self._values.get(name)):
+        if name not in self.given:
             self.problem(name, "is missing", f"add {name}")
         return self.read(name, parse)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import tzinfo
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from coldchain.core.instants import DAY
@@ -46,15 +47,19 @@ PACE = Dst("skip", "both")  # a job of every hour or minute keeps its pace in re
 def complete(texts: Mapping[str, str]) -> dict[str, CronField]:
     """All eight fields: fields coarser than the finest given one match always, finer ones at their
     minimum, except week and day_of_week, which then match always too (APScheduler's rule)."""
-    finest = max(FIELDS.index(name) for name in texts)
+    fields = dict(_not_given(max(map(FIELDS.index, texts))))
+    for name, text in texts.items():
+        fields[name] = parse_field(name, text)
+    return fields
+
+
+@lru_cache(maxsize=len(FIELDS))
+def _not_given(finest: int) -> Mapping[str, CronField]:
+    """What the fields mean that are not given; *finest*: the place of the finest one that is."""
     return {
         name: parse_field(
             name,
-            texts[name]
-            if name in texts
-            else "*"
-            if index < finest or name in ("week", "day_of_week")
-            else str(LIMITS[name][0]),
+            "*" if index < finest or name in ("week", "day_of_week") else str(LIMITS[name][0]),
         )
         for index, name in enumerate(FIELDS)
     }
