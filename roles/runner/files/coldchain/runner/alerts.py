@@ -173,9 +173,11 @@ class Alerts:
         self._rules.forget([job_id for job_id in self._rules.jobs() if job_id not in states])
 
     def _take(self, record: JobRecord) -> None:
-        if self._silence is not None:
-            with self._harmless():
+        try:  # of each job, to which a context manager would add as much as it takes
+            if self._silence is not None:
                 self._silence.take(record)
+        except Exception:
+            self._logger.exception("decide", _UNDECIDED)
 
     def _hears(self, document: Mapping[str, Any]) -> bool:
         """Is anybody to be told when the job is silent?"""

@@ -302,7 +302,10 @@ class Outlook:
             after = max(after, state.seen_until)  # accounted for when the clock was ahead
         if after >= now:
             return calendar.CatchUp([], [], [])
-        if self.due is None or self.due.at.timestamp() > now:  # nothing to run, as mostly
+        due = self.due
+        if due is None or due.at.timestamp() > now:  # nothing to run, as mostly
+            if trigger.blackout is None:
+                return calendar.CatchUp([], [], [])
             gone = trigger.blacked_out(from_epoch(after), from_epoch(now), CATCH_UP_LIMIT)
             return calendar.CatchUp([], [], [entry for entry in gone if self._free(entry[0])])
         caught = calendar.catch_up(

@@ -72,8 +72,10 @@ class States:
     def change(self, job_id: str, **fields: Any) -> None:
         """Give the *fields* of the job's state these values."""
         state = self._states[job_id]
-        if any(getattr(state, name) != value for name, value in fields.items()):
-            self.add(job_id, state._replace(**fields))
+        for name, value in fields.items():
+            if getattr(state, name) != value:
+                self.add(job_id, state._replace(**fields))
+                return
 
     def remove(self, job_id: str) -> None:
         """Forget the job.  Raises KeyError when it is not known."""

@@ -99,7 +99,7 @@ class Timetable:
         else:
             if state.unusable:
                 log.info("job %s: its schedule can be used again", job_id)
-            self._states.change(job_id, unusable="")
+                self._states.change(job_id, unusable="")
 
     def unusable(self) -> list[str]:
         """Jobs whose schedules this host cannot use."""
@@ -238,7 +238,7 @@ class Timetable:
             if stepped and not reason.startswith(why):
                 reason = why
             self._states.skip(job_id, slots, reason)
-        busy = self._busy(job_id, trigger)
+        busy = self._busy(job_id, trigger) if caught.run else ""
         for occurrence in caught.run:
             late = is_late(occurrence, now, trigger.kind)
             slot, at = occurrence.slot.timestamp(), occurrence.at.timestamp()
@@ -299,10 +299,11 @@ class Timetable:
         return None if occurrence is None else occurrence.at
 
     def _next_text(self, job_id: str, due: datetime | None) -> str | None:
-        candidates = [entry["at"] for entry in self._states[job_id].queue]
-        if due is not None:
-            candidates.append(due.timestamp())
-        return iso(from_epoch(min(candidates))) if candidates else None
+        queue = self._states[job_id].queue
+        if queue:
+            first = from_epoch(min(entry["at"] for entry in queue))
+            due = first if due is None else min(first, due)
+        return None if due is None else iso(due)
 
     def make_up_for(self, job_id: str, run: Run, now: float) -> None:
         """Queue the slot of *run* again, whose backup the runner's own end has cut off.

@@ -16,6 +16,7 @@ from coldchain.store import JobRecord
 
 KEPT = 200
 """A trigger takes 1.5 kB and is built in 0.1 ms: of ten thousand, most are used once a day."""
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class _Source(NamedTuple):
@@ -36,8 +37,9 @@ class Triggers:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._sources: dict[str, _Source] = {}
-        self._built: dict[str, calendar.Trigger] = {}  # in the order of their use
-        self._newest = ""  # the last of them: asked for several times in a row
+        self._built: dict[str, calendar.Trigger] = {}  # by ``get``, in the order of their use
+        # The one that was added or asked for last: it is asked for several times in a row.
+        self._newest: tuple[str, calendar.Trigger] | None = None
 
     def __contains__(self, job_id: object) -> bool:
         return job_id in self._sources
@@ -50,13 +52,16 @@ class Triggers:
 
         Raises ValueError when the host cannot use the schedule; the job is known all the same.
         """
-        schedule = json.dumps(record.schedule, separators=(",", ":"))
-        self.discard(record.job_id)
-        declared = Declared.of(record)
-        self._sources[record.job_id] = _Source(declared, None, schedule)
-        trigger = build(record, self._settings, grid)
-        self._sources[record.job_id] = _Source(declared, grid, schedule)
-        self._keep(record.job_id, trigger)
+        job_id, declared = record.job_id, Declared.of(record)
+        self._built.pop(job_id, None)
+        try:
+            trigger = build(record, self._settings, grid)
+        except ValueError:
+            self._newest = None
+            self._sources[job_id] = _Source(declared, None, "")
+            raise
+        self._newest = job_id, trigger
+        self._sources[job_id] = _Source(declared, grid, _encode(record.schedule))
 
     def declared(self, job_id: str) -> Declared:
         """Of the declaration that was added last.  Raises KeyError."""
@@ -64,8 +69,8 @@ class Triggers:
 
     def get(self, job_id: str) -> calendar.Trigger | None:
         """The job's trigger; None when the host cannot use it, and for a job that is not known."""
-        if job_id == self._newest:
-            return self._built[job_id]
+        if self._newest is not None and self._newest[0] == job_id:
+            return self._newest[1]
         source = self._sources.get(job_id)
         if source is None or source.grid is None:
             return None
@@ -77,18 +82,14 @@ class Triggers:
                 created=from_epoch(int(source.grid)),
                 key=f"{self._settings.client_id}/{job_id}",
             )
-        self._keep(job_id, trigger)
+        self._newest = job_id, trigger
+        self._built[job_id] = trigger
+        if len(self._built) > KEPT:
+            del self._built[next(iter(self._built))]
         return trigger
 
     def discard(self, job_id: str) -> None:
         """Forget the job."""
         self._sources.pop(job_id, None)
         self._built.pop(job_id, None)
-        if self._newest == job_id:
-            self._newest = ""
-
-    def _keep(self, job_id: str, trigger: calendar.Trigger) -> None:
-        self._built[job_id] = trigger
-        self._newest = job_id
-        if len(self._built) > KEPT:
-            del self._built[next(iter(self._built))]
+        self._newest = None

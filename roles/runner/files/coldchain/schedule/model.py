@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import NamedTuple, Protocol
 
 from coldchain.core.instants import DAY, EPOCH, UTC
+from coldchain.schedule.blackout import Blackout
 from coldchain.schedule.zones import zone_table
 
 SECOND = timedelta(seconds=1)
@@ -69,6 +70,10 @@ class Trigger(Protocol):
     @property
     def missed(self) -> CatchUpPolicy:
         """What becomes of slots that could not run on time."""
+
+    @property
+    def blackout(self) -> Blackout | None:
+        """When no run begins; None for a schedule without such times."""
 
     def next(self, after: datetime) -> Occurrence | None:
         """The first occurrence with ``at`` strictly later than *after* (aware); None: no more."""

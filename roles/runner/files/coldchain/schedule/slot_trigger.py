@@ -61,8 +61,8 @@ class SlotTrigger(BaseTrigger):
         """The slots that a blackout cancels, or a later run makes up for."""
         cancelled: list[tuple[Occurrence, str]] = []
         t, last = max(seconds(after) + 1, 0), min(seconds(until), HORIZON)
-        while self._blackout is not None and len(cancelled) < limit:
-            span = self._blackout.first(t, last + 1)
+        while self.blackout is not None and len(cancelled) < limit:
+            span = self.blackout.first(t, last + 1)
             if span is None:
                 break
             deferred = {planned.slot for planned in self._deferred(span)}
@@ -79,8 +79,8 @@ class SlotTrigger(BaseTrigger):
         return cancelled
 
     def _reason(self, planned: Planned, span: Span) -> str:
-        assert self._blackout is not None  # its callers come from a span in it
-        where = self._blackout.reason(planned.at)
+        assert self.blackout is not None  # its callers come from a span in it
+        where = self.blackout.reason(planned.at)
         if self.missed.run == "skip":
             return where
         if self.missed.deadline(planned.at) < span.end:
@@ -92,25 +92,25 @@ class SlotTrigger(BaseTrigger):
         t = max(t, 0)
         if t > HORIZON:
             return None
-        if self._blackout is None:
+        if self.blackout is None:
             return self._splayed(t)
         # A run put off starts up to a splay (and one second for each before it) after its blackout,
         # so the blackouts that ended shortly before t come first, and the one around t.
         start = t - self._splay - (CATCH_UP_LIMIT if self.missed.run == "all" else 0)
-        span = self._blackout.first(start, t + 1)
+        span = self.blackout.first(start, t + 1)
         for _step in range(_BLACKOUTS):
             if span is None:
                 planned = self._splayed(max(start, t))
                 if planned is None:
                     return None
-                span = self._blackout.at(planned.at)
+                span = self.blackout.at(planned.at)
                 if span is None:
                     return planned
             for deferred in self._deferred(span):
                 if deferred.at >= t:
                     return deferred
             start = span.end
-            span = self._blackout.first(start, t + 1) if start <= t else None
+            span = self.blackout.first(start, t + 1) if start <= t else None
         return None
 
     def _deferred(self, span: Span) -> list[Planned]:
@@ -128,8 +128,8 @@ class SlotTrigger(BaseTrigger):
         following = self._splayed(span.end)
         room = DAY * 366 if following is None else following.at - span.end
         delay = self._delay.within(room)
-        assert self._blackout is not None  # its callers come from a span in it
-        if self._blackout.at(span.end + delay) is not None:
+        assert self.blackout is not None  # its callers come from a span in it
+        if self.blackout.at(span.end + delay) is not None:
             delay = 0
         # A regular run at the very end of the blackout stands for the missed ones as well.
         deferred = [

@@ -35,12 +35,12 @@ class BaseTrigger:
     def __init__(self, common: Common, details: Callable[[], str]) -> None:
         self.zone = common.zone
         self.missed = common.missed
-        self._blackout = common.blackout
+        self.blackout = common.blackout
         self._details = details
 
     def blackout_until(self, instant: datetime) -> datetime | None:
         """The end of the blackout around *instant*; None outside of one."""
-        span = None if self._blackout is None else self._blackout.at(seconds(instant))
+        span = None if self.blackout is None else self.blackout.at(seconds(instant))
         return None if span is None else moment(span.end)
 
     def blacked_out(
@@ -92,11 +92,11 @@ class PointTrigger(BaseTrigger):
     ) -> list[tuple[Occurrence, str]]:
         """The one slot, when a blackout cancels it."""
         planned = self._planned
-        if self._occurrence is not None or self._blackout is None:
+        if self._occurrence is not None or self.blackout is None:
             return []
         if not after < planned.at <= until:
             return []
-        return [(planned, self._blackout.reason(seconds(planned.at)))][:limit]
+        return [(planned, self.blackout.reason(seconds(planned.at)))][:limit]
 
 
 class ContinuousTrigger(BaseTrigger):
@@ -117,8 +117,8 @@ class ContinuousTrigger(BaseTrigger):
     def next(self, after: datetime) -> Occurrence | None:
         """The first second after *after* outside of a blackout."""
         t = max(seconds(after) + 1, self._start)
-        if self._blackout is not None:
-            span = self._blackout.at(t)
+        if self.blackout is not None:
+            span = self.blackout.at(t)
             t = t if span is None else span.end
         if t > self._end:
             return None

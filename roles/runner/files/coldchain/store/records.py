@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from coldchain import lifecycle
@@ -116,6 +117,7 @@ class Event(NamedTuple):
         return cls(id=request_id, **_known(cls, row))
 
 
+_VALUE = itemgetter(1)
 RUN_IN_PROGRESS = (
     "run_id",
     "cause",
@@ -220,7 +222,7 @@ class State(NamedTuple):
 
     def as_row(self) -> dict[str, Any]:
         """Only what differs from the defaults: most rows are short.  Shallow on purpose."""
-        return {name: value for name, value in zip(self._fields, self) if value}
+        return dict(filter(_VALUE, zip(self._fields, self)))
 
     @classmethod
     def from_row(cls, _unused: str, row: Row) -> State:
