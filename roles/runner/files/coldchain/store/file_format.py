@@ -24,6 +24,7 @@ from coldchain.store import rows
 from coldchain.store.rows import Tables
 
 FORMAT_TABLE = "_format"
+_BLOCK = 65536
 _HEAD = re.compile(rb'\{"_format":\{"1":(\{[^{}]*\})\}')
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -86,8 +87,8 @@ def head_of(stream: BinaryIO) -> FileHead:
 def tables_of(stream: BinaryIO, head: FileHead) -> Tables:
     """The tables after *head*, as they were written.  Raises Damaged.
 
-    They are read line by line: what a whole file of ten thousand jobs leaves unused in memory is
-    as much as its rows take.
+    They are read some lines at a time: what a whole file of ten thousand jobs leaves unused in
+    memory is as much as its rows take.
     """
     begin = stream.tell()
     body = _Body(head.rest, stream)
@@ -104,18 +105,20 @@ def tables_of(stream: BinaryIO, head: FileHead) -> Tables:
 class _Body:
     """The lines of a file but for the brace that ends it; and their checksum, once all are read."""
 
-    def __init__(self, first: bytes, others: Iterable[bytes]) -> None:
+    def __init__(self, first: bytes, others: BinaryIO) -> None:
         self._first, self._others = first, others
         self.checksum = ""
 
     def __iter__(self) -> Iterator[bytes]:
-        line, checksum = self._first, zlib.crc32(self._first)
-        for following in self._others:
-            checksum = zlib.crc32(following, checksum)
-            yield line
-            line = following
+        lines, checksum = [self._first], zlib.crc32(self._first)
+        while following := self._others.readlines(_BLOCK):
+            checksum = zlib.crc32(b"".join(following), checksum)
+            yield from lines
+            lines = following
         self.checksum = f"{checksum:08x}"
-        yield line[: line.rindex(b"}")]
+        last = lines.pop()
+        yield from lines
+        yield last[: last.rindex(b"}")]
 
 
 def _in_another_layout(body: bytes, head: FileHead) -> Tables:

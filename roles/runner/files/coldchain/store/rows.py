@@ -46,9 +46,10 @@ class Row(Mapping[str, Any]):
     @property
     def key(self) -> str:
         """The key of the row."""
-        text = _text(self.line[: _end_of_key(self.line)])
-        key: str = json.loads(text) if "\\" in text else text[1:-1]
-        return key
+        text = _text(self.line[1 : self.line.index(b'":', 1)])
+        if "\\" in text:
+            text = json.loads(_text(self.line[: _end_of_key(self.line)]))
+        return text
 
     def __getitem__(self, name: str) -> Any:
         return self.value()[name]
@@ -60,26 +61,34 @@ class Row(Mapping[str, Any]):
         return len(self.value())
 
 
-class Records(Mapping[str, _T]):
+class _Made(Mapping[str, _T]):
+    """Something made of each value of *source* when it is asked for, under the same keys."""
+
+    def __init__(self, source: Mapping[str, Any]) -> None:
+        self._source = source
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._source)
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._source
+
+
+class Records(_Made[_T]):
     """The rows of a table, each made into a record when it is asked for.
 
     It stays as it is when others commit.
     """
 
     def __init__(self, rows: Mapping[str, Row], make: Callable[[str, dict[str, Any]], _T]) -> None:
-        self._rows, self._make = rows, make
+        super().__init__(rows)
+        self._make = make
 
     def __getitem__(self, key: str) -> _T:
-        return self._make(key, self._rows[key].value())
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._rows
+        return self._make(key, self._source[key].value())
 
     def items(self) -> ItemsView[str, _T]:
         """Key and record of all, decoded some at a time."""
@@ -92,34 +101,25 @@ class Records(Mapping[str, _T]):
     def decoded(self) -> Iterator[tuple[str, _T]]:
         """All of them; some rows at a time are decoded, which takes a third of the time that one
         by one takes, and never the memory of all."""
-        rows = iter(self._rows.items())
+        rows = iter(self._source.items())
         while batch := list(itertools.islice(rows, _AT_ONCE)):
             values = json.loads(b"{%s}" % b",".join([row.line for _unused, row in batch]))
             for key, _unused in batch:  # the same string for whoever keeps it
                 yield key, self._make(key, values[key])
 
 
-class Remembered(Mapping[str, _T]):
+class Remembered(_Made[_T]):
     """The records of a table, each made once: for whom asks for the same ones again and again."""
 
     def __init__(self, records: Mapping[str, _T]) -> None:
-        self._records = records
+        super().__init__(records)
         self._made: dict[str, _T] = {}
 
     def __getitem__(self, key: str) -> _T:
         made = self._made.get(key)
         if made is None:
-            made = self._made[key] = self._records[key]
+            made = self._made[key] = self._source[key]
         return made
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._records)
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._records
 
 
 class _Items(ItemsView[str, _T]):
@@ -207,7 +207,10 @@ def parse(lines: Iterable[bytes]) -> Tables:
     tables: Tables = {}
     table: dict[str, Row] | None = None
     for line in lines:
-        if line.endswith(b":{\n"):
+        if line.endswith(b"},\n") and table is not None and len(line) > 3:  # as mostly
+            row = Row(line[:-2])
+            table[row.key] = row
+        elif line.endswith(b":{\n"):
             table = tables[Row(line).key] = Rows()
         elif line in (b"}", b"}\n", b"},\n"):
             table = None
