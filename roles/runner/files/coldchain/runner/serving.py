@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from pathlib import Path
@@ -31,9 +32,12 @@ def serve(paths: Paths, settings: Settings) -> int:
         held = lock.acquire(paths)
         _tell_zone(paths, settings)
         _tell_presence(paths)
+        gc.disable()  # until all is loaded: none of it is garbage
         runner = Runner(paths, settings, inbox)
         try:
             runner.recover()
+            gc.freeze()  # it stays: no later look for garbage passes over it
+            gc.enable()
             code = runner.loop()
         finally:
             runner.close()
