@@ -177,6 +177,12 @@ _UNKNOWN = "unrecognized arguments: "
 _NO_CHOICE = re.compile(r"(.*: )?invalid choice: '?(.*?)'? \(choose from (.*)\)")
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """For the check of a new argument, of which argparse asks a formatter of its own.  Without a
+    width that would ask the terminal, by shutil, which brings bz2 and lzma: 0.5 MB of memory."""
+    return argparse.HelpFormatter(prog, width=80)
+
+
 class _Parser(argparse.ArgumentParser):
     """Reports a wrong command line like every other error.
 
@@ -184,6 +190,14 @@ class _Parser(argparse.ArgumentParser):
     """
 
     called: argparse.ArgumentParser | None = None
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_formatter, **options)
+
+    def format_help(self) -> str:
+        """The help in the width of the terminal."""
+        self.formatter_class = argparse.HelpFormatter
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """Raises UsageError with what argparse has to say."""
