@@ -71,15 +71,17 @@ class Host:
         self._thread = threading.Thread(target=work)
         self._thread.start()
 
-    def send(self, number: signal.Signals) -> None:
-        self._inbox.arrive(number, None)
+    def send(self, *numbers: signal.Signals) -> None:
+        """Let signals arrive at once."""
+        self._inbox._arrived.extend(numbers)
         self._writer.send(b"s")
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, within: float = PATIENCE) -> int | None:
+    def stop(self, *numbers: signal.Signals, within: float = PATIENCE) -> int | None:
+        """Send TERM, or *numbers* at once, and wait for the end of the loop; its exit code."""
         import os
 
         if self.runner is not None:
-            self.send(number)
+            self.send(*(numbers or (signal.SIGTERM,)))
             waiting.joined(self._thread, within)
             self._inbox.socket.close()
             self._writer.close()

@@ -812,15 +812,24 @@ def test_a_run_syncs_its_record_and_nothing_else_of_its_own(
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "reexec"),
-    [(signal.SIGTERM, 0, False), (signal.SIGUSR2, RESTART_ME, False), (signal.SIGHUP, 0, True)],
+    ("numbers", "code", "reexec"),
+    [
+        ([signal.SIGTERM], 0, False),
+        ([signal.SIGUSR2], RESTART_ME, False),
+        ([signal.SIGHUP], 0, True),
+        # Of what comes at once a stop counts, and before a reload that it leaves.
+        ([signal.SIGHUP, signal.SIGUSR2], RESTART_ME, False),
+        ([signal.SIGUSR2, signal.SIGHUP], RESTART_ME, False),
+        ([signal.SIGHUP, signal.SIGTERM], 0, False),
+        ([signal.SIGUSR2, signal.SIGTERM, signal.SIGHUP], 0, False),
+    ],
 )
 def test_only_a_reload_lets_the_process_become_another_runner(
-    host: Any, number: signal.Signals, code: int, reexec: bool
+    host: Any, numbers: list[signal.Signals], code: int, reexec: bool
 ) -> None:
     host.start()
     runner = host.runner
-    assert host.stop(number) == code
+    assert host.stop(*numbers) == code
     assert runner.reexec is reexec
 
 

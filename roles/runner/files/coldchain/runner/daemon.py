@@ -316,8 +316,9 @@ class Runner:
             self._print_state()
         elif number == signal.SIGUSR2 and self._stopping_at is None:
             log.info("leaving: %d runs go on and are taken over at the next start", len(self.runs))
-            self._exit_code = RESTART_ME
-        elif number == signal.SIGHUP and self._stopping_at is None:
+            # Of what came at once this counts: a reload would stay under the unit that is replaced.
+            self.reexec, self._exit_code = False, RESTART_ME
+        elif number == signal.SIGHUP and self._stopping_at is None and not self.leaving:
             self._reload_program()
 
     def _reload_program(self) -> None:
