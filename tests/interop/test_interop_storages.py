@@ -42,28 +42,31 @@ def _start(server: Server | str) -> Server:
     return server
 
 
+@pytest.fixture(scope="module")
+def ssh(makers: Makers) -> Iterator[Server]:
+    server = _start(makers.ssh_openssh())
+    yield server
+    server.kill()
+
+
 @pytest.mark.parametrize("first", ["ours", "freezer"])
-def test_a_chain_written_in_turns_on_a_server(pair: Pair, makers: Makers, first: str) -> None:
-    server = _start(makers.ssh_openssh(f"ssh-{first}"))
-    try:
-        fields = {**server.fields, "container": server.container.format("c")}
-        turns = ["ours", "freezer"] if first == "ours" else ["freezer", "ours"]
-        for step in range(4):
-            grow(pair, step)
-            if turns[step % 2] == "ours":
-                report = pair.ours("backup", incremental=True, **fields)
-                assert report.fields["level"] == step, report.warnings
-            else:
-                pair.freezer("backup", incremental=True, **_known_to_freezer(fields))
-            time.sleep(SECOND)
-        place = location(Fields(fields), pair.root)
-        assert [one.level for one in catalogue(place)] == [0, 1, 2, 3]
-        assert verify(place, mode="full").sound
-        _both_restore_from(pair, fields)
-        pair.freezer("admin", remove_older_than=0, **_known_to_freezer(fields))
-        assert catalogue(place) == []
-    finally:
-        server.kill()
+def test_a_chain_written_in_turns_on_a_server(pair: Pair, ssh: Server, first: str) -> None:
+    fields = {**ssh.fields, "container": ssh.container.format(first)}
+    turns = ["ours", "freezer"] if first == "ours" else ["freezer", "ours"]
+    for step in range(4):
+        grow(pair, step)
+        if turns[step % 2] == "ours":
+            report = pair.ours("backup", incremental=True, **fields)
+            assert report.fields["level"] == step, report.warnings
+        else:
+            pair.freezer("backup", incremental=True, **_known_to_freezer(fields))
+        time.sleep(SECOND)
+    place = location(Fields(fields), pair.root)
+    found = verify(place, mode="full")
+    assert found.sound and [one.level for one in found.restorable] == [0, 1, 2, 3]
+    _both_restore_from(pair, fields)
+    pair.freezer("admin", remove_older_than=0, **_known_to_freezer(fields))
+    assert catalogue(place) == []
 
 
 def _known_to_freezer(fields: dict[str, object]) -> dict[str, object]:
