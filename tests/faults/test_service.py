@@ -109,7 +109,7 @@ def test_a_reload_upon_a_reload_and_a_stop_upon_a_reload(home: Home) -> None:
     home.run("apply", "-", given=document("j", schedule={"status": "stop"}))
     home.start()
     assert home.runner is not None
-    for number in range(30):
+    for number in range(20):
         home.runner.send_signal(signal.SIGHUP)
         time.sleep(number % 10 / 50)
         assert home.runner.poll() is None, home.log()

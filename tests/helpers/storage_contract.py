@@ -54,8 +54,9 @@ def play(opens: Open, script: Iterable[Write | Remove]) -> None:
             _kill(opens, step)
         storage = opens()
         _same(storage, model)
-        if model.keys() - before.keys():
-            _read(storage, model, model.keys() - before.keys())
+        new = {path for path in model.keys() - before.keys() if path.startswith("data/")}
+        if new:
+            _read(storage, model, new)
 
 
 def _commit(opens: Open, step: Write, model: dict[str, bytes]) -> None:
@@ -165,7 +166,7 @@ def _same(storage: Storage, model: Mapping[str, bytes]) -> None:
 
 
 def _read(storage: Storage, model: Mapping[str, bytes], new: Iterable[str]) -> None:
-    """What the model holds is read through both doors: all at once, and what is new by itself.
+    """What the model holds is read through both doors: all at once, and new data by itself.
 
     What is there after a removal is read when something new is there: until then its size tells.
     """

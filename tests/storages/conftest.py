@@ -15,10 +15,11 @@ import pytest
 
 # Before anything takes a copy of the environment.
 guardian.start()
-# rclone is started some four thousand times here, and a fifth of each start is a search for garbage
-# among what it keeps until it ends.  This way it searches where it has really come to much, and
-# test_memory_does_not_grow_with_the_backup looks at the one that users start.
-os.environ.update(GOGC="off", GOMEMLIMIT="200MiB")
+# rclone is started some two thousand times here, and a fifth of each start is a search for garbage
+# among what it keeps until it ends, another tenth what its threads cost each other.  This way it
+# searches where it has really come to much, and test_memory_does_not_grow_with_the_backup looks at
+# the one that users start.
+os.environ.update(GOGC="off", GOMEMLIMIT="200MiB", GOMAXPROCS="1")
 
 from storage_servers import Makers, Server
 from storage_site import ROOT, Site
