@@ -3,7 +3,7 @@
 """A fleet from nothing to its retirement, by the commands of the guides, on one prepared site.
 
 Changed are only the places: the inventory has one host, which is a home on this machine, and /etc
-and the like are directories of the test.  test_guides.py restores what another host has written.
+and the like are directories of the test.  tests/fleet restores what another host has written.
 """
 
 from __future__ import annotations
@@ -207,6 +207,7 @@ def retired(site: Site) -> None:
     home = site.home
     assert str(home / "backups") in said
     assert not (home / "bin" / "coldchain").exists()
+    assert not (home / "program").exists()
     assert (home / "lib" / "jobs.json").exists()
     assert list((home / "backups" / "www").glob("data/tar/*/*/*/data"))
     assert site.runner

@@ -92,21 +92,10 @@ def test_check_mode_before_anything_is_there(play: Play, tmp_path: Path) -> None
         freezer_jobs=[job("a", 1)],
     )
     assert predicted.code == 0, predicted.output
+    assert predicted.changed == 2, "the release and the jobs"
+    assert f"in {home}/program" in predicted.output
     assert len(predicted.output.splitlines()) < 60, predicted.output
     assert not home.exists()
-
-
-def test_a_retired_host_stays_green(play: Play, installed: Path) -> None:
-    home = installed
-    site = {"coldchain_home": str(home), "coldchain_become": False, "freezer_jobs": [job("a", 1)]}
-    apply = [home / "bin" / "coldchain", "apply", "-"]
-    subprocess.run(apply, input=json.dumps(job("a", 1)), check=True, text=True)
-    for changed in (True, False):
-        retired = play("coldchain.freezer.site", **site, coldchain_state="absent")
-        assert retired.code == 0, retired.output
-        assert (retired.changed > 0) is changed, retired.output
-    assert not (home / "program").exists()
-    assert (home / "lib" / "jobs.json").exists(), "the database is kept"
 
 
 def test_an_old_name_is_an_error_that_names_the_new_one(play: Play, installed: Path) -> None:

@@ -31,15 +31,6 @@ def release(home: Path) -> str:
     return (home / "program" / "current").readlink().name
 
 
-def test_check_mode_predicts_and_changes_nothing(play: Play, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    predicted = play(RUNNER, "--check", "--diff", coldchain_home=str(home))
-    assert predicted.code == 0, predicted.output
-    assert predicted.changed == 1
-    assert f"in {home}/program" in predicted.output
-    assert not home.exists()
-
-
 def test_second_run_changes_nothing(play: Play, installed: Path) -> None:
     home = installed
     before = snapshot(home)
@@ -144,18 +135,13 @@ def test_everything_that_is_missing_is_told_at_once_and_without_python(
     assert "this host has no other release" in refused.output
 
 
-def test_credentials_come_change_and_go_unseen(play: Play, installed: Path, tmp_path: Path) -> None:
-    home, bare = installed, tmp_path / "home"
-    folder = home / "etc" / "credentials"
+def test_credentials_come_change_and_go_unseen(play: Play, installed: Path) -> None:
+    """What check mode says of them before there is a runner: test_secrets.py."""
+    home, folder = installed, installed / "etc" / "credentials"
     secret = {"name": "s3", "content": "SECRET_KEY=hunter2"}
     key = {"name": "nas.key", "content": "hunter3\n\n"}
     seen = ["-vvv", "--diff"]
 
-    promised = play(
-        RUNNER, *seen, "--check", coldchain_home=str(bare), coldchain_credentials=[secret]
-    )
-    assert promised.code == 0, promised.output
-    assert not bare.exists()
     first = play(RUNNER, *seen, coldchain_home=str(home), coldchain_credentials=[secret, key])
     assert first.code == 0, first.output
     assert (folder / "s3").read_text(encoding="utf-8") == "SECRET_KEY=hunter2\n"
@@ -181,35 +167,52 @@ def test_credentials_come_change_and_go_unseen(play: Play, installed: Path, tmp_
     gone = play(RUNNER, *seen, coldchain_home=str(home))
     assert (gone.code, gone.changed) == (0, 1), gone.output
     assert not folder.exists()
-    for played in (promised, predicted, first, changed, gone):
+    for played in (predicted, first, changed, gone):
         assert "hunter" not in played.output
 
 
 def test_bad_credentials_are_refused_by_name_only(play: Play, tmp_path: Path) -> None:
-    home = str(tmp_path / "home")
-
-    def refused(*credentials: dict[str, str]) -> str:
-        result = play(
-            RUNNER, "-vvv", "--diff", coldchain_home=home, coldchain_credentials=credentials
-        )
-        assert result.code != 0
-        assert "hunter2" not in result.output
-        return result.output.replace("\n", " ")
-
     one = {"content": "hunter2"}
     bad = ("a/b", "..", "-a", "", "a\n", "x" * 129)
-    said = refused(*({"name": name, **one} for name in (*bad, "good")))
-    assert "cannot be the name of a credential" in said and "good" not in said
-    assert all(name.strip() in said for name in bad)
-    assert "a name is there twice: a, a" in refused({"name": "a", **one}, {"name": "a", **one})
-    said = refused(
-        *[{"name": "a", **one}, {"name": "b"}, {"name": "c", "content": ""}],
-        {"name": "d", **one, "path": "/a"},
+    given: dict[str, list[dict[str, str]]] = {
+        "names": [{"name": name, **one} for name in (*bad, "good")],
+        "twice": [{"name": "a", **one}, {"name": "a", **one}],
+        "contents": [
+            *[{"name": "a", **one}, {"name": "b"}, {"name": "c", "content": ""}],
+            {"name": "d", **one, "path": "/a"},
+        ],
+        "options": [one, {"name": "a", "contents": "hunter2"}],
+        "systemd": [{"name": "a", "path": "/etc/hostname"}],
+    }
+    # A host of one play for each: their homes differ.
+    hosts = {
+        name: {"coldchain_home": str(tmp_path / name), "coldchain_credentials": credentials}
+        for name, credentials in given.items()
+    }
+    inventory = tmp_path / "inventory.yml"
+    inventory.write_text(json.dumps({"cases": {"hosts": hosts}}))
+    refused = play(
+        RUNNER, f"--inventory={inventory}", "--limit=cases", "-vvv", "--diff", "--forks=2"
     )
-    assert "coldchain_credentials: b, c, d must have either content or path" in said
-    assert "missing required arguments: name" in refused(one, {"name": "a", "contents": "hunter2"})
-    assert "there is no systemd to load it" in refused({"name": "a", "path": "/etc/hostname"})
-    assert not Path(home).exists()
+    assert refused.code != 0
+    assert "hunter2" not in refused.output
+    assert not any((tmp_path / name).exists() for name in hosts)
+    # The last thing that is said of a host: why it is left.
+    told = {
+        name: re.findall(
+            rf"^fatal: \[{name}\].*?(?=^\S|\Z)", refused.output, re.DOTALL | re.MULTILINE
+        )
+        for name in hosts
+    }
+    assert all(len(found) == 1 for found in told.values()), refused.output
+    said = {name: found[0].replace("\n", " ") for name, found in told.items()}
+    assert "cannot be the name of a credential" in said["names"] and "good" not in said["names"]
+    assert all(name.strip() in said["names"] for name in bad)
+    assert "a name is there twice: a, a" in said["twice"]
+    problem = "coldchain_credentials: b, c, d must have either content or path"
+    assert problem in said["contents"]
+    assert "missing required arguments: name" in said["options"]
+    assert "there is no systemd to load it" in said["systemd"]
 
 
 def test_upgrade_way_back_and_pruning(play: Play, installed: Path, tmp_path: Path) -> None:

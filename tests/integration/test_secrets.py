@@ -111,11 +111,13 @@ def test_a_connection_that_shows_what_hosts_say_shows_no_digest(play: Play, tmp_
     for name in ("s3", "by-hand"):
         (place / "etc" / "credentials" / name).write_text(content)
 
+    flags = ("-vvv", "--check", "--diff")
+
     def seen(words: str, **more: object) -> str:
         ssh.write_text(SSH.format(broken=words))
         ssh.chmod(0o755)
         reached = {"ansible_connection": "ssh", "ansible_ssh_executable": str(ssh)}
-        return play(book, "-vvv", "--check", coldchain_home=str(place), **reached, **more).output
+        return play(book, *flags, coldchain_home=str(place), **reached, **more).output
 
     for words, told in (("nothing", "Would install release"), ("probe.sh*", "come to its end")):
         output = seen(words, coldchain_credentials=secret)
