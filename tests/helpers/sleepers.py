@@ -11,7 +11,6 @@ import secrets
 import shlex
 import signal
 import sys
-from pathlib import Path
 
 _DOUBLE_FORK = "import os; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0)"
 
@@ -65,15 +64,16 @@ class Sleeper:
         self.line = f"sleep {self._seconds}"
 
     def pids(self) -> list[int]:
-        """The numbers of the processes that run it."""
-        pids = []
-        for place in Path("/proc").iterdir():
-            if place.name.isdigit():
-                with contextlib.suppress(OSError, UnicodeDecodeError):
-                    words = (place / "cmdline").read_bytes().decode().split("\0")
-                    dead = ") Z " in (place / "stat").read_text()
-                    if words[:2] == ["sleep", self._seconds] and not dead:
-                        pids.append(int(place.name))
+        """The numbers of the processes that run it.
+
+        Every test asks again and again: of most processes it reads one file, by its bytes.
+        """
+        pids, wanted = [], f"sleep\0{self._seconds}\0".encode()
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                if _start_of(f"/proc/{name}/cmdline", len(wanted)) == wanted:
+                    dead = b") Z " in _start_of(f"/proc/{name}/stat", 200)
+                    pids += [] if dead else [int(name)]
         return pids
 
     def kill(self) -> None:
@@ -81,3 +81,11 @@ class Sleeper:
         for pid in self.pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def _start_of(path: str, length: int) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(descriptor, length)
+    finally:
+        os.close(descriptor)

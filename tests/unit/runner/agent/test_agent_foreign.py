@@ -37,7 +37,7 @@ from coldchain.core.errors import ColdchainError, DataError, JobFailed
 
 RUNNER = Path(__file__).parents[4] / "roles" / "runner" / "files"
 #: So many each time, and the second number with --hypothesis-profile search, others then.
-CASES, SEARCHED = 750, 50_000
+CASES, SEARCHED = 500, 50_000
 #: Thousands of small directories are made and removed: in memory that takes half the time.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 Shape = dict[str, bytes]

@@ -177,7 +177,7 @@ def _restored(bench: Bench, name: str) -> tuple[dict[bytes, tuple[object, ...]],
 
 @pytest.mark.long(13)
 @given(STEPS)
-@settings(max_examples=examples(25, 400), phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=examples(18, 400), phases=[Phase.explicit, Phase.generate])
 def test_an_increment_brings_what_a_full_backup_brings(steps) -> None:
     with tempfile.TemporaryDirectory() as root:
         world = World(make_bench(Path(root)))

@@ -206,7 +206,7 @@ def test_without_either_wall_random_levels_get_out(monkeypatch: pytest.MonkeyPat
 def test_the_model_alone_holds_random_levels() -> None:
     check = _now_and_then((), "seeing")
     with only():
-        settings(max_examples=examples(400, 5000))(given(GRAPHS)(check))()
+        settings(max_examples=examples(250, 5000))(given(GRAPHS)(check))()
 
 
 @pytest.mark.long(6)
@@ -224,4 +224,4 @@ def test_the_kernel_alone_holds_random_levels(
     check = _now_and_then(means, "blind")
     assert set(available()) >= {NAMESPACE}
     with only(*means):
-        settings(max_examples=examples(100, 1000))(given(GRAPHS)(check))()
+        settings(max_examples=examples(60, 1000))(given(GRAPHS)(check))()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from agent_bench import Bench, make_bench
 from cli_command import Command
+from examples import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -60,7 +61,7 @@ def test_a_text_is_that_of_one_path_or_of_none(text: str) -> None:
 
 
 @pytest.mark.long
-@settings(max_examples=25)
+@settings(max_examples=examples(15, 250))
 @given(st.sets(NAMES, min_size=1, max_size=4), st.booleans(), st.booleans())
 @example({b"a\\xff", b"a\xff"}, False, False)
 @example({b"a\\\\xff", b"a\\xff"}, False, True)

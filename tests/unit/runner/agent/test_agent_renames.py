@@ -41,7 +41,7 @@ def test_links_and_renamed_directories_come_back_as_tar_itself_brings_them() -> 
         nonlocal compared
         compared += _restored_as_tar_does(histories)
 
-    number = examples(60, 1000)
+    number = examples(40, 1000)
     settings(max_examples=number)(given(HISTORIES)(check))()
     assert compared > number / 2
 

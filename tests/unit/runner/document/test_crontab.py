@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from cronsim import CronSim, CronSimError
+from examples import examples
 from schedule_oracles import UTC
 
 from coldchain.cli.vocabulary import vocabulary
@@ -82,7 +83,7 @@ def lines(number: int) -> Iterator[str]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("spec", list(lines(200)))
+@pytest.mark.parametrize("spec", list(lines(examples(100, 400))))
 def test_the_slots_of_ten_years_equal_cronsims(spec: str) -> None:
     schedule = document(f"{spec} true")["job_schedule"]
     trigger = build(schedule, zone=BERLIN, created=NOW, key="h/j")

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_oracles import RANGES, UTC, WEEKDAYS, prefixed, trigger
@@ -130,7 +131,7 @@ def changing(instant: datetime, zone: ZoneInfo) -> bool:
     zone=st.sampled_from(ZONES),
     after=st.datetimes(datetime(2026, 1, 1), datetime(2029, 12, 31)),
 )
-@settings(max_examples=200)
+@settings(max_examples=examples(100, 1000))
 def test_next_runs_equal_systemds(spoken: list[Said], zone: str, after: datetime) -> None:
     after = after.replace(microsecond=0, tzinfo=UTC)
     local = ZoneInfo(zone)
