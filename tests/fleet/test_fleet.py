@@ -322,11 +322,15 @@ def test_an_upgrade_ends_with_the_batch_in_which_a_host_does_not_come_through(
 
 
 def test_one_host_s_backup_comes_back_on_another(fleet: Fleet) -> None:
+    target = "/srv/from-web2"
     asked = {"coldchain_hosts": "mail1", "coldchain_restore_from": "web2"}
-    asked |= {"coldchain_restore_job": "www", "coldchain_restore_target": "/srv/from-web2"}
-    carried = fleet.play(RESTORE, **asked, ansible_pipelining=False)
+    asked |= {"coldchain_restore_job": "www", "coldchain_restore_target": target}
+    carried = fleet.play(RESTORE, "--diff", **asked, ansible_pipelining=False)
     assert carried.code == 0, carried.output
-    assert fleet.hosts.inside("mail1", "cat", "/srv/from-web2/name") == "web2\n"
+    assert f" to {target}" in carried.output
+    assert "path_content" not in carried.output, "no difference names what was carried along"
+    assert fleet.hosts.inside("mail1", "cat", f"{target}/name") == "web2\n"
+    assert fleet.hosts.inside("mail1", "ls", "/var/lib/coldchain/carried") == ""
 
 
 def test_a_host_is_retired_and_keeps_its_backups(fleet: Fleet) -> None:

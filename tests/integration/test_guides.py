@@ -105,7 +105,7 @@ def test_the_morning_finds_the_host_that_is_not_protected(
     assert target.is_dir()
     assert "restored www as of " in restored.output
 
-    another_host_restores_it(play, home, tmp_path)
+    another_host_would_restore_it(play, home, tmp_path)
     a_fleet_is_verified(play, home)
 
     verified = in_home(home, [newest[0], *read_in_full])
@@ -136,8 +136,8 @@ def a_fleet_is_reported(play: Play, asked: dict[str, Any], inventory: Path, tmp_
     assert job["recent"][1] == "fs"
 
 
-def another_host_restores_it(play: Play, home: Path, tmp_path: Path) -> None:
-    """What lies on the disk of the host "web1" is carried to this one; both are this machine."""
+def another_host_would_restore_it(play: Play, home: Path, tmp_path: Path) -> None:
+    """What is said before the backup of "web1" is carried to this host; tests/fleet carries it."""
     inventory = tmp_path / "more.yml"
     inventory.write_text("all: {hosts: {web1: {ansible_connection: local}}}")
     target = tmp_path / "carried-along"
@@ -151,11 +151,7 @@ def another_host_restores_it(play: Play, home: Path, tmp_path: Path) -> None:
 
     looked = restore("--check")
     assert (looked.code, "would carry " in looked.output) == (0, True), looked.output
-    carried = restore("--diff")
-    assert "path_content" not in carried.output, "no difference names what was carried along"
-    assert carried.code == 0, carried.output
-    assert target.is_dir() and f" to {target}" in carried.output
-    assert not list((home / "lib" / "carried").iterdir())
+    assert not target.exists()
     refused = restore(coldchain_restore_path="a")
     assert refused.code != 0 and "no variable coldchain_restore_path" in refused.output
     for nobody in ({"coldchain_hosts": "wbe1"}, {"coldchain_restore_from": "wbe1"}):
