@@ -95,6 +95,23 @@ def test_each_run_is_told_once_after_its_state_is_on_disk(host: Any) -> None:
     assert second.run_id != first.run_id
 
 
+def test_what_waited_for_a_place_runs_while_the_end_before_it_is_told(host: Any) -> None:
+    """With a hundred jobs that are due at once each would begin later by what those before it
+    tell, and their ends would not share a commit."""
+    beside: list[tuple[str, set[str]]] = []
+
+    def told(ended: RunEnded) -> None:
+        runs = host.runner.runs.items()
+        beside.append((ended.job_id, {job_id for job_id, run in runs if run.process is not None}))
+
+    for job_id in ("first", "second"):
+        host.declare(job_id, "true")
+    host.start(concurrent_jobs=1)
+    host.runner.active.subscribers.insert(0, told)
+    host.until(lambda: len(beside) == 2)
+    assert beside == [("first", {"second"}), ("second", set())]
+
+
 def test_a_subscriber_that_fails_harms_no_run_and_no_other_subscriber(
     host: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -260,22 +260,30 @@ class ActiveRuns:
     def committed(self) -> None:
         """The states are on disk: do what had to wait for that.
 
-        Ends are told first: of the same job, whoever is told takes an end for that of the last
-        beginning.
+        What is due begins first: while it runs the others are told, and what ends meanwhile shares
+        the next commit.  But ends are told before beginnings: of the same job, whoever is told
+        takes an end for that of the last beginning.
         """
-        self.publish_ended()
+        over, self._unpublished = self._unpublished, []
         uncommitted, self._uncommitted = self._uncommitted, []
+        try:
+            for run in uncommitted:
+                log.info("job %s: run %s begins (%s)", run.job_id, run.run_id, run.record["cause"])
+                self._advance(run)
+        finally:
+            self._publish(over)
         for run in uncommitted:
-            log.info("job %s: run %s begins (%s)", run.job_id, run.run_id, run.record["cause"])
-            self._advance(run)
             self.on_begin(run.record, run.document)
         self.publish_ended()  # of those that could not even begin
 
     def publish_ended(self) -> None:
         """The states are on disk: tell of the runs that are over, and remove their directories."""
         unpublished, self._unpublished = self._unpublished, []
-        for ended in unpublished:
-            publish(ended, self.subscribers)
+        self._publish(unpublished)
         unreleased, self._unreleased = self._unreleased, []
         for run in unreleased:
             run.forget()
+
+    def _publish(self, over: Sequence[RunEnded]) -> None:
+        for ended in over:
+            publish(ended, self.subscribers)
