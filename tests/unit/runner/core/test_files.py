@@ -8,6 +8,7 @@ import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from coldchain.core.errors import CannotWrite, ColdchainError, Unavailable, from
 from coldchain.core.files import (
     open_ours,
     private_directory,
+    private_directory_often,
     sync_directory,
     write_all,
     write_atomically,
@@ -121,6 +123,37 @@ def test_directories_are_private(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
         private_directory(tmp_path / "file")
+
+
+def test_many_private_directories_are_made_along_a_way_that_is_gone_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    real = os.open
+
+    def note(path: object, *words: Any, **named: Any) -> int:
+        opened.append(path)
+        return real(path, *words, **named)
+
+    monkeypatch.setattr(os, "open", note)
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    private_directory_often(f"{logs}/first")
+    opened.clear()
+    for number in range(3):
+        private_directory_often(f"{logs}/{number}")
+        assert mode(logs / str(number)) == 0o700
+    private_directory_often(f"{logs}/first")
+    assert opened == []
+    logs.rename(tmp_path / "moved")  # what has come in its place is another one, or not there
+    private_directory_often(f"{logs}/again")
+    assert mode(logs) == mode(logs / "again") == 0o700
+    (logs / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        private_directory_often(f"{logs}/file")
+    (logs / "link").symlink_to(tmp_path / "elsewhere")
+    private_directory_often(f"{logs}/link")
+    assert (tmp_path / "elsewhere").is_dir(), "a link of ours is one of ours"
 
 
 def test_only_a_private_file_of_ours_is_opened(tmp_path: Path) -> None:

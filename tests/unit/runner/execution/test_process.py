@@ -72,6 +72,26 @@ def test_exit_codes(tmp_path: Path, argv: list[str], code: int) -> None:
     assert exit_code(tmp_path / "attempt") == code
 
 
+def test_few_logs_stay_open_between_the_steps_of_their_runs(tmp_path: Path) -> None:
+    (tmp_path / "j").mkdir()
+    logs = [RunLog(tmp_path / "j" / f"{number}.log") for number in range(100)]
+
+    def still_open() -> int:
+        own = Path("/proc/self/fd")
+        found = [os.readlink(own / name) for name in os.listdir(own) if (own / name).exists()]
+        return sum(str(tmp_path) in place and place.endswith(".log") for place in found)
+
+    for line in ("one", "two"):
+        for log in logs:
+            log.note(line)
+            log.rest()
+        assert 0 < still_open() < 70
+    assert {log.path.read_text() for log in logs} == {"one\ntwo\n"}
+    for log in logs:
+        log.close()
+    assert still_open() == 0
+
+
 def test_a_command_begins_in_its_directory_and_the_runner_stays_where_it_is(tmp_path: Path) -> None:
     here, place = os.getcwd(), tmp_path / "place"
 

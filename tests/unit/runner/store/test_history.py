@@ -47,6 +47,24 @@ def test_a_line_that_a_crash_cut_short_costs_only_itself(tmp_path: Path) -> None
     assert [r["run_id"] for r in history.runs(path, 9)] == ["r3", "r1"]
 
 
+def test_the_first_record_of_a_job_opens_its_history_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    real = os.open
+
+    def note(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        opened.append(os.path.basename(path))
+        return real(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", note)
+    (tmp_path / "j").mkdir()
+    path = tmp_path / "j" / "history.jsonl"
+    assert history.append(path, [run(1)]) == (path.parent, tmp_path)
+    assert history.append(path, [run(2)]) == ()
+    assert opened.count(path.name) == 2
+
+
 def test_skipped_slots_are_kept_apart_from_runs(tmp_path: Path) -> None:
     path = tmp_path / "j" / "history.jsonl"
     skip = {"skipped": 2, "reason": "missed", "time_ended": 2.0}

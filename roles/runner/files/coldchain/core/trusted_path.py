@@ -219,6 +219,13 @@ def open_often(path: str, flags: int) -> int:
         return open_file(path, flags)
 
 
+def make_often(path: str) -> None:
+    """Make the directory *path* (0700), see ``open_often``; OSError, also where it is there."""
+    top, _slash, name = path.rpartition("/")
+    with _kept(top or "/").entered() as folder:
+        os.mkdir(name, 0o700, dir_fd=folder)
+
+
 @lru_cache(maxsize=1)
 def _kept(path: str) -> TrustedFolder:
     return TrustedFolder(path)

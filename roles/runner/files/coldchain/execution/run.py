@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from coldchain.core.errors import CannotWrite, ColdchainError
-from coldchain.core.files import cannot_write, private_directory, remove_own
+from coldchain.core.files import cannot_write, private_directory_often, remove_own
 from coldchain.core.instants import iso, parse_duration
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
@@ -82,8 +82,8 @@ class JobRun:
         """
         run = cls(paths, settings, document, runfile.new_record(job_id, cause))
         try:
-            private_directory(os.path.dirname(run.log))
-            os.mkdir(os.fspath(run.directory), 0o700)
+            private_directory_often(os.path.dirname(run.log))
+            runfile.make_place(run.directory)
         except OSError as error:
             place = Path(error.filename)
             raise cannot_write(paths.runs if place == run.directory else place, error) from None
@@ -191,7 +191,7 @@ class JobRun:
         try:
             self._advance()
         finally:
-            self._log.close()  # a descriptor for each run would be one too many on a large host
+            self._log.rest()
 
     def _advance(self) -> None:
         self.wake_at = None

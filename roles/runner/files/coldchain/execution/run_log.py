@@ -15,11 +15,19 @@ _BLOCK = 4096
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 
 
+_FEW = 64
+"""So many logs stay open between the steps of their runs: a descriptor for each run would be one
+too many on a large host."""
+
+
 class RunLog:
     """The log of a run in progress, to append to; made when it is not there.
 
-    Open until ``close``: what is written at one go costs one judgement of the way to it.
+    Open until ``close``, or ``rest`` where many are: what is written meanwhile costs one judgement
+    of the way to it.
     """
+
+    _open = 0  # of this process
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -30,17 +38,27 @@ class RunLog:
         if self._descriptor is None:
             # A group may rename the directory of all logs: Ubuntu's syslog.
             self._descriptor = open_often(os.fspath(self.path), _APPEND)
+            RunLog._open += 1
         return self._descriptor
 
     def note(self, line: str) -> None:
         """Append a line of our own; OSError."""
         os.write(self.descriptor(), line.encode("utf-8", "backslashreplace") + b"\n")
 
+    def rest(self) -> None:
+        """Nothing is written for a while."""
+        if RunLog._open > _FEW:
+            self.close()
+
     def close(self) -> None:
         """Let go of the file until it is needed again."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+            RunLog._open -= 1
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def bound(path: Path, limit: int) -> bool:

@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coldchain.core.files import cannot_read, write_atomically, write_new
+from coldchain.core.files import cannot_read, private_directory, write_atomically, write_new
 from coldchain.execution import plan
 from coldchain.execution.members import Member, boot_id
 from coldchain.execution.outcome import Outcome
@@ -152,6 +152,17 @@ def new_record(job_id: str, cause: Cause) -> Record:
         "actions": [],
         **asked,
     }
+
+
+def make_place(directory: Path) -> None:
+    """Make the *directory* of a new run; OSError.  That of all runs may have been removed by
+    somebody who thought it idle."""
+    name = os.fspath(directory)
+    try:
+        os.mkdir(name, 0o700)
+    except FileNotFoundError:
+        private_directory(os.path.dirname(name))
+        os.mkdir(name, 0o700)
 
 
 def write(

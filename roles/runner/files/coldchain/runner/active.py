@@ -9,13 +9,11 @@ state that says it is over: a crash in between repeats something, but loses noth
 from __future__ import annotations
 
 import logging
-import os
 import selectors
 import time
 from collections.abc import Callable, Sequence
 
 from coldchain.core.errors import CannotWrite, ColdchainError
-from coldchain.core.files import cannot_write, private_directory
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.log_limit import LimitedLog
 from coldchain.core.paths import Paths
@@ -57,7 +55,6 @@ class ActiveRuns:
         self.selector = selectors.DefaultSelector()
         self._paths, self._settings, self._store, self._jobs = paths, settings, store, jobs
         self._only, self._guard = only, Guarding(store)
-        self._runs = os.fspath(paths.runs)
         self._registered: dict[int, str] = {}
         self._uncommitted: list[JobRun] = []  # made, but their state is not committed yet
         self._unreleased: list[JobRun] = []  # their directories go when the state is committed
@@ -185,7 +182,6 @@ class ActiveRuns:
         entry = self._jobs.states[job_id].queue[0]
         cause = Cause(entry["cause"], iso(from_epoch(entry["slot"])), entry.get("request"))
         try:
-            self._make_place()
             run = JobRun.create(self._paths, self._settings, job_id, document, cause)
         except CannotWrite as error:
             text = f"job {job_id} cannot begin: {error.message} ({error.hint})"
@@ -199,13 +195,6 @@ class ActiveRuns:
         self.runs[job_id] = run
         self._uncommitted.append(run)
         return True
-
-    def _make_place(self) -> None:
-        """The directory of the runs may have been removed by somebody who thought it idle."""
-        try:
-            private_directory(self._runs)
-        except OSError as error:
-            raise cannot_write(self._runs, error) from None
 
     # -- ending ----------------------------------------------------------------------------------
 

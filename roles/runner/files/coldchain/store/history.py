@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from coldchain.core.errors import CannotWrite
-from coldchain.core.files import cannot_read, private_directory, sync_directory, write_atomically
+from coldchain.core.files import (
+    cannot_read,
+    private_directory_often,
+    sync_directory,
+    write_atomically,
+)
 from coldchain.core.trusted_path import open_often
 from coldchain.store.records import Run
 
@@ -67,28 +72,32 @@ def _cannot_record(path: Path, error: OSError) -> CannotWrite:
 
 def _open(path: Path) -> int:
     """For reading and appending; it is made if it is not there."""
-    flags = os.O_RDWR | os.O_APPEND
+    name, flags = os.fspath(path), os.O_RDWR | os.O_APPEND | os.O_CREAT
     try:
-        return open_often(os.fspath(path), flags)
-    except FileNotFoundError:
-        private_directory(path.parent)
-        return open_often(os.fspath(path), flags | os.O_CREAT)
+        return open_often(name, flags)
+    except FileNotFoundError:  # its directory was removed since the run began
+        private_directory_often(os.path.dirname(name))
+        return open_often(name, flags)
 
 
 def newest_first(path: Path) -> Iterator[dict[str, Any]]:
     """Entries from the end of the file; damaged lines are passed over.  Unavailable."""
-    with _missing_is_empty(path), path.open("rb") as stream:
-        position = stream.seek(0, os.SEEK_END)
-        tail = b""
-        while position > 0:
-            step = min(_BLOCK, position)
-            position -= step
-            stream.seek(position)
-            lines = (stream.read(step) + tail).split(b"\n")
-            tail = lines[0]
-            for line in reversed(lines[1:]):
-                yield from _entry(line)
-        yield from _entry(tail)
+    with _missing_is_empty(path):
+        # Not as a stream, which costs as much again: of a job that begins there is one entry.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            position = os.fstat(descriptor).st_size
+            tail = b""
+            while position > 0:
+                step = min(_BLOCK, position)
+                position -= step
+                lines = (os.pread(descriptor, step, position) + tail).split(b"\n")
+                tail = lines[0]
+                for line in reversed(lines[1:]):
+                    yield from _entry(line)
+            yield from _entry(tail)
+        finally:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager
