@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from cli_command import Command, exec_job
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from job_histories import DAY, Run
 
 from coldchain.core.paths import Paths
@@ -160,22 +162,63 @@ def test_a_run_is_compared_with_others_only_and_a_request_with_none(command: Com
     store.close()
 
 
-@pytest.mark.parametrize(("kept", "read"), [(20, 12), (guard.KNOWN, 24)])
+@pytest.mark.parametrize("kept", [3, 20, guard.KNOWN])
+@pytest.mark.parametrize(("jobs", "turns"), [(100, 1), (150, 2)])
 def test_jobs_in_turn_are_read_once_as_long_as_that_does_not_take_much_memory(
-    kept: int, read: int
+    jobs: int, turns: int, kept: int
 ) -> None:
-    asked: list[str] = []
+    read: list[int] = []
 
     def history(job_id: str, limit: int) -> list[Run]:
-        asked.append(job_id)
-        return [{**past(days), "job_id": job_id} for days in range(1, kept + 1)][:limit]
+        found = [{**past(days), "job_id": job_id} for days in range(1, kept + 1)][:limit]
+        read.append(len(found))
+        return found
 
     guarding = Guarding(SimpleNamespace(history=history))
     for turn in range(2):
-        for number in range(12):
+        for number in range(jobs):
             again = {**past(0), "job_id": f"j{number}", "run_id": f"new{turn}"}
             assert guarding.look(again, {}) == []
-    assert len(asked) == read
+    if kept > 3:
+        assert len(read) == turns * jobs
+    assert max(read) < 10, "those before the newest tell nothing more of a run like them"
+
+
+@settings(max_examples=60)
+@given(
+    runs=st.lists(
+        st.tuples(
+            st.sampled_from(["exec", "full", "increment"]),
+            st.sampled_from([1.0, 60.0, 70.0, 7200.0]),
+            st.sampled_from([10, 5000, 10**6]),
+            st.sampled_from(["success"] * 5 + ["fail"]),
+            st.sampled_from(["schedule"] * 5 + ["catch-up"]),
+            st.sampled_from([0.01, 1.0, 1.0, 1.0]),
+        ),
+        max_size=60,
+    ),
+    begun_anew=st.sets(st.integers(0, 59), max_size=4),
+)
+def test_what_is_found_does_not_depend_on_how_little_was_read(
+    runs: list[tuple[str, float, int, str, str, float]], begun_anew: set[int]
+) -> None:
+    """The runner remembers the newest runs alone, and looks at the others when those are not like
+    the run.  Of all of them the same is said."""
+    recorded: list[Run] = []
+    store = SimpleNamespace(history=lambda _job_id, limit: recorded[:limit])
+    guarding, ended = Guarding(store), time.time() - 400 * DAY
+    for number, (kind, seconds, entries, result, cause, days) in enumerate(runs):
+        report = {"entries": entries, "source_bytes": 1000 * entries, "level": kind != "full"}
+        run = past(0, seconds, **({} if kind == "exec" else report))
+        ended += days * DAY
+        run = {**run, "run_id": f"r{number}", "result": result, "cause": cause}
+        run |= {"time_started": ended - seconds, "time_ended": ended}
+        if number in begun_anew:
+            guarding = Guarding(store)
+        sample, known = guard.sample_of(run), [guard.sample_of(old) for old in recorded]
+        wanted = guard.entries("j", f"r{number}", guard.judge(sample, known))
+        assert guarding.look(run, {}) == wanted
+        recorded.insert(0, run)
 
 
 def test_a_history_that_makes_no_sense_stops_nothing(command: Command) -> None:

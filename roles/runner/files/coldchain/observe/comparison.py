@@ -80,6 +80,10 @@ class _Measure(NamedTuple):
         """On the scale of comparisons, on which factors are differences."""
         return math.log(value + self.offset or 1e-9)
 
+    def is_step(self, value: float, before: float) -> bool:
+        """Are they far from each other, in one of both directions?"""
+        return abs(self.scaled(value) - self.scaled(before)) >= math.log(self.before)
+
 
 def _percent(value: float) -> str:
     return f"{min(value, 1.0):.0%}"

@@ -126,7 +126,9 @@ def _number(value: object) -> float | None:
 
 def wanted(document: Mapping[str, Any]) -> Sequence[str]:
     """The checks that a document leaves on."""
-    switches = document.get("guard") or {}
+    switches = document.get("guard")
+    if not switches:
+        return CHECKS
     if switches.get("enabled") is False:
         return ()
     return [check for check in CHECKS if switches.get(check) is not False]
@@ -141,18 +143,40 @@ def judge(
 ) -> list[Verdict]:
     """What *checks* say of *run*; known: the runs before it, the newest first; explain: also when
     there is nothing to say, with the figures."""
-    known = known[:KNOWN]
-    questions: list[Comparison | Burst] = [*_durations(run, known, explain)]
-    questions += _bursts(run, known, explain)
-    for kept in run.backups:
-        questions += _totals(kept, known, explain)
-        questions += _contents(kept, known, explain)
     verdicts = [
         question.verdict()
-        for question in questions
+        for question in _questions(run, known[:KNOWN], explain)
         if question.check in checks and (explain or question.stands_out)
     ]
     return [verdict for verdict in verdicts if explain or verdict.found]
+
+
+def is_usual(run: Sample, newest: Sequence[Sample]) -> bool:
+    """Do the runs right before *run* tell that ``judge`` finds nothing, whatever was before them?
+
+    Nothing is found unless it is off from the last run like it, or from the last BURST runs.
+    """
+    if run.counts and sum([old.counts for old in newest]) < BURST:
+        return False
+    if any(_bursts(run, newest, explain=False)):
+        return False
+    if run.backups:
+        return not any(
+            isinstance(question, Comparison) and (question.stands_out or not question.earlier)
+            for question in _questions(run, newest, explain=True)
+        )
+    if run.seconds is None:
+        return True
+    like = [old.seconds for old in newest if old.seconds is not None and old.shape == run.shape]
+    return bool(like) and not SECONDS.is_step(run.seconds, like[0])
+
+
+def _questions(run: Sample, known: Sequence[Sample], explain: bool) -> Iterator[Comparison | Burst]:
+    yield from _durations(run, known, explain)
+    yield from _bursts(run, known, explain)
+    for kept in run.backups:
+        yield from _totals(kept, known, explain)
+        yield from _contents(kept, known, explain)
 
 
 def replay(

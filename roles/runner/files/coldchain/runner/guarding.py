@@ -10,7 +10,9 @@ from coldchain.observe import guard
 from coldchain.observe.guard import Sample
 from coldchain.store import Document, Run, Store
 
-_REMEMBERED = 8 * guard.KNOWN
+_NEWEST = 8
+"""So many runs of a job mostly tell that there is nothing to find; then no others are read."""
+_REMEMBERED = 120 * _NEWEST
 """Runs that stay in memory, about 0.5 kB each: those of jobs that run again and again."""
 
 log = logging.getLogger(__name__)
@@ -45,15 +47,22 @@ class Guarding:
         if known is not None:
             self._number -= len(known)
         else:
-            runs = self._store.history(job_id, guard.KNOWN)
-            known = [guard.sample_of(old) for old in runs]
+            known = self._recorded(job_id, _NEWEST)
         # It is there already when it is recorded a second time.
-        known = [old for old in known if old.run_id != sample.run_id]
-        found = guard.entries(job_id, sample.run_id, guard.judge(sample, known, checks))
-        self._known[job_id] = [sample, *known[: guard.KNOWN - 1]]
+        before = [old for old in known if old.run_id != sample.run_id]
+        found: list[dict[str, str]] = []
+        if len(known) < _NEWEST or not guard.is_usual(sample, before):
+            if len(known) >= _NEWEST:
+                every = self._recorded(job_id, guard.KNOWN)
+                before = [old for old in every if old.run_id != sample.run_id]
+            found = guard.entries(job_id, sample.run_id, guard.judge(sample, before, checks))
+        self._known[job_id] = [sample, *before[: _NEWEST - 1]]
         self._number += len(self._known[job_id])
         while self._number > _REMEMBERED:
             self._number -= len(self._known.pop(next(iter(self._known))))
         for finding in found:
             log.warning("job %s: %s", job_id, finding["text"])
         return found
+
+    def _recorded(self, job_id: str, limit: int) -> list[Sample]:
+        return [guard.sample_of(old) for old in self._store.history(job_id, limit)]
