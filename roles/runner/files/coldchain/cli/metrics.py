@@ -24,7 +24,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(call: Call) -> int:
-    """Print the metrics of this moment; counters as of the last 15 seconds."""
+    """Print the metrics of this moment."""
     now, store = time.time(), call.store
     runner = presence.look(call.paths)
     records = dict(store.jobs().items())

@@ -111,16 +111,13 @@ def read(path: Path) -> HostZone | None:
 
 
 def signature() -> tuple[object, ...]:
-    """What changes when /etc/localtime is replaced, rewritten or pointed elsewhere."""
-    try:
-        link = os.readlink(LOCALTIME)
-    except OSError:
-        link = ""
+    """What changes when /etc/localtime gets other content: it is replaced, rewritten or pointed
+    elsewhere.  One system call."""
     try:
         status = os.stat(LOCALTIME)
     except OSError:
-        return (link,)
-    return link, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _localtime() -> HostZone:

@@ -129,6 +129,8 @@ def program_path(name: str, search: str, place: str | None) -> str:
     name: as in a command; search: the PATH in which a name without a slash is looked up; place: the
     directory from which a relative path leads, None for ours.  Raises NoProgram when there is none.
     """
+    if name[:1] == "/" and os.access(name, os.X_OK) and os.path.isfile(name):
+        return name
     folders = [""] if "/" in name else [folder or "." for folder in search.split(os.pathsep)]
     for folder in folders:
         if folder[:1] == "/":

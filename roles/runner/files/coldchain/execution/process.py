@@ -47,6 +47,7 @@ echo "$code" >"$COLDCHAIN_ATTEMPT.exit_code"
 exit "$code"
 """
 
+_HERE = contextlib.nullcontext()
 _SIGNALS = signal.valid_signals()
 """No command is deaf to one that the interpreter ignores (PIPE, XFSZ), or that whoever started the
 runner ignores or holds back: nohup, or the background of a shell."""
@@ -174,7 +175,7 @@ class Process:
         cgroup.create(attempt)
         mark = Mark.of(attempt)
         try:
-            with mark.inherited(), _in_directory(working_directory):
+            with mark.inherited(), _in_directory(working_directory) if working_directory else _HERE:
                 pid = _spawn(
                     ["/bin/sh", "-c", _WRAPPER, "coldchain-action", str(mark.group or ""), *argv],
                     {
@@ -361,11 +362,8 @@ def _keep_to_ourselves() -> None:
 
 
 @contextlib.contextmanager
-def _in_directory(path: str | None) -> Iterator[None]:
-    """Be in the directory *path* in this block, with what is started in it; None: stay here."""
-    if path is None:
-        yield
-        return
+def _in_directory(path: str) -> Iterator[None]:
+    """Be in the directory *path* in this block, with what is started in it."""
     here = os.open(os.curdir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.chdir(path)

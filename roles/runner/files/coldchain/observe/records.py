@@ -9,8 +9,8 @@ in the list that runner/subscribers.py makes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from coldchain.core.log_limit import LimitedLog
 from coldchain.observe.findings import Finding
@@ -98,37 +98,32 @@ class Stepping(Protocol):
         """Called once, when the runner leaves."""
 
 
-def step(subscribers: Sequence[object]) -> None:
-    """Let those among *subscribers* go on that have something to do."""
-    _call_each(subscribers, "step", "failed")
-
-
-def close(subscribers: Sequence[object]) -> None:
-    """Tell those among *subscribers* that want to know that the runner leaves."""
-    _call_each(subscribers, "close", "failed at the end")
-
-
 _logger = LimitedLog(log)
-_steps: dict[type, bool] = {}
-"""Is the type Stepping?  To ask that costs 10 us, and the loop would ask it with each tick."""
 
 
-def _call_each(subscribers: Sequence[object], method: str, failure: str) -> None:
-    for subscriber in _stepping(subscribers):
+def stepping(subscribers: Sequence[object]) -> Sequence[Stepping]:
+    """Those among *subscribers* that have something to do beside the runs."""
+    return [subscriber for subscriber in subscribers if isinstance(subscriber, Stepping)]
+
+
+def step(subscribers: Sequence[Stepping]) -> None:
+    """Let each of *subscribers* go on."""
+    for subscriber in subscribers:
         try:
-            getattr(subscriber, method)()
+            subscriber.step()
         except Exception:
-            text = f"{type(subscriber).__qualname__} {failure}"
+            text = f"{type(subscriber).__qualname__} failed"
             _logger.exception(text, text)
 
 
-def _stepping(subscribers: Sequence[object]) -> Iterator[Stepping]:
+def close(subscribers: Sequence[Stepping]) -> None:
+    """Tell each of *subscribers* that the runner leaves."""
     for subscriber in subscribers:
-        kind = type(subscriber)
-        if kind not in _steps:
-            _steps[kind] = isinstance(subscriber, Stepping)
-        if _steps[kind]:
-            yield cast("Stepping", subscriber)
+        try:
+            subscriber.close()
+        except Exception:
+            text = f"{type(subscriber).__qualname__} failed at the end"
+            _logger.exception(text, text)
 
 
 def publish(ended: RunEnded, subscribers: Sequence[Subscriber]) -> None:

@@ -73,24 +73,26 @@ class Tally(NamedTuple):
         result, began, ended = str(run["result"]), run["time_started"], run["time_ended"]
         seconds = max(0.0, ended - began)
         reports = [action["report"] for action in actions if action.get("report")]
-        tally = self._replace(
-            retries=self.retries + sum(max(0, _whole(a.get("attempts")) - 1) for a in actions),
-            ended=ended,
-            seconds=seconds,
-            result=result,
-            free=_free(reports) or self.free,
-        )
+        changes: dict[str, Any] = {
+            "retries": self.retries + sum([max(0, _whole(a.get("attempts")) - 1) for a in actions]),
+            "ended": ended,
+            "seconds": seconds,
+            "result": result,
+        }
+        if reports:  # not of a command
+            changes["free"] = _free(reports) or self.free
         if result in RESULTS:
-            tally = tally._replace(**{result: getattr(self, result) + 1})
-        if result != RESULTS[0]:
-            return tally
-        return tally._replace(
-            good=ended,
-            read=_sum(reports, "bytes"),
-            files=_sum(reports, "files"),
-            stored=_sum([r for r in reports if r.get("action") == "backup"], "size"),
-            series=_series(reports),
-        )
+            changes[result] = getattr(self, result) + 1
+        if result == RESULTS[0]:
+            backups = [report for report in reports if report.get("action") == "backup"]
+            changes.update(
+                good=ended,
+                read=_sum(reports, "bytes"),
+                files=_sum(reports, "files"),
+                stored=_sum(backups, "size"),
+                series=_series(backups),
+            )
+        return self._replace(**changes)
 
 
 def _whole(value: object) -> int:
@@ -103,15 +105,14 @@ def _sum(reports: Iterable[Mapping[str, Any]], name: str) -> int | None:
     return sum(numbers) if numbers else None
 
 
-def _series(reports: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
+def _series(backups: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
     """As the receipts of verifications name them (see Location.key)."""
     found = {
         (
             f"{report.get('storage')} {report.get('container')}",
             f"{report.get('hostname')}_{report.get('backup_name')}",
         ): None
-        for report in reports
-        if report.get("action") == "backup"
+        for report in backups
     }
     return tuple(found)
 

@@ -49,8 +49,8 @@ class ZoneWatch:
         self._signature = host_zone.signature()
 
     def changed(self) -> HostZone | None:
-        """The host's zone if it is no longer the current one; asked at every tick, so two system
-        calls are all it costs."""
+        """The host's zone if it is no longer the current one; asked at every tick, so one system
+        call is all it costs."""
         signature = host_zone.signature()
         if signature == self._signature:
             return None

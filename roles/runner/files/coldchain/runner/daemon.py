@@ -25,7 +25,7 @@ from coldchain.execution.process import check_support
 from coldchain.execution.run import JobRun
 from coldchain.observe.ledger.subscriber import RunLedger
 from coldchain.observe.notifiers.target import host_targets
-from coldchain.observe.records import close, step
+from coldchain.observe.records import close, step, stepping
 from coldchain.runner.active import RETRY_WRITE, STOPPED, ActiveRuns
 from coldchain.runner.alerts import Alerts
 from coldchain.runner.clock_watch import ClockTrust, ClockWatch, ZoneWatch
@@ -93,6 +93,7 @@ class Runner:
                 live=only is None,
             )
         )
+        self._stepping = stepping(self.active.subscribers)
         self._housekeeping = Housekeeping(self.store, self.jobs.states, bounds)
         self.reexec = False
         self._only = only
@@ -106,6 +107,7 @@ class Runner:
         self._stopping_at: float | None = None
         self._troubles = LimitedLog(log)
         self._put_off: dict[str, float] = {}  # steps that failed -> when to try again (monotonic)
+        self._failing: set[str] = set()  # steps that have not gone well since
         self._clocks = ClockWatch()
         self._zone = ZoneWatch(settings.host_zone)
         self.store.distrust_clock()
@@ -228,7 +230,7 @@ class Runner:
         self._try("commit", self._commit)
         if self._only is None:
             self._housekeeping.step()
-        step(self.active.subscribers)
+        step(self._stepping)
         self._check_stop()
 
     def _follow_zone(self) -> None:
@@ -254,8 +256,11 @@ class Runner:
             text = f"{error.message} ({error.hint}); trying again"
             self._troubles.say(step, text)
             self._put_off[step] = time.monotonic() + RETRY_WRITE
+            self._failing.add(step)
         else:
-            self._troubles.over(step, f"{step}: works again")
+            if step in self._failing:
+                self._failing.remove(step)
+                self._troubles.over(step, f"{step}: works again")
 
     def _take_in(self) -> None:
         if self.jobs.outdated:
@@ -370,7 +375,7 @@ class Runner:
             self.active.publish_ended()
         except ColdchainError as error:
             log.error("%s", error.message)
-        close(self.active.subscribers)
+        close(self._stepping)
         try:
             self.jobs.states.commit(last=True)  # the ledger may have been written since
         except ColdchainError as error:

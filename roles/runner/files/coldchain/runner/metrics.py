@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from coldchain.observe.metrics import HostFacts, JobFacts
 
 SPACING, IDLE = 15.0, 60.0
-"""Seconds between two writes after runs, and without any."""
+"""Seconds between two writes after runs, and without any, or where nobody reads metrics_file: what
+the counters lack on the disk is in the histories."""
 _SLICE = 0.05  # seconds of a tick that are spent on judging jobs
 _SHARE = 100  # so many times the work for one write passes until the next one
 _RECEIPTS = "verified.json"
@@ -192,7 +193,7 @@ class MetricsKeeper:
         self._write()
         ended = time.monotonic()
         rest = _SHARE * (self._spent + ended - began)
-        self._earliest = ended + max(SPACING, rest)
+        self._earliest = ended + max(SPACING if self._file else IDLE, rest)
         self._next = ended + max(IDLE, rest)
         if self._whole <= began:
             self._whole = self._next

@@ -97,15 +97,14 @@ class States:
             # A file that was damaged gives way to its earlier generation, with what was dropped.
             with suppress(DataError):  # both are damaged: what is known here is all there is
                 done += [key for key in self._store.acted_on() if key not in done]
-        ledger = self.ledger()
-        if ledger == self._ledger and not whole:
-            ledger = None
-        counted = last and ledger is not None
         mark = None if self.mark is None else self.mark()
         # Whoever asks why nothing runs is told of it.
         doubt = self._doubt if mark is None else mark["doubt"]
-        news = self._dirty or len(done) > self._noted or doubt != self._doubt
-        if news or counted or whole:
+        news = bool(self._dirty) or len(done) > self._noted or doubt != self._doubt or whole
+        ledger = self.ledger() if news or last else None
+        if ledger == self._ledger and not whole:
+            ledger = None
+        if news or (last and ledger is not None):
             self._store.commit_states(
                 self._states
                 if whole
