@@ -84,11 +84,11 @@ def test_few_logs_stay_open_between_the_steps_of_their_runs(tmp_path: Path) -> N
     for line in ("one", "two"):
         for log in logs:
             log.note(line)
-            log.rest()
+            log.rest(written=True)
         assert 0 < still_open() < 70
-    assert {log.path.read_text() for log in logs} == {"one\ntwo\n"}
+    assert {Path(log.path).read_text() for log in logs} == {"one\ntwo\n"}
     for log in logs:
-        log.close()
+        log.rest(written=False)
     assert still_open() == 0
 
 

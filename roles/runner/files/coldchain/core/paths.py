@@ -126,7 +126,11 @@ class Paths(NamedTuple):
 
     def run_log(self, job_id: str, run_id: str) -> Path:
         """What one run of a job said."""
-        return _path(f"{self.log}/{job_id}/{run_id}.log")
+        return Path(self.name_of_run_log(job_id, run_id))
+
+    def name_of_run_log(self, job_id: str, run_id: str) -> str:
+        """``run_log`` as text, for who does nothing but hand it to the system, with each run."""
+        return f"{self.log}/{job_id}/{run_id}.log"
 
     def create(self) -> None:
         """Make the private directories (0700); CannotWrite names the one that failed."""

@@ -19,6 +19,7 @@ import os
 from collections.abc import Container, Iterator
 from pathlib import Path
 
+from coldchain.core.files import StrPath
 from coldchain.execution import cgroup
 from coldchain.execution.attempt_files import ORPHANS, file_of
 from coldchain.execution.members import (
@@ -88,7 +89,7 @@ def _adopt(*, yes: bool) -> bool:
         return False
 
 
-def begins(attempt: Path, wrapper: Member, log: Path | None) -> None:
+def begins(attempt: Path, wrapper: Member, log: StrPath | None) -> None:
     """The attempt runs from now on, under *wrapper*.
 
     log: where its output goes; None where nobody knows but the wrapper.
@@ -120,7 +121,7 @@ def look() -> float:
     youngest = -math.inf
     if not _register.adopting:
         return math.inf
-    if _childless():
+    if not _register.live and _childless():  # a living attempt has a wrapper
         return youngest
     # No number of these is another's: none of them is waited for before its attempt ends.
     wrappers = {live.wrapper.pid for live in _register.live.values()}

@@ -45,7 +45,7 @@ class JobRun:
         self.paths, self.settings = paths, settings
         self.document, self.record = document, record
         self.directory = paths.run(self.run_id)
-        self.log = paths.run_log(self.job_id, self.run_id)
+        self.log = paths.name_of_run_log(self.job_id, self.run_id)
         self.specs = [plan.ActionSpec.of(entry) for entry in document["job_actions"]]
         self.progress = progress or RunProgress(self.specs)
         self.result: str | None = None
@@ -191,7 +191,7 @@ class JobRun:
         try:
             self._advance()
         finally:
-            self._log.rest()
+            self._log.rest(written=self._present is not None)
 
     def _advance(self) -> None:
         self.wake_at = None
@@ -380,7 +380,7 @@ class JobRun:
             result=self.result,
             time_ended=round(time.time(), 3),
             actions=self.progress.actions,
-            log=os.fspath(self.log),
+            log=self.log,
         )
         if aborted:
             self.record["reason"] = aborted

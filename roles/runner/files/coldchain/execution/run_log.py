@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 import os
+import resource
+from functools import lru_cache
 from pathlib import Path
 
+from coldchain.core.files import StrPath
 from coldchain.core.trusted_path import open_file, open_often
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -15,9 +18,12 @@ _BLOCK = 4096
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 
 
-_FEW = 64
-"""So many logs stay open between the steps of their runs: a descriptor for each run would be one
-too many on a large host."""
+@lru_cache(maxsize=1)
+def _few() -> int:
+    """So many logs stay open between the steps of their runs: a descriptor for each run would be
+    one too many on a large host, or where few may be open."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 64 if soft == resource.RLIM_INFINITY else min(64, soft // 32)
 
 
 class RunLog:
@@ -29,7 +35,7 @@ class RunLog:
 
     _open = 0  # of this process
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: StrPath) -> None:
         self.path = path
         self._descriptor: int | None = None
 
@@ -45,9 +51,10 @@ class RunLog:
         """Append a line of our own; OSError."""
         os.write(self.descriptor(), line.encode("utf-8", "backslashreplace") + b"\n")
 
-    def rest(self) -> None:
-        """Nothing is written for a while."""
-        if RunLog._open > _FEW:
+    def rest(self, *, written: bool) -> None:
+        """We write nothing for a while; written: but a command does, and so the file system cannot
+        be mounted read-only meanwhile anyway."""
+        if not written or RunLog._open > _few():
             self.close()
 
     def close(self) -> None:
@@ -61,7 +68,7 @@ class RunLog:
         self.close()
 
 
-def bound(path: Path, limit: int) -> bool:
+def bound(path: StrPath, limit: int) -> bool:
     """Keep the first 64 KiB and about the last *limit* bytes of what is on disk.
 
     The middle becomes a hole (fallocate), so commands can go on appending meanwhile; their offsets

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from coldchain.core.errors import DataError, Unavailable
+from coldchain.core.files import StrPath
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.paths import Paths
 from coldchain.core.settings import Settings
@@ -138,10 +139,10 @@ class Follower:
         self.output = output
         self.position = 0
 
-    def more(self, path: Path) -> None:
+    def more(self, path: StrPath) -> None:
         """Hand on what the log at *path* has grown by since the last time."""
         try:
-            with path.open("rb") as stream:
+            with open(path, "rb") as stream:
                 flood = stream.seek(0, os.SEEK_END) - self.position - AT_ONCE
                 if flood > 0:
                     self.position += flood

@@ -43,15 +43,19 @@ class SlotTrigger(BaseTrigger):
         self._delay = common.delay
         self._splay = common.delay.splay
         self._plain = common.delay.splay == 0 and common.blackout is None
+        self._told: tuple[datetime, Occurrence] | None = None  # the last answer, and to what
 
     def next(self, after: datetime) -> Occurrence | None:
         """The first run after *after*, moved by splay and blackout."""
         if self._plain:
+            if self._told is not None and self._told[0] <= after < self._told[1].at:
+                return self._told[1]  # a run asks several times
             slot = self._slot(seconds(after) + 1)
             if slot is None:
                 return None
             at = EPOCH + timedelta(seconds=slot)
-            return Occurrence(at, at)
+            self._told = after, Occurrence(at, at)
+            return self._told[1]
         planned = self._due(seconds(after) + 1)
         return None if planned is None else planned.occurrence()
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coldchain.core.files import remove_file
+from coldchain.core.files import StrPath, remove_file
 from coldchain.core.instants import DAY
 from coldchain.core.paths import Paths
 from coldchain.core.trusted_path import open_folder
@@ -72,7 +72,7 @@ class Retention:
         """After the run *run_id*: drop what is too much, if anything can be."""
         kept = self._kept.get(job_id)
         if kept is not None:
-            kept.logs += _size(self._paths.run_log(job_id, run_id))
+            kept.logs += _size(self._paths.name_of_run_log(job_id, run_id))
             size = kept.logs + _size(self._paths.history(job_id))
             fresh = time.monotonic() - kept.looked < DAY
             if fresh and size <= bounds.max_bytes and kept.entries * 4 <= bounds.entries * 5:
@@ -108,7 +108,9 @@ class Retention:
             self._kept.pop(job_id, None)
 
     def _log_size(self, job_id: str, entry: dict[str, Any]) -> int:
-        return _size(self._paths.run_log(job_id, entry["run_id"])) if "run_id" in entry else 0
+        if "run_id" not in entry:
+            return 0
+        return _size(self._paths.name_of_run_log(job_id, entry["run_id"]))
 
 
 def _fitting(
@@ -125,7 +127,7 @@ def _fitting(
     return len(entries)
 
 
-def _size(path: Path) -> int:
+def _size(path: StrPath) -> int:
     """Bytes on the disk: a log with a cut-out middle is longer than that."""
     try:
         return os.stat(path).st_blocks * 512

@@ -11,11 +11,14 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 _AT_ONCE = 200
 _BLOCK = 512
+_line_of = attrgetter("line")
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -180,12 +183,17 @@ class Lines:
         pieces, comma = [], b""
         for name, table in tables.items():
             blocks = self._blocks[name] = _blocks(table, before.get(name, []))
-            pieces.append(b"%s\n%s:{\n" % (comma, _bytes(_encode(name))))
+            pieces.append(b"%s\n%s:{\n" % (comma, _begin_of(name)))
             for number, (_rows, text) in enumerate(blocks):
                 pieces += [b",\n", text] if number else [text]
             pieces.append(b"\n}")
             comma = b","
         return pieces
+
+
+@lru_cache(maxsize=16)
+def _begin_of(name: str) -> bytes:
+    return _bytes(_encode(name))
 
 
 def _blocks(
@@ -197,7 +205,7 @@ def _blocks(
         if number < len(before) and before[number][0] == block:
             blocks.append(before[number])
         else:
-            blocks.append((block, b",\n".join([row.line for row in block])))
+            blocks.append((block, b",\n".join(map(_line_of, block))))
     return blocks
 
 
