@@ -16,7 +16,7 @@ from stores import new_store
 
 from coldchain.runner import housekeeping
 from coldchain.runner.states import States
-from coldchain.store import Bounds, State, Store
+from coldchain.store import Bounds, State, Store, history
 
 DAY = 86400.0
 MUCH = Bounds(10**6, 10**6, 10**12)
@@ -211,6 +211,21 @@ def test_a_clock_that_is_ahead_for_a_while_costs_no_history(
     monkeypatch.setattr(time, "monotonic", lambda: later() + 2 * DAY)
     store.bound_history("j", add(store, 4), bounds)
     assert len(kept(store)) == 2, "it has been steady: so it is right"
+
+
+def test_the_history_that_a_run_has_begun_is_not_read_to_bound_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    real = history.newest_first
+    monkeypatch.setattr(history, "newest_first", lambda path: (read.append(path), real(path))[1])
+    store = new_store(tmp_path)
+    for number in range(5):
+        store.bound_history("j", add(store, number, 5000), Bounds(4, 400, 10**6))
+    assert read == [], "five quarters of what is kept"
+    store.bound_history("j", add(store, 5, 5000), Bounds(4, 400, 10**6))
+    assert read and len(kept(store)) == 4
+    store.close()
 
 
 def test_what_fits_stays_and_what_does_not_makes_room_for_a_while(tmp_path: Path) -> None:

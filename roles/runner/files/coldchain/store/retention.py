@@ -52,6 +52,7 @@ class Retention:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._kept: dict[str, _Kept] = {}
+        self._begun: set[str] = set()  # jobs with one entry, whose log is not counted yet
         self._trusted_at = 0.0
 
     def distrust_clock(self) -> None:
@@ -63,13 +64,20 @@ class Retention:
         trusted = time.monotonic() >= self._trusted_at
         return time.time() - bounds.days * DAY if trusted else -math.inf
 
-    def added(self, job_id: str) -> None:
-        """One more entry is in the history of *job_id*."""
-        if job_id in self._kept:
-            self._kept[job_id].entries += 1
+    def added(self, job_id: str, *, first: bool) -> None:
+        """One more entry is in the history of *job_id*; first: nothing was in it."""
+        if first:
+            self._begun.add(job_id)
+        else:
+            self._begun.discard(job_id)
+            if job_id in self._kept:
+                self._kept[job_id].entries += 1
 
     def bound(self, job_id: str, run_id: str, bounds: Bounds) -> None:
         """After the run *run_id*: drop what is too much, if anything can be."""
+        if job_id in self._begun:
+            self._begun.remove(job_id)
+            self._kept[job_id] = _Kept(1, 0, time.monotonic())
         kept = self._kept.get(job_id)
         if kept is not None:
             kept.logs += _size(self._paths.name_of_run_log(job_id, run_id))

@@ -317,8 +317,9 @@ class Store:
 
         It is durable before the next state that is committed.
         """
-        self._unsynced.update(dict.fromkeys(history.append(self.paths.history(job_id), [entry])))
-        self._retention.added(job_id)
+        unsynced = history.append(self.paths.history(job_id), [entry])
+        self._unsynced.update(dict.fromkeys(unsynced))
+        self._retention.added(job_id, first=bool(unsynced))
 
     def recorded(self, job_id: str, run_id: str) -> Run | None:
         """The run, if it is among the newest recorded ones.  (Asked after a crash.)"""
