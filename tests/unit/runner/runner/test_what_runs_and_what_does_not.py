@@ -363,6 +363,41 @@ def test_a_clock_that_is_set_and_set_back_runs_no_slot_twice_and_gives_no_date_u
         assert "the clock was set by" in group["reason"], group
 
 
+def test_a_clock_that_is_set_back_a_little_brings_no_run_into_a_blackout(host: VirtualHost) -> None:
+    """What was missed waits for the end of the blackout; it began as soon as NTP took 3 s back."""
+    nightly = {"schedule_minute": "15", "blackout": [{"start": "00:30", "end": "05:00"}]}
+    host.declare("j", schedule_hour="0", missed={"run": "once", "max_age": "1 days"}, **nightly)
+    host.start()
+    host.pass_time(60.0)
+    host.stop()
+    host.pass_time(HOUR)
+    host.start()
+    host.set_clock(-3.0)
+    host.pass_time(3 * HOUR)
+    assert slots(host) == [] and host.state("j").next_run == at(5 * HOUR)
+    host.pass_time(2 * HOUR)
+    assert slots(host) == ["Mon 00:15"]
+
+
+def test_what_waits_from_a_clock_that_was_ahead_runs_in_its_own_time(
+    host: VirtualHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImitatedRun, "seconds", 300.0)
+    host.declare("j", schedule_minute="*/10", missed={"run": "all"})
+    host.start()
+    host.pass_time(1200.0)
+    host.set_clock(HOUR)
+    host.pass_time(20.0)
+    assert len(host.state("j").queue) >= 4, "what the step has passed over"
+    host.set_clock(-HOUR)
+    host.pass_time(20.0)
+    corrected = host.now
+    host.pass_time(2 * HOUR)
+    begun = [run for run in host.runs("j") if run["time_started"] > corrected]
+    assert len(begun) >= 9 and once_each(host)
+    assert [run for run in begun if _instant(run).timestamp() > run["time_started"]] == []
+
+
 @pytest.mark.parametrize("schedule", [{}, {"schedule_hour": "*"}])
 def test_a_run_that_a_blackout_puts_off_has_the_cause_that_was_foreseen(
     host: VirtualHost, schedule: dict[str, Any]

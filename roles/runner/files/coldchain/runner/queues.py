@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from coldchain import lifecycle
+from coldchain.core.instants import from_epoch
+from coldchain.runner.outlook import STEP
 from coldchain.runner.states import States
+from coldchain.schedule import Trigger
 from coldchain.store import Document, JobRecord, Store
 
 
@@ -99,3 +102,17 @@ class Queues:
             if self._states[job_id].queue
         ]
         return min(times) if times else None
+
+
+def set_back(entry: dict[str, Any], trigger: Trigger, now: float) -> dict[str, Any] | None:
+    """A run that waits, as it is to wait when the clock has been set back to *now* (POSIX seconds);
+    None for one whose slot comes again."""
+    if entry["cause"] == "event":
+        return {**entry, "at": min(entry["at"], now)}
+    if trigger.kind in ("cron", "interval", "date"):
+        if entry["slot"] > now + STEP:
+            return None
+        if entry["cause"] == "schedule":
+            return entry  # a splay may not be over
+    until = trigger.blackout_until(from_epoch(now))
+    return {**entry, "at": min(entry["at"], now if until is None else until.timestamp())}

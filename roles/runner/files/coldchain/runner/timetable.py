@@ -17,7 +17,7 @@ from coldchain.core.settings import Settings
 from coldchain.execution.members import host_boot
 from coldchain.runner.clock_watch import LONG_OFF
 from coldchain.runner.outlook import ON_TIME, STEP, Declared, Outlook, Recorded, grid, is_late
-from coldchain.runner.queues import Queues
+from coldchain.runner.queues import Queues, set_back
 from coldchain.runner.scheduler import TriggerScheduler
 from coldchain.runner.states import States
 from coldchain.runner.trigger_cache import Triggers
@@ -287,7 +287,10 @@ class Timetable:
 
     def _rejudge(self, job_id: str, changes: dict[str, Any], now: float) -> None:
         """The clock was ahead when the job was declared, or when it was looked at last."""
-        queue = [{**entry, "at": min(entry["at"], now)} for entry in self._states[job_id].queue]
+        trigger = self._triggers.get(job_id)
+        assert trigger is not None
+        waiting = self._states[job_id].queue
+        queue = [again for entry in waiting if (again := set_back(entry, trigger, now))]
         self._recorded.pop(job_id, None)
         self._states.change(job_id, queue=queue, **changes)
         record = self._store.job(job_id) if "re_anchored" in changes else None
