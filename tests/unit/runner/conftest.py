@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import gc
 import os
 import sys
 from collections import Counter
@@ -37,6 +38,10 @@ from hypothesis.internal.detection import is_hypothesis_test
 from receivers import Receiver, receiver
 
 from coldchain.execution import launch
+
+# Thousands of tests are many objects that all stay: to look for cycles among them as often as
+# Python does takes a tenth of a run.
+gc.set_threshold(20_000, 50, 50)
 
 _SETTINGS = (
     "_hypothesis_internal_use_settings"  # where hypothesis.settings, as a decorator, puts it
