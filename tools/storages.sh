@@ -27,9 +27,9 @@ COLDCHAIN_RCLONE=$PWD/build/oldest-rclone pytest -q -rs tests/storages/test_stor
   --junitxml build/results/storages-oldest.xml > build/results/storages-oldest.txt 2>&1 &
 oldest=$!
 trap 'kill "$oldest" 2> /dev/null || true' EXIT
-# Mostly waiting for servers; one worker for each file, because each starts servers of its own.
+# Mostly waiting for servers, each of which one worker starts and no other.
 code=0
-pytest -q -rs -n 2 --dist loadfile tests/storages --junitxml build/results/storages.xml || code=$?
+pytest -q -rs -n 2 --dist loadgroup tests/storages --junitxml build/results/storages.xml || code=$?
 wait "$oldest" || code=$?
 cat build/results/storages-oldest.txt
 exit $code

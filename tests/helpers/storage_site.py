@@ -94,7 +94,12 @@ class Site:
 
 
 def on(*names: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("site", names, indirect=True)
+    return pytest.mark.parametrize("site", [at(name) for name in names], indirect=True)
+
+
+def at(name: str, *more: object) -> Any:
+    """A case on the storage *name*: all of its cases are tried by the worker that starts it."""
+    return pytest.param(name, *more, marks=pytest.mark.xdist_group(name), id=name)
 
 
 def grow(site: Site, step: int, large: int = LARGE) -> None:
