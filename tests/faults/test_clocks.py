@@ -22,9 +22,13 @@ pytestmark = pytest.mark.skipif(FAKETIME is None, reason="needs libfaketime to s
 class Clock:
     """The wall clock of a runner, as an offset such as "-1h" to the real one."""
 
-    def __init__(self, home: Home, offset: Path) -> None:
+    def __init__(self, home: Home, offset: Path, text: str = "+0") -> None:
         self._home, self._offset = home, offset
-        self("+0")
+        self.prefix = (
+            "env", f"LD_PRELOAD={FAKETIME}", f"FAKETIME_TIMESTAMP_FILE={offset}",
+            "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1",
+        )  # fmt: skip
+        self(text)
         self.start()
 
     def __call__(self, text: str) -> None:
@@ -34,10 +38,7 @@ class Clock:
 
     def start(self) -> None:
         """Start the runner."""
-        self._home.start(
-            "env", f"LD_PRELOAD={FAKETIME}", f"FAKETIME_TIMESTAMP_FILE={self._offset}",
-            "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1",
-        )  # fmt: skip
+        self._home.start(*self.prefix)
 
     def boot(self, text: str) -> None:
         """As if the host had been off, and had come up with its clock at that offset."""
@@ -85,13 +86,16 @@ def test_forward_a_year(home: Home, set_clock: Clock) -> None:
     schedules = {"j": "10 minutes", "daily": "1 days"}
     many = [document(name, schedule={"schedule_interval": x}) for name, x in schedules.items()]
     home.run("apply", "-", given=many)
-    home.until(lambda: home.job("daily")["next_run"])
+    # One that has never run would count from the new time.
+    assert home.run("event", "j", "start", "--wait", "--timeout", "300")[0] == 0
     set_clock("+365d")
     home.until(lambda: "the clock was set by +31536000 s" in home.log())
-    (run,) = home.until(lambda: slots(home, "j") and home.runs("j"))
-    assert run["cause"] in ("catch-up", "schedule")
+    home.until(lambda: len(slots(home, "j")) > 1)
     time.sleep(2)
-    assert len(slots(home, "j")) == 1 and len(slots(home, "daily")) <= 1, "one, not 52,560"
+    runs = home.runs("j")
+    assert sorted(run["cause"] == "event" for run in runs) == [False, True], "one, not 52,560"
+    assert {run["cause"] for run in runs} & {"catch-up", "schedule"}
+    assert len(slots(home, "daily")) <= 1
     set_clock("+0")
     home.until(lambda: "the clock was set by -31536000 s" in home.log())
     assert home.run("event", "j", "start", "--wait", "--timeout", "300")[0] == 0
@@ -140,3 +144,16 @@ def test_a_wrong_clock_and_its_correction_cost_no_slot_and_no_date(
     assert all("the clock was set by" in group["reason"] for group in skipped), skipped
     if boot:
         assert slots(home, "daily") == skipped == [], "nothing was decided by that clock"
+
+
+def test_jobs_that_come_before_the_time_count_from_it(home: Home, tmp_path: Path) -> None:
+    clock = Clock(home, tmp_path / "offset", "-20500d")
+    schedules = {"interval": {"schedule_interval": "1 hours"}, "cron": {"schedule_hour": "*/2"}}
+    many = [document(name, schedule=schedule) for name, schedule in schedules.items()]
+    assert home.run("apply", "-", given=many, prefix=clock.prefix)[0] == 0
+    home.until(lambda: all(job["next_run"] for job in home.run("list")[1]["jobs"]))
+    clock("+0")
+    home.until(lambda: "the clock was set by" in home.log())
+    home.until(lambda: all(job["next_run"] > "2026" for job in home.run("list")[1]["jobs"]))
+    assert "skipped" not in home.log()
+    assert [job["state"] for job in home.run("status")[1]["jobs"]] == ["ok", "ok"]

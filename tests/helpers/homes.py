@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,9 @@ class Home:
         self.log_file = log_file
         self.runner: subprocess.Popen[bytes] | None = None
 
-    def run(self, *words: str, given: Any = None) -> tuple[int, Any]:
+    def run(self, *words: str, given: Any = None, prefix: Sequence[str] = ()) -> tuple[int, Any]:
         done = subprocess.run(
-            [*COMMAND, "--home", str(self.path), "--json", *words],
+            [*prefix, *COMMAND, "--home", str(self.path), "--json", *words],
             input=None if given is None else json.dumps(given),
             capture_output=True,
             text=True,

@@ -17,6 +17,8 @@ from virtual_host import MONDAY, ImitatedRun, VirtualHost, virtual_host
 
 from coldchain.core.instants import from_epoch, iso
 from coldchain.runner.active import STOPPED
+from coldchain.runner.outlook import NO_RUNNER_YET
+from coldchain.runner.protection import OK, judge
 from coldchain.runner.runs_to_come import runs_to_come
 
 HOUR, DAY = 3600.0, 86400.0
@@ -294,6 +296,50 @@ def test_a_host_that_was_off_for_long_makes_up_for_what_it_missed(host: VirtualH
     host.pass_time(90.0)
     assert slots(host) == ["Mon 03:00", "Fri 03:00"]
     assert [group["skipped"] for group in host.skipped("j")] == [3]
+
+
+@pytest.mark.parametrize("boot", [False, True], ids=["set", "after a boot"])
+@pytest.mark.parametrize("back", [20_500 * DAY, 700 * DAY, 90 * DAY, 2 * DAY])
+def test_a_first_declaration_by_a_clock_that_was_far_behind_counts_from_the_right_time(
+    host: VirtualHost, back: float, boot: bool
+) -> None:
+    """A host without a battery gets its jobs before it gets the time."""
+    if boot and host.now - back > NO_RUNNER_YET:
+        return  # nothing tells such a host from one that was off
+    host.set_clock(-back)
+    host.declare("j", schedule_hour="3")
+    host.declare("interval", schedule_interval="7 hours")
+    host.declare("date", schedule_date=at(30 * HOUR))
+    host.start()
+    host.pass_time(60.0)
+    assert not host.runs("j") and not host.runs("interval")
+    if boot:
+        host.reboot(off=60.0, clock=back)
+        host.start()
+    else:
+        host.set_clock(back)
+    host.pass_time(90.0)
+    for job_id in ("j", "interval", "date"):
+        assert host.skipped(job_id) == [] and host.runs(job_id) == []
+        record = host.store.job(job_id)
+        assert record is not None
+        assert judge(record, host.outlook(job_id), [], host.now).state == OK
+    host.pass_time(2 * DAY)
+    assert slots(host) == ["Mon 03:00", "Tue 03:00"]
+    assert len(host.runs("interval")) in (6, 7) and len(host.runs("date")) == 1
+
+
+def test_what_passes_while_a_machine_stands_still_is_told_and_a_date_is_kept(
+    host: VirtualHost,
+) -> None:
+    host.declare("j", schedule_hour="3", missed={"max_age": "5 days"})
+    host.declare("date", schedule_date=at(30 * HOUR), missed={"max_age": "5 days"})
+    host.start()
+    host.pass_time(4 * HOUR)
+    host.set_clock(3 * DAY)
+    host.pass_time(60.0)
+    assert slots(host) == ["Mon 03:00", "Thu 03:00"] and len(host.runs("date")) == 1
+    assert [group["skipped"] for group in host.skipped("j")] == [2]
 
 
 @pytest.mark.parametrize("back", [2000 * DAY, 1990 * DAY, 2000 * DAY - 2 * HOUR])

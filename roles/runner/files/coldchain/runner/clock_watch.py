@@ -85,6 +85,15 @@ def _differences() -> tuple[float, float]:
             return boot - before, wall - boot
 
 
+def shown_before(now: float, stepped: float) -> tuple[float, float] | None:
+    """What the wall clock showed at the boot and when it was set forward by *stepped* seconds to
+    *now*, in POSIX seconds; None when it was not."""
+    if stepped <= STEP:
+        return None
+    before = now - stepped
+    return before - time.clock_gettime(time.CLOCK_BOOTTIME), before
+
+
 BEHIND = 60.0
 """Seconds: a clock that is further behind the newest entry of the database than this is wrong."""
 PATIENCE = 120.0

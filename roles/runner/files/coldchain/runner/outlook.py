@@ -28,6 +28,11 @@ TURNED_BACK = DAY
 """Seconds: an interval that was declared further ahead than this counts anew from now.  Up to then
 it keeps its grid and waits: the slots before have had their runs.  One that has never run waits no
 longer than it is long."""
+NO_RUNNER_YET = 1_767_225_600.0  # 2026-01-01
+"""POSIX seconds: of what was declared to a runner, nothing is older; a clock without battery is."""
+PAUSE, PAUSE_BEFORE_A_DATE = DAY, 365 * DAY
+"""Seconds: a clock that is set forward by more was wrong, the host's machine did not stand still
+for so long.  Of a date, which has no other slot, that is taken for granted later."""
 
 
 class Declared(NamedTuple):
@@ -259,8 +264,12 @@ class Outlook:
             self._since = self.origin if checked is None else max(self.origin, checked)
         return self._since
 
-    def rejudged(self, now: float) -> dict[str, Any]:
-        """What changes in the state when the clock proves to have been ahead before *now*."""
+    def rejudged(self, now: float, shown: tuple[float, float] | None = None) -> dict[str, Any]:
+        """What changes in the state when the clock proves to have been wrong before *now*.
+
+        shown: what it showed at the boot of the host and when it was set forward to *now*; None
+        where nobody has set it.
+        """
         changes: dict[str, Any] = {}
         state, trigger = self.state, self.trigger
         assert trigger is not None
@@ -269,9 +278,22 @@ class Outlook:
         if checked is not None and checked > now + STEP and not done:
             changes = {"checked_until": now, "seen_until": max(checked, state.seen_until or 0.0)}
         ahead = self.floor - now
-        if ahead > STEP and ahead > self._patience and not done:
+        ahead_too_far = ahead > STEP and ahead > self._patience
+        if (ahead_too_far or self._was_behind(now, shown)) and not done:
             changes["re_anchored"] = now
         return changes
+
+    def _was_behind(self, now: float, shown: tuple[float, float] | None) -> bool:
+        """Was the job declared by a clock that was far behind?  Then it has missed nothing since,
+        but what it has run by that clock shows what became of its slots."""
+        if self.floor < NO_RUNNER_YET <= now:
+            return True
+        if shown is None or self.state.last_run is not None or self.state.active:
+            return False
+        assert self.trigger is not None
+        boot, before = shown
+        patience = PAUSE_BEFORE_A_DATE if self.trigger.kind == "date" else PAUSE
+        return now - before > patience and boot - STEP <= self.floor <= before + STEP
 
     @property
     def _patience(self) -> float:

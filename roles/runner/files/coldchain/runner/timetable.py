@@ -15,7 +15,7 @@ from coldchain import schedule as calendar
 from coldchain.core.instants import from_epoch, iso
 from coldchain.core.settings import Settings
 from coldchain.execution.members import host_boot
-from coldchain.runner.clock_watch import LONG_OFF
+from coldchain.runner.clock_watch import LONG_OFF, shown_before
 from coldchain.runner.outlook import ON_TIME, STEP, Declared, Outlook, Recorded, grid, is_late
 from coldchain.runner.queues import Queues, set_back
 from coldchain.runner.scheduler import TriggerScheduler
@@ -221,7 +221,7 @@ class Timetable:
         outlook = self.outlook(job_id)
         if outlook.unwanted or self._goes_round(outlook):
             return None
-        changes = outlook.rejudged(now)
+        changes = outlook.rejudged(now, shown_before(now, self.stepped))
         if changes:
             self._rejudge(job_id, changes, now)
             outlook = self.outlook(job_id)
