@@ -156,4 +156,5 @@ def test_jobs_that_come_before_the_time_count_from_it(home: Home, tmp_path: Path
     home.until(lambda: "the clock was set by" in home.log())
     home.until(lambda: all(job["next_run"] > "2026" for job in home.run("list")[1]["jobs"]))
     assert "skipped" not in home.log()
+    assert home.log().count("counts from now, as it was declared by a wrong clock") == 2
     assert [job["state"] for job in home.run("status")[1]["jobs"]] == ["ok", "ok"]

@@ -366,16 +366,16 @@ def test_slots_too_many_to_be_counted_are_not_told_as_a_hundred(
     """Of 30 years that a clock was set past, 100 slots were on record."""
     host.declare("j", **HOURLY, missed={"run": "skip"})
     host.start()
-    host.pass_time(30 * MINUTE)
+    host.pass_time(90 * MINUTE)  # one that has never run would count from the new time
     host.set_clock(step * HOUR)
     host.tick()
     host.pass_time(130.0)
     first, others = host.skipped("j")
     why = f"the clock was set by +{step * 3600} s, past it"
     assert first["reason"].startswith(f"{why}, like all slots from here to ")
-    assert (first["skipped"], seconds(first["scheduled_for"])) == (1, HOUR)
+    assert (first["skipped"], seconds(first["scheduled_for"])) == (1, 2 * HOUR)
     assert (others["skipped"], others["reason"]) == (100, why)
-    assert seconds(others["last"]) == step * HOUR
+    assert seconds(others["last"]) == (step + 1) * HOUR
 
 
 def test_all_missed_slots_wait_for_each_other_and_no_more_than_a_hundred(

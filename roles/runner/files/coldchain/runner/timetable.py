@@ -295,6 +295,7 @@ class Timetable:
         self._states.change(job_id, queue=queue, **changes)
         record = self._store.job(job_id) if "re_anchored" in changes else None
         if record is not None:
+            log.info("job %s: counts from now, as it was declared by a wrong clock", job_id)
             self._build(record)
 
     def _next_at(self, job_id: str, after: datetime) -> datetime | None:
