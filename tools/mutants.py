@@ -81,7 +81,13 @@ FOLDERS = {
     "document": ["document", "cli/test_cli_convert.py"],
     "execution": ["execution", "runner", "agent/test_agent_actions.py"],
     "lifecycle": ["test_lifecycle.py"],
-    "observe": ["runner/test_run_ended.py"],
+    "observe": [
+        "observe",
+        "cli/test_cli_guard.py",
+        "cli/test_cli_ledger.py",
+        "runner/test_run_ended.py",
+        "runner/test_what_is_put_on_its_way.py",
+    ],
     "runner": [
         "runner",
         "cli/test_cli_control.py",

@@ -34,6 +34,8 @@ def test_every_package_has_tests_and_all_that_are_named_are_there(package: str) 
         if not any((ROOT / "tests/unit/runner" / name).rglob("test_*"))
         and not (ROOT / "tests/unit/runner" / name).is_file()
     ] == []
+    own = (ROOT / "tests/unit/runner" / package).is_dir()
+    assert not own or package in named, "its own tests count"
 
 
 def test_nothing_else_is_named() -> None:
