@@ -33,7 +33,7 @@ from coldchain.core.errors import CannotWrite, TryAgain, Unavailable
 from coldchain.core.locks import lock_within, open_lock
 from coldchain.observe.ledger import subscriber, writer
 from coldchain.observe.ledger.check import LedgerVerdict, verify
-from coldchain.observe.ledger.format import FILE, HEAD, LOCK, aside, last_digest
+from coldchain.observe.ledger.format import FILE, HEAD, LOCK, Act, Head, aside, last_digest
 from coldchain.observe.ledger.look import look
 from coldchain.observe.ledger.reading import digest_of, entries
 from coldchain.observe.ledger.renewal import renew
@@ -573,6 +573,25 @@ def test_a_new_ledger_begins_with_what_became_of_the_old_one(
     ledger.write(done(2))
     assert verify(ledger).ok
     assert renew(ledger)[0] != place  # also within the same second
+
+
+def test_what_is_put_aside_outlives_a_power_cut_before_another_one_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "FILE_BYTES", 500)
+    disk, lost = Disk(monkeypatch), []
+    for number in range(5):
+        Ledger(tmp_path).write(done(number))
+
+    def begins(ledger: Ledger, head: Head, what: Act, real: Any = Ledger.append) -> Head:
+        lost.append([line for line in disk.lost(tmp_path) if LOCK not in line])
+        return real(ledger, head, what)
+
+    monkeypatch.setattr(Ledger, "append", begins)
+    place, _head = renew(Ledger(tmp_path))
+    assert place is not None and len(list(place.iterdir())) > 2
+    assert lost == [[]]
+    assert [line for line in disk.lost(tmp_path) if LOCK not in line] == []
 
 
 @pytest.mark.parametrize("known", [0, 5])

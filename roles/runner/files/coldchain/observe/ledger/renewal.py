@@ -50,6 +50,7 @@ def _put_aside(files: LedgerFiles) -> Path | None:
         place.mkdir(mode=0o700)
         for path in present:
             os.rename(path, place / path.name)
+        sync_directory(place)  # they are there on disk before they are no longer here
         sync_directory(files.lib)
     except OSError as error:
         raise cannot_write(place, error) from None
