@@ -22,6 +22,7 @@ from receivers import Answer, Receiver, receiver
 
 from coldchain.core.errors import CannotWrite
 from coldchain.core.instants import DAY
+from coldchain.core.locks import lock_within, open_lock
 from coldchain.execution.background import Background
 from coldchain.observe import delivery, delivery_findings, delivery_process, outbox
 from coldchain.observe.alert_rules import MOST_HELD, Occasion, Policy, Rules
@@ -454,14 +455,44 @@ def test_a_clock_that_was_set_back_lets_nothing_wait(box: Outbox, server: Receiv
 
 
 def test_only_one_process_delivers(box: Outbox, server: Receiver) -> None:
-    from coldchain.core.locks import lock_within, open_lock
-
     put(box, server.url, "m0")
     lock = open_lock(box.lock)
     assert lock_within(lock)
     with waiting.at_most():
         assert courier(box).deliver() == 0
     assert came(server) == []
+
+
+def test_while_another_process_delivers_none_is_started_each_second(
+    box: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits is still due when one of ours has left it to the process of an earlier runner."""
+    starts: list[float] = []
+    clock = [1000.0]
+
+    class Delivers:
+        """The process, within this one."""
+
+        def __init__(self, *dummy: Any, **dummies: Any) -> None:
+            starts.append(clock[0])
+            code = courier(box).deliver()
+            self.poll = lambda: code
+
+    monkeypatch.setattr(subprocess, "Popen", Delivers)
+    pause = delivery_process._AT_LEAST
+    monkeypatch.setattr(delivery_process, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    put(box, "http://127.0.0.1:9/", "m0")
+    lock = open_lock(box.lock)
+    assert lock_within(lock)
+    try:
+        process = DeliveryProcess(box, None)
+        for _step in range(41):
+            process.step(time.time())
+            clock[0] += pause / 4
+    finally:
+        os.close(lock)
+    gaps = [later - before for before, later in zip(starts, starts[1:])]
+    assert gaps and min(gaps) >= 2 * pause and max(gaps) < 3 * pause, "but it goes on trying"
 
 
 def test_a_target_that_is_down_costs_no_process_for_each_message(

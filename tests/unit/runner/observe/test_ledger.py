@@ -33,7 +33,17 @@ from coldchain.core.errors import CannotWrite, TryAgain, Unavailable
 from coldchain.core.locks import lock_within, open_lock
 from coldchain.observe.ledger import subscriber, writer
 from coldchain.observe.ledger.check import LedgerVerdict, verify
-from coldchain.observe.ledger.format import FILE, HEAD, LOCK, Act, Head, aside, last_digest
+from coldchain.observe.ledger.format import (
+    FILE,
+    HEAD,
+    LOCK,
+    Act,
+    Head,
+    actor,
+    aside,
+    last_digest,
+    number_of,
+)
 from coldchain.observe.ledger.look import look
 from coldchain.observe.ledger.reading import digest_of, entries
 from coldchain.observe.ledger.renewal import renew
@@ -279,6 +289,50 @@ def test_what_is_written_outlives_a_power_cut(
         lost = [line for line in disk.lost(tmp_path) if LOCK not in line]
         assert lost == [], "whether the disk forgets what was given up is all the same"
     assert verify(Ledger(tmp_path)).ok and len(list(tmp_path.iterdir())) == 5
+
+
+def test_a_writer_leaves_no_descriptor_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it has written, or could not: a runner writes for months."""
+    monkeypatch.setattr(writer, "FILE_BYTES", 1000)
+    ledger = Ledger(tmp_path)
+
+    def fails(*_unused: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    held = set(os.listdir("/proc/self/fd"))
+    for number in range(6):
+        ledger.write(done(number), later=number % 2 == 1)
+        for call in ("write", "pwrite", "fdatasync"):
+            with monkeypatch.context() as patch, contextlib.suppress(CannotWrite):
+                patch.setattr(os, call, fails)
+                ledger.write(done(number))
+        ledger.count()
+        Ledger(tmp_path).write(done(number))
+    renew(ledger)
+    assert set(os.listdir("/proc/self/fd")) == held
+
+
+@pytest.mark.parametrize("field", ["entries", "first", "size", "damaged"])
+def test_a_number_below_0_counts_nothing(tmp_path: Path, field: str) -> None:
+    ledger = Ledger(tmp_path)
+    head = ledger.write(done(0))
+    assert Head.decode(head._replace(**{field: 0}).encode())
+    (tmp_path / HEAD).write_bytes(head._replace(**{field: -1}).encode())
+    with pytest.raises(ValueError, match="is no head"):
+        ledger.head()
+    line = (tmp_path / FILE).read_bytes()
+    assert number_of(line) == 1
+    assert number_of(line.replace(b'"n":1,', b'"n":-1,')) == 0
+
+
+def test_of_a_name_behind_sudo_an_entry_keeps_a_hundred_characters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for length in (1, 99, 100, 101, 5000):
+        monkeypatch.setenv("SUDO_USER", "a" * length)
+        assert actor()["sudo"] == "a" * min(length, 100)
 
 
 def test_what_a_crash_left_is_told_by_an_entry(tmp_path: Path) -> None:

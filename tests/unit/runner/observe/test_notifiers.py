@@ -10,6 +10,7 @@ import email.policy
 import json
 import os
 import re
+import socket
 import ssl
 import uuid
 from collections.abc import Iterator
@@ -193,6 +194,36 @@ def test_a_redirect_on_the_same_server_is_followed_with_all_of_the_message(
     assert "write that URL" in told(courier, {"type": "webhook", "url": server.url}).detail
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_port_that_a_scheme_has_may_be_written_or_not(
+    courier: Courier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """In the URL or in a redirect; each other port is another server's."""
+    own, context = certificate(tmp_path) if scheme == "https" else (None, None)
+    port, real = {"http": 80, "https": 443}[scheme], socket.create_connection
+    entry = {"type": "webhook", "ca_cert": str(own or "")}
+    with receiver(context) as server:
+        there = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+
+        def to_the_receiver(address: tuple[str, int], *more: Any, **how: Any) -> socket.socket:
+            assert address == ("127.0.0.1", port)
+            return real(there, *more, **how)
+
+        monkeypatch.setattr(socket, "create_connection", to_the_receiver)
+        short, long = f"{scheme}://127.0.0.1", f"{scheme}://127.0.0.1:{port}"
+        for before, after in ((short, long), (long, short)):
+            server.answers = lambda request, after=after: (
+                Answer() if request.path == "/new" else Answer(308, (("Location", f"{after}/new"),))
+            )
+            assert told(courier, {**entry, "url": f"{before}/old"}).result == SENT
+        for other in (port - 1, port + 1):
+            away = ("Location", f"{scheme}://127.0.0.1:{other}/new")
+            server.answers = lambda request, away=away: Answer(308, (away,))
+            attempt = told(courier, {**entry, "url": f"{short}/old"})
+            assert attempt.refused and "another server" in attempt.detail
+        assert [it.path for it in server.requests] == ["/old", "/new"] * 2 + ["/old"] * 2
+
+
 @pytest.mark.parametrize(
     ("status", "refused"), [(400, True), (403, True), (408, False), (429, False), (503, False)]
 )
@@ -370,6 +401,18 @@ def test_a_command_that_fails_or_leaves_something_behind(
     with waiting.at_most():
         attempt = told(courier, {"type": "command", "command": ["sh", "-c", "sleep 60"]})
     assert attempt.detail == "sh took longer than 0.1 s"
+
+
+def test_a_program_that_cannot_be_started_is_named_with_the_reason(
+    courier: Courier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("sendmail", "pager"):
+        (tmp_path / name).write_bytes(b"\x7fELF, of another machine")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    for entry in ({"type": "mail", "to": "root"}, {"type": "command", "command": ["pager", "me"]}):
+        name = "sendmail" if entry["type"] == "mail" else "pager"
+        assert told(courier, entry) == DeliveryAttempt(FAILED, f"{name}: Exec format error")
 
 
 def test_a_command_that_says_something_for_ever_does_not_fill_the_disk(courier: Courier) -> None:

@@ -358,6 +358,25 @@ def test_a_ledger_that_is_renewed_beside_the_runner_takes_along_what_was_not_cou
     assert verify(Ledger(tmp_path)) == LedgerVerdict(2, verify(runner).head)
 
 
+def test_what_was_altered_is_told_also_without_the_ledger_that_it_was_put_aside_in(
+    tmp_path: Path,
+) -> None:
+    runner = Ledger(tmp_path)
+    for number in range(3):
+        runner.write(done(number), later=True)
+    head, raw = runner.head(), (tmp_path / FILE).read_bytes()
+    assert head is not None
+    (tmp_path / FILE).write_bytes(raw[: head.size])
+    place_of_old, _head = renew(Ledger(tmp_path))
+    assert place_of_old is not None and verify(Ledger(tmp_path)).ok
+    shutil.rmtree(place_of_old)
+    runner.write(done(3), later=True)
+    runner.count()
+    assert not verify(Ledger(tmp_path)).ok
+    told = [entry["text"] for entry in said(tmp_path) if entry.get("did") == "damaged"]
+    assert told == ["entry 3 was altered or taken away before it was counted"]
+
+
 def test_what_was_put_aside_is_not_written_again_by_the_next_runner(tmp_path: Path) -> None:
     runs = RunLedger(tmp_path)
     for number in range(4):
