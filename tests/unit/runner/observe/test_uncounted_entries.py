@@ -358,18 +358,22 @@ def test_a_ledger_that_is_renewed_beside_the_runner_takes_along_what_was_not_cou
     assert verify(Ledger(tmp_path)) == LedgerVerdict(2, verify(runner).head)
 
 
-def test_what_was_altered_is_told_also_without_the_ledger_that_it_was_put_aside_in(
-    tmp_path: Path,
+@pytest.mark.parametrize("renewals", [1, 9])
+def test_what_was_altered_is_told_also_where_the_ledger_that_had_it_is_not_found(
+    tmp_path: Path, renewals: int
 ) -> None:
+    """As it was removed, or lies further back than anybody looks."""
     runner = Ledger(tmp_path)
     for number in range(3):
         runner.write(done(number), later=True)
     head, raw = runner.head(), (tmp_path / FILE).read_bytes()
     assert head is not None
     (tmp_path / FILE).write_bytes(raw[: head.size])
-    place_of_old, _head = renew(Ledger(tmp_path))
+    for _turn in range(renewals):
+        place_of_old, _head = renew(Ledger(tmp_path))
     assert place_of_old is not None and verify(Ledger(tmp_path)).ok
-    shutil.rmtree(place_of_old)
+    if renewals == 1:
+        shutil.rmtree(place_of_old)
     runner.write(done(3), later=True)
     runner.count()
     assert not verify(Ledger(tmp_path)).ok
