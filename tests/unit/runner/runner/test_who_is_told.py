@@ -157,6 +157,8 @@ def test_a_cool_down_goes_on_after_a_kill_and_keeps_no_recovery_back(
     start(home, "j", 1)
     arrived(home, server, 1)
     start(home, "j", 1)  # kept back
+    if time.time() > first + pause:
+        pytest.skip("this machine took longer than the cool-down")
     killed(home)
     declare(home, document("j", "true", STOPPED, notify=[aim(home, server)]))
     start(home, "j")
