@@ -124,3 +124,15 @@ def test_the_state_of_a_job_that_no_runner_has_seen(stopped: bool) -> None:
     else:
         assert state.stopped_by is None
         assert state.reason == "not yet seen by the runner"
+
+
+def test_a_request_is_known_while_its_run_goes_on_or_waits() -> None:
+    """By its id, as it is read from a file; not every run in the queue is one of a request."""
+    first, second = {"id": "a1"}, {"id": "b2"}
+    state = State(queue=[{"slot": 1.0}, {"request": first}, {"request": second}])
+    going = State(request=first, queue=[{"request": second}])
+    for one in (state, going):
+        assert all(one.asked("".join(letters)) for letters in (["a", "1"], ["b", "2"]))
+        assert not one.asked("c3") and not one.asked("")
+    assert not State(queue=[{"slot": 1.0}]).asked("a1") and not State().asked("a1")
+    assert State(request=first).asked("a1") and not State(request=first).asked("b2")

@@ -239,3 +239,16 @@ def test_what_fits_stays_and_what_does_not_makes_room_for_a_while(tmp_path: Path
     store.bound_history("j", add(store, 10, 100_000), Bounds(10**6, 10**6, total))
     assert kept(store) == [f"r{number:06}" for number in range(10, 3, -1)]
     store.close()
+
+
+def test_skipped_slots_take_the_bytes_of_their_rows_and_no_others(tmp_path: Path) -> None:
+    """They have no log."""
+    store = new_store(tmp_path)
+    for dummy in range(10):
+        row = {"skipped": 1, "reason": "x" * 1000, "time_ended": time.time()}
+        store.add_history("j", row)
+    used = store.paths.history("j").stat().st_blocks * 512
+    for room, stay in ((used, 10), (used - 1, 7)):
+        store.bound_history("j", "never recorded", Bounds(100, 400, room))
+        assert len(store.skipped("j", 99)) == stay
+    store.close()
