@@ -255,6 +255,9 @@ def test_the_host_is_told_of_all_jobs_and_of_a_runner_that_was_dead(
     home.runner.terminate()
     waiting.ended(home.runner)
     home.start()  # after an orderly stop nobody is told
+    # Until the end of its first tick the sign of life is that of the one that stopped.
+    alive = home.path / "lib" / "notify" / "alive"
+    home.until(lambda: alive.stat().st_size == 0)
     home.runner.kill()
     waiting.ended(home.runner)
     home.start()
