@@ -143,10 +143,8 @@ class Alerts:
 
     def step(self) -> None:
         """Whatever is due; called with each tick."""
-        try:  # with each tick, to which a context manager would add as much as the step takes
+        with self._harmless():
             self._step(time.time())
-        except Exception:
-            self._logger.exception("decide", _UNDECIDED)
 
     @contextlib.contextmanager
     def _harmless(self) -> Iterator[None]:
@@ -173,11 +171,9 @@ class Alerts:
         self._rules.forget([job_id for job_id in self._rules.jobs() if job_id not in states])
 
     def _take(self, record: JobRecord) -> None:
-        try:  # of each job, to which a context manager would add as much as it takes
+        with self._harmless():
             if self._silence is not None:
                 self._silence.take(record)
-        except Exception:
-            self._logger.exception("decide", _UNDECIDED)
 
     def _hears(self, document: Mapping[str, Any]) -> bool:
         """Is anybody to be told when the job is silent?"""
